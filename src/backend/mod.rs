@@ -1,0 +1,173 @@
+//! The seams: what the pipeline asks of the world outside, one trait each, and the one error they share.
+//!
+//! Every implementation passes the contract suite of its trait (`tests/it/contract.rs`). Retries, authentication and the
+//! translation from and to a service's own words live in the vendor's folder.
+
+pub mod azure;
+pub mod folder;
+pub mod object_store;
+pub mod prefect;
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::path::PathBuf;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use crate::model::{DeploymentId, Field, Live, LiveDeployment, Reference, Registration};
+
+/// What became of a request, as far as a caller would act on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The thing asked for does not exist.
+    NotFound,
+    /// The service knows us not, or does not let us.
+    Denied,
+    /// Someone else was first: it exists already, or is not what we last saw.
+    Conflict,
+    /// The service could not be reached, or failed at its end, also after retries.
+    Unavailable,
+    /// The service refuses the request as such.
+    Other,
+}
+
+/// A request that failed, in words that name the service and the thing.
+#[derive(Debug, thiserror::Error)]
+#[error("{service}: {message}")]
+pub struct Error {
+    /// What to do about it, for code.
+    pub kind: Kind,
+    /// The service as its user knows it: `Prefect at http://127.0.0.1:4200/api`.
+    pub service: String,
+    /// What happened to what: a lower-case fragment, without secrets.
+    pub message: String,
+    /// What to do about it, for people.
+    pub hint: Option<String>,
+}
+
+impl Error {
+    /// An error without a hint.
+    pub fn new(kind: Kind, service: impl fmt::Display, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            service: service.to_string(),
+            message: message.into(),
+            hint: None,
+        }
+    }
+
+    /// Adds what to do.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+/// The result of a request.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// An object in a [`Store`], as a listing shows it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Entry {
+    /// The key, below the store's own prefix.
+    pub key: String,
+    /// Length in bytes.
+    pub length: u64,
+}
+
+/// The version of an object, for [`Store::put_if_unchanged`]; opaque.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tag(pub String);
+
+/// What to write.
+#[derive(Clone, Debug)]
+pub enum Content {
+    /// All of it.
+    Bytes(Bytes),
+    /// A file of this length, read piece by piece: its size never decides the memory needed.
+    File {
+        /// Where it is.
+        path: PathBuf,
+        /// Its length in bytes; a file of another length by now is an error.
+        length: u64,
+    },
+}
+
+/// What a conditional write came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Put {
+    /// It was written.
+    Created,
+    /// There was an object already; it was left alone.
+    Exists,
+}
+
+/// A place for releases, manifests, state and leases: objects by key, below a prefix of the store's own.
+///
+/// Keys are `/`-separated UTF-8, taken verbatim: `a b+ü%#?.txt` stays what it is. Every write is atomic: a reader sees
+/// the whole object or none. Implementations retry what is worth it, and hold no more than a few megabytes per object
+/// in flight.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// The store as its user knows it, for messages: `azure://account/container/prefix`.
+    fn subject(&self) -> String;
+
+    /// Every object whose key starts with `prefix` (plain text, not whole components), sorted by key. An empty list
+    /// where there is none, also where the container or bucket is not there yet.
+    async fn list(&self, prefix: &str) -> Result<Vec<Entry>>;
+
+    /// An object and its version; [`Kind::NotFound`] where it is absent. For small objects: it is held in memory.
+    async fn get(&self, key: &str) -> Result<(Bytes, Tag)>;
+
+    /// Writes an object unless the key is taken.
+    async fn put_if_absent(&self, key: &str, content: Content) -> Result<Put>;
+
+    /// Writes an object whose version is still `tag`, or that is still absent (`None`), and gives its new version.
+    /// [`Kind::Conflict`] where someone else wrote or deleted it meanwhile.
+    async fn put_if_unchanged(&self, key: &str, bytes: Bytes, tag: Option<&Tag>) -> Result<Tag>;
+
+    /// Copies an object within the store without its bytes passing through here, unless `to` is taken.
+    /// `None` where the store has no such operation or refuses it; the caller uploads instead.
+    async fn copy_if_absent(&self, from: &str, to: &str) -> Result<Option<Put>>;
+
+    /// Deletes an object; deleting what is absent is no error.
+    async fn delete(&self, key: &str) -> Result<()>;
+}
+
+/// What the pipeline wants to know of an [`Orchestrator`].
+#[derive(Clone, Debug, Default)]
+pub struct Question {
+    /// The deployments of interest; `None` for all that there are, ours or not.
+    pub deployments: Option<BTreeSet<DeploymentId>>,
+    /// Blocks and variables whose existence matters.
+    pub references: BTreeSet<Reference>,
+}
+
+/// A service that runs deployments.
+#[async_trait]
+pub trait Orchestrator: Send + Sync {
+    /// The service as its user knows it, for messages.
+    fn subject(&self) -> String;
+
+    /// The link for people to a deployment, where there is a UI.
+    fn link(&self, live: &LiveDeployment) -> Option<String>;
+
+    /// Reads what is registered. Sends nothing that changes anything. Values come back in the form of
+    /// [`Field`]'s docs, so that writing a registration and reading it gives the same fields.
+    async fn read(&self, question: &Question) -> Result<Live>;
+
+    /// Makes the service hold `registration`, with as few writes as it allows, and gives its handle. `live` is what
+    /// was read of it (`None`: there is none yet), `changed` the fields that differ, never empty when there is one.
+    /// Repeating it is harmless: a failure after a write that landed is repaired by doing it again.
+    async fn register(
+        &self,
+        registration: &Registration,
+        live: Option<&LiveDeployment>,
+        changed: &BTreeSet<Field>,
+    ) -> Result<String>;
+
+    /// Removes a deployment; one that is gone already is no error. Its flow stays.
+    async fn remove(&self, id: &DeploymentId, live: &LiveDeployment) -> Result<()>;
+}

@@ -1,0 +1,5 @@
+//! flowyard: a GitOps deploy runner for data-flow monorepos.
+
+pub mod backend;
+pub mod model;
+pub mod read;

@@ -1,0 +1,3 @@
+//! The `flowyard` command.
+
+fn main() {}

@@ -1,0 +1,114 @@
+//! What git declares.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::{CodeTree, Diagnostic, Field, Fields, Place, ReleaseRef, RepoPath};
+
+/// A deployment's identity, `flow/name`; neither part holds a `/`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DeploymentId {
+    /// The flow's name, from its decorator.
+    pub flow: String,
+    /// The deployment's name.
+    pub name: String,
+}
+
+impl fmt::Display for DeploymentId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.flow, self.name)
+    }
+}
+
+impl Serialize for DeploymentId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for DeploymentId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let (flow, name) = text
+            .split_once('/')
+            .ok_or_else(|| serde::de::Error::custom("not `flow/name`"))?;
+        Ok(Self {
+            flow: flow.to_owned(),
+            name: name.to_owned(),
+        })
+    }
+}
+
+/// One declared deployment, ready to be compared.
+#[derive(Clone, Debug)]
+pub struct Deployment {
+    /// `flow/name`, unique in the repository.
+    pub id: DeploymentId,
+    /// Where it is declared: the file and the place of its first key.
+    pub place: Place,
+    /// Where each declared field stands, for faults that show only later (a work pool that does not exist).
+    pub places: BTreeMap<Field, Place>,
+    /// The declared fields, and those that we always set (code, entrypoint, version, parameter schema).
+    pub fields: Fields,
+    /// Dotted paths below `fields` whose value came from the process's environment and is never shown:
+    /// `job_variables.env.TOKEN` -> the text as written.
+    pub hidden: BTreeMap<String, String>,
+    /// Blocks and variables of the orchestrator that its values name.
+    pub references: BTreeSet<Reference>,
+}
+
+/// A folder that holds at least one deployment file.
+#[derive(Clone, Debug)]
+pub struct Project {
+    /// Its path from the root; the project's id.
+    pub path: RepoPath,
+    /// The deployment files in it, sorted.
+    pub files: Vec<RepoPath>,
+    /// The requirements file that holds for it: its own, or the nearest parent's.
+    pub requirements: Option<RepoPath>,
+    /// Its code as it would be released.
+    pub code: CodeTree,
+    /// The name of the release that `code` becomes.
+    pub release: ReleaseRef,
+    /// Its deployments, sorted by id; empty where all its files are faulty.
+    pub deployments: Vec<Deployment>,
+    /// Whether some of it could not be read: its deployments are then not complete.
+    pub faulty: bool,
+}
+
+/// Everything that git declares, as far as it could be read.
+#[derive(Clone, Debug, Default)]
+pub struct Desired {
+    /// Sorted by path.
+    pub projects: Vec<Project>,
+    /// All faults of all files, sorted by place.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// Something at the orchestrator that a value names.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reference {
+    /// `{{ prefect.blocks.TYPE.NAME }}`.
+    Block {
+        /// The block type's slug, such as `azure-blob-storage-credentials`.
+        kind: String,
+        /// The document's name.
+        name: String,
+    },
+    /// `{{ prefect.variables.NAME }}`.
+    Variable {
+        /// The variable's name.
+        name: String,
+    },
+}
+
+impl fmt::Display for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Block { kind, name } => write!(f, "block {kind}/{name}"),
+            Self::Variable { name } => write!(f, "variable {name}"),
+        }
+    }
+}

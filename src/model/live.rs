@@ -1,0 +1,40 @@
+//! What the orchestrator holds.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::{DeploymentId, Fields, Reference, RepoPath};
+
+/// What was found at the orchestrator, as far as it was asked for.
+#[derive(Clone, Debug, Default)]
+pub struct Live {
+    /// By flow and name; also those that are not ours.
+    pub deployments: BTreeMap<DeploymentId, LiveDeployment>,
+    /// Work pools with the names of their queues; `None` where the orchestrator knows no such thing.
+    pub pools: Option<BTreeMap<String, BTreeSet<String>>>,
+    /// Those of the references asked for that do not exist.
+    pub missing: BTreeSet<Reference>,
+}
+
+/// One registered deployment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LiveDeployment {
+    /// The orchestrator's own name for it (for Prefect a UUID); empty where there is none.
+    pub handle: String,
+    /// Its fields in our form: the vendor has taken out what reads back differently from how it was written.
+    pub fields: Fields,
+    /// Our mark; `None` where someone else registered it.
+    pub owner: Option<Owner>,
+}
+
+/// The mark that says which repository and environment a registered deployment belongs to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Owner {
+    /// `owner/name` of the repository, or what the configuration says.
+    pub repository: String,
+    /// The environment's name; `default` without `--env`.
+    pub environment: String,
+    /// The project that declared it.
+    pub project: RepoPath,
+}

@@ -1,0 +1,23 @@
+//! Plain data that several stages mention; no input, no output.
+//!
+//! A type that only one stage makes and one reads lives with the stage that makes it.
+
+mod applied;
+mod code;
+mod deployment;
+mod diagnostic;
+mod digest;
+mod live;
+mod path;
+mod registration;
+mod schedule;
+
+pub use applied::{Applied, AppliedDeployment};
+pub use code::{CodeFile, CodeTree, FileMode, Manifest, ReleaseRef};
+pub use deployment::{Deployment, DeploymentId, Desired, Project, Reference};
+pub use diagnostic::{Diagnostic, Place, Severity};
+pub use digest::{Digest, Hasher, ParseDigestError};
+pub use live::{Live, LiveDeployment, Owner};
+pub use path::RepoPath;
+pub use registration::{Field, Fields, Registration, fingerprint, same};
+pub use schedule::{Schedule, Timing};

@@ -1,0 +1,174 @@
+//! A deployment as an orchestrator holds it, field by field.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{DeploymentId, Digest, Hasher, Owner};
+
+/// A field of a registered deployment; the order is the order of reports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Field {
+    /// The release that a run gets: a string, `projects/news/load_dn@<64 digits>`. A pull step that we did not write
+    /// reads as the foreign step itself.
+    Code,
+    /// String: `path/of/flow.py:function`, relative to the release.
+    Entrypoint,
+    /// String: the short digest of the release, or what the file says.
+    Version,
+    /// String or null.
+    Description,
+    /// Array of strings, sorted, without repetition.
+    Tags,
+    /// Object.
+    Parameters,
+    /// Object: the JSON schema of the flow's parameters.
+    ParameterSchema,
+    /// Boolean.
+    EnforceParameterSchema,
+    /// Object: slug -> what [`Schedule::to_value`](super::Schedule::to_value) gives.
+    Schedules,
+    /// Boolean.
+    Paused,
+    /// String or null.
+    WorkPool,
+    /// String or null.
+    WorkQueue,
+    /// Object.
+    JobVariables,
+    /// Positive integer or null.
+    ConcurrencyLimit,
+    /// `ENQUEUE`, `CANCEL_NEW` or null.
+    CollisionStrategy,
+    /// Array of steps that a file spells out instead of [`Field::Code`].
+    PullSteps,
+}
+
+impl Field {
+    /// The name in files and reports, as Prefect spells it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Code => "code",
+            Self::Entrypoint => "entrypoint",
+            Self::Version => "version",
+            Self::Description => "description",
+            Self::Tags => "tags",
+            Self::Parameters => "parameters",
+            Self::ParameterSchema => "parameter_openapi_schema",
+            Self::EnforceParameterSchema => "enforce_parameter_schema",
+            Self::Schedules => "schedules",
+            Self::Paused => "paused",
+            Self::WorkPool => "work_pool_name",
+            Self::WorkQueue => "work_queue_name",
+            Self::JobVariables => "job_variables",
+            Self::ConcurrencyLimit => "concurrency_limit",
+            Self::CollisionStrategy => "collision_strategy",
+            Self::PullSteps => "pull_steps",
+        }
+    }
+
+    /// The value of a field that nobody ever set.
+    pub fn default_value(self) -> Value {
+        match self {
+            Self::Tags => Value::Array(Vec::new()),
+            Self::Parameters | Self::ParameterSchema | Self::Schedules | Self::JobVariables => {
+                Value::Object(serde_json::Map::new())
+            }
+            Self::EnforceParameterSchema => Value::Bool(true),
+            Self::Paused => Value::Bool(false),
+            _ => Value::Null,
+        }
+    }
+}
+
+/// Field values; an absent field is one that nobody declares (desired) or that the orchestrator does not have (live).
+pub type Fields = BTreeMap<Field, Value>;
+
+/// A deployment to be written, complete: what git declares, and for the rest what is live.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Registration {
+    /// The flow's and the deployment's name.
+    pub id: DeploymentId,
+    /// Our mark on it.
+    pub owner: Owner,
+    /// All fields that have a value.
+    pub fields: Fields,
+}
+
+/// Whether two values mean the same: objects regardless of key order, numbers by value (`1` is `1.0`).
+///
+/// PostgreSQL reorders the keys of stored JSON and rewrites numbers, so text must not be compared.
+pub fn same(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        (Value::Number(a), Value::Number(b)) => a == b || a.as_f64() == b.as_f64(),
+        (Value::Array(a), Value::Array(b)) => {
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b))
+        }
+        (Value::Object(a), Value::Object(b)) => {
+            a.len() == b.len()
+                && a.iter()
+                    .all(|(key, a)| b.get(key).is_some_and(|b| same(a, b)))
+        }
+        _ => a == b,
+    }
+}
+
+/// A digest that is equal for values that are [`same`]; what we remember of an applied value without keeping it.
+pub fn fingerprint(value: &Value) -> Digest {
+    fn feed(value: &Value, hasher: &mut Hasher) {
+        match value {
+            Value::Number(number) => {
+                // An integer beyond 2^53 has no exact float; its own digits are its only spelling then.
+                let text = match number.as_f64() {
+                    Some(float) if float.abs() < 9_007_199_254_740_992.0 => format!("n{float};"),
+                    _ => format!("n{number};"),
+                };
+                hasher.update(text.as_bytes());
+            }
+            Value::Array(items) => {
+                hasher.update(b"[");
+                items.iter().for_each(|item| feed(item, hasher));
+                hasher.update(b"]");
+            }
+            Value::Object(map) => {
+                hasher.update(b"{");
+                let sorted: BTreeMap<_, _> = map.iter().collect();
+                for (key, value) in sorted {
+                    hasher.update(format!("k{}:{key}", key.len()).as_bytes());
+                    feed(value, hasher);
+                }
+                hasher.update(b"}");
+            }
+            Value::String(text) => hasher.update(format!("s{}:{text}", text.len()).as_bytes()),
+            Value::Bool(_) | Value::Null => hasher.update(value.to_string().as_bytes()),
+        }
+    }
+    let mut hasher = Hasher::default();
+    feed(value, &mut hasher);
+    hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn numbers_and_key_order_do_not_differ() {
+        let a = json!({"a": 1, "b": [1000.0, {"x": null}]});
+        let b = json!({"b": [1e3, {"x": null}], "a": 1.0});
+        assert!(same(&a, &b));
+        assert_eq!(fingerprint(&a), fingerprint(&b));
+        for other in [
+            json!({"a": 1}),
+            json!({"a": "1", "b": [1000, {"x": null}]}),
+            json!({"a": 1, "b": []}),
+        ] {
+            assert!(!same(&a, &other));
+            assert_ne!(fingerprint(&a), fingerprint(&other));
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! When a deployment runs.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+/// One schedule of a deployment, as an orchestrator would hold it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Schedule {
+    /// A name that stays the same from deploy to deploy, so that a pause made in the UI outlives an edit.
+    pub slug: String,
+    /// When.
+    pub timing: Timing,
+    /// Whether it runs; `None` where no file says so and the server's word counts.
+    pub active: Option<bool>,
+    /// Parameters of the runs of this schedule, over those of the deployment.
+    pub parameters: Map<String, Value>,
+    /// How many runs are scheduled ahead at the most; `None` leaves it to the server.
+    pub max_scheduled_runs: Option<u32>,
+}
+
+/// The rhythm of a schedule.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Timing {
+    /// Cron text, as written.
+    Cron {
+        /// Five fields, or six with the seconds last, or `@daily` and its like.
+        cron: String,
+        /// An IANA name.
+        timezone: String,
+        /// Whether day of month and day of week are joined by "or".
+        day_or: bool,
+    },
+    /// A fixed distance between runs.
+    Interval {
+        /// Seconds, above 0.
+        seconds: f64,
+        /// RFC 3339 with an offset; without one an orchestrator would count from the moment of registration.
+        anchor: String,
+        /// An IANA name.
+        timezone: String,
+    },
+    /// An iCalendar recurrence rule with its `DTSTART`.
+    Rrule {
+        /// `DTSTART:…\nRRULE…` as in RFC 5545; the start is always there.
+        rrule: String,
+        /// An IANA name.
+        timezone: String,
+    },
+}
+
+impl Schedule {
+    /// The schedule as the value of its slug in [`Field::Schedules`](super::Field::Schedules): an object with `cron`,
+    /// `interval` or `rrule` and their companions, `parameters`, and, only where they are declared, `active` and
+    /// `max_scheduled_runs`.
+    pub fn to_value(&self) -> Value {
+        let mut value = match &self.timing {
+            Timing::Cron {
+                cron,
+                timezone,
+                day_or,
+            } => json!({"cron": cron, "timezone": timezone, "day_or": day_or}),
+            Timing::Interval {
+                seconds,
+                anchor,
+                timezone,
+            } => {
+                json!({"interval": seconds, "anchor_date": anchor, "timezone": timezone})
+            }
+            Timing::Rrule { rrule, timezone } => json!({"rrule": rrule, "timezone": timezone}),
+        };
+        value["parameters"] = Value::Object(self.parameters.clone());
+        if let Some(active) = self.active {
+            value["active"] = active.into();
+        }
+        if let Some(runs) = self.max_scheduled_runs {
+            value["max_scheduled_runs"] = runs.into();
+        }
+        value
+    }
+}

@@ -1,0 +1,3 @@
+//! Reads deployment files and the Python files that they name, without running any of them.
+
+pub mod python;
