@@ -1,0 +1,257 @@
+//! Carries out a plan: releases first, each with its manifest last, then registrations, then removals.
+//!
+//! A deployment is registered as soon as its project's release is complete; a failed release skips exactly the
+//! deployments that need it. Nothing is removed when anything failed. Killed at any point, what is there is either
+//! complete or invisible, and the next run goes on from it.
+
+mod release;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use futures::StreamExt as _;
+use tokio::sync::Semaphore;
+
+use crate::backend::{self, Content, Orchestrator, Store};
+use crate::model::{Applied, CodeTree, DeploymentId, ReleaseRef, RepoPath};
+use crate::plan::{Action, Change, Plan, ProjectPlan, Upload};
+
+/// One thing that a plan does.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Item {
+    /// A release becomes complete.
+    Release(ReleaseRef),
+    /// A deployment is registered.
+    Registration(DeploymentId),
+    /// A deployment is removed.
+    Removal(DeploymentId),
+}
+
+/// What came of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// It is done.
+    Done,
+    /// It failed, and why.
+    Failed {
+        /// The chain of causes, in one line.
+        message: String,
+        /// What to do about it, where the service told.
+        hint: Option<String>,
+    },
+    /// It was not tried, and why.
+    Skipped {
+        /// A fragment: "its release failed".
+        reason: String,
+    },
+}
+
+/// One item and what came of it; in plan order, however the work was interleaved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// The project that it belongs to.
+    pub project: RepoPath,
+    /// What.
+    pub item: Item,
+    /// How it went.
+    pub status: Status,
+    /// A link for people to the deployment, where the orchestrator has a UI.
+    pub link: Option<String>,
+}
+
+/// What happens while a plan is carried out, for progress only; reports are made from the [`Outcome`]s.
+#[derive(Clone, Debug)]
+pub enum Event<'a> {
+    /// It begins; how much there is to do.
+    Begin {
+        /// Bytes of all releases to upload, including those that turn out to be there.
+        bytes: u64,
+        /// Files likewise.
+        files: usize,
+        /// Registrations and removals.
+        writes: usize,
+    },
+    /// A file is in the store.
+    Stored {
+        /// Its length.
+        bytes: u64,
+        /// Whether its bytes went over the wire; otherwise it was there, or the store copied it.
+        sent: bool,
+    },
+    /// An item is over.
+    Over(&'a Outcome),
+    /// Everything is.
+    End,
+}
+
+/// Somebody who wants to see progress.
+pub trait Observer: Send + Sync {
+    /// Called from many tasks at once; must be quick.
+    fn on(&self, event: &Event<'_>);
+}
+
+/// What the work needs beside the plan.
+pub struct Work<'a> {
+    /// The code of every project, by its path.
+    pub code: BTreeMap<&'a RepoPath, &'a CodeTree>,
+    /// What was last applied, to find earlier releases to copy from.
+    pub applied: &'a Applied,
+    /// Gives the content of a file by its path in the repository.
+    pub content: &'a (dyn Fn(&RepoPath) -> anyhow::Result<Content> + Sync),
+    /// Where releases go.
+    pub store: &'a dyn Store,
+    /// Where registrations go.
+    pub orchestrator: &'a dyn Orchestrator,
+    /// Uploads in flight at the most.
+    pub jobs: usize,
+    /// Once true, nothing further is begun: the lease was lost, or the user pressed Ctrl-C.
+    pub stop: &'a AtomicBool,
+}
+
+/// Carries out `plan`.
+pub async fn execute(plan: &Plan, work: &Work<'_>, observer: &dyn Observer) -> Vec<Outcome> {
+    let counts = plan.counts();
+    observer.on(&Event::Begin {
+        bytes: counts.bytes,
+        files: counts.files,
+        writes: counts.create + counts.update + counts.remove,
+    });
+    let uploads = Semaphore::new(work.jobs.max(1));
+    let mut by_project: Vec<(usize, Vec<Outcome>)> =
+        futures::stream::iter(plan.projects.iter().enumerate())
+            .map(|(at, project)| {
+                let uploads = &uploads;
+                async move { (at, one_project(project, work, uploads, observer).await) }
+            })
+            .buffer_unordered(work.jobs.max(1))
+            .collect()
+            .await;
+    by_project.sort_by_key(|(at, _)| *at);
+    let mut outcomes: Vec<Outcome> = by_project
+        .into_iter()
+        .flat_map(|(_, outcomes)| outcomes)
+        .collect();
+
+    if plan.prune {
+        let sound = outcomes
+            .iter()
+            .all(|outcome| outcome.status == Status::Done);
+        for orphan in &plan.orphans {
+            let status = if !sound {
+                skipped("something else failed; nothing is removed then")
+            } else if work.stop.load(Ordering::Relaxed) {
+                skipped("the deploy was stopped")
+            } else {
+                status_of(work.orchestrator.remove(&orphan.id, &orphan.live).await)
+            };
+            let item = Item::Removal(orphan.id.clone());
+            let outcome = Outcome {
+                project: orphan.project.clone(),
+                item,
+                status,
+                link: None,
+            };
+            observer.on(&Event::Over(&outcome));
+            outcomes.push(outcome);
+        }
+    }
+    observer.on(&Event::End);
+    outcomes
+}
+
+async fn one_project(
+    project: &ProjectPlan,
+    work: &Work<'_>,
+    uploads: &Semaphore,
+    observer: &dyn Observer,
+) -> Vec<Outcome> {
+    let mut outcomes = Vec::new();
+    let over = |item, status, link| {
+        let outcome = Outcome {
+            project: project.path.clone(),
+            item,
+            status,
+            link,
+        };
+        observer.on(&Event::Over(&outcome));
+        outcome
+    };
+    let mut blocked = None;
+    if project.upload != Upload::Nothing {
+        let status = if work.stop.load(Ordering::Relaxed) {
+            skipped("the deploy was stopped")
+        } else {
+            match release::upload(project, work, uploads, observer).await {
+                Ok(()) => Status::Done,
+                Err(error) => failed(&error),
+            }
+        };
+        if status != Status::Done {
+            blocked = Some("its release is not complete");
+        }
+        outcomes.push(over(Item::Release(project.release.clone()), status, None));
+    }
+    let registrations: Vec<Outcome> = futures::stream::iter(
+        project
+            .changes
+            .iter()
+            .filter(|change| change.action != Action::Keep),
+    )
+    .map(|change| async move {
+        let (status, link) = match blocked {
+            Some(reason) => (skipped(reason), None),
+            None if work.stop.load(Ordering::Relaxed) => (skipped("the deploy was stopped"), None),
+            None => register(change, work).await,
+        };
+        over(Item::Registration(change.id.clone()), status, link)
+    })
+    .buffered(8)
+    .collect()
+    .await;
+    outcomes.extend(registrations);
+    outcomes
+}
+
+async fn register(change: &Change, work: &Work<'_>) -> (Status, Option<String>) {
+    let result = work
+        .orchestrator
+        .register(&change.registration, change.live.as_ref(), &change.changed)
+        .await;
+    match result {
+        Ok(handle) => {
+            let live = crate::model::LiveDeployment {
+                handle,
+                fields: change.registration.fields.clone(),
+                owner: Some(change.registration.owner.clone()),
+            };
+            (Status::Done, work.orchestrator.link(&live))
+        }
+        Err(error) => (status_of(Err(error)), None),
+    }
+}
+
+fn status_of(result: backend::Result<()>) -> Status {
+    match result {
+        Ok(()) => Status::Done,
+        Err(error) => Status::Failed {
+            message: error.to_string(),
+            hint: error.hint,
+        },
+    }
+}
+
+fn failed(error: &anyhow::Error) -> Status {
+    let hint = error
+        .chain()
+        .find_map(|cause| cause.downcast_ref::<backend::Error>()?.hint.clone());
+    Status::Failed {
+        message: format!("{error:#}"),
+        hint,
+    }
+}
+
+fn skipped(reason: &str) -> Status {
+    Status::Skipped {
+        reason: reason.to_owned(),
+    }
+}

@@ -1,0 +1,557 @@
+//! Works out what would change: a pure comparison of what git declares, what is live, and what was last applied.
+//!
+//! Nothing here does input or output, so a plan can be made and tested from plain data. `apply` carries out a [`Plan`]
+//! as it stands; what is not in it does not happen.
+
+mod diff;
+mod offline;
+mod stale;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Map, Value, json};
+
+use crate::model::{
+    Applied, AppliedDeployment, Deployment, DeploymentId, Desired, Diagnostic, Digest, Field,
+    Fields, Live, LiveDeployment, Owner, Project, Registration, ReleaseRef, RepoPath, fingerprint,
+    same,
+};
+
+pub use diff::{Cause, FieldChange};
+pub use offline::compare;
+pub use stale::{Snapshot, SnapshotEntry, moved};
+
+/// What would be done, in the order of reports: projects by path, their deployments by id.
+#[derive(Clone, Debug, Default)]
+pub struct Plan {
+    /// The environment's name.
+    pub environment: String,
+    /// The projects in scope.
+    pub projects: Vec<ProjectPlan>,
+    /// What is registered as ours and declared nowhere any more.
+    pub orphans: Vec<Orphan>,
+    /// Whether `orphans` are removed; otherwise they are only shown.
+    pub prune: bool,
+    /// Faults that only the comparison shows, such as a work pool that does not exist.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// One project's part of the plan.
+#[derive(Clone, Debug)]
+pub struct ProjectPlan {
+    /// The project's id.
+    pub path: RepoPath,
+    /// The release that its deployments will run.
+    pub release: ReleaseRef,
+    /// Whether the release must be uploaded first.
+    pub upload: Upload,
+    /// What happens to each of its deployments.
+    pub changes: Vec<Change>,
+}
+
+/// Whether a release has to be uploaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Upload {
+    /// It is complete in the store, or nothing would use it.
+    Nothing,
+    /// Its manifest is not in the store.
+    Needed {
+        /// How many files it has.
+        files: usize,
+        /// Their length in bytes, together.
+        bytes: u64,
+    },
+}
+
+/// What happens to a deployment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// It is not registered yet.
+    Create,
+    /// It is registered, and differs.
+    Update,
+    /// It is registered just so.
+    Keep,
+}
+
+/// One deployment's part of the plan.
+#[derive(Clone, Debug)]
+pub struct Change {
+    /// `flow/name`.
+    pub id: DeploymentId,
+    /// Create, update or keep.
+    pub action: Action,
+    /// Every difference, in the order of [`Field`]; empty for [`Action::Keep`].
+    pub fields: Vec<FieldChange>,
+    /// The fields that differ as a whole; what the orchestrator needs to send.
+    pub changed: BTreeSet<Field>,
+    /// What it will be.
+    pub registration: Registration,
+    /// What it is.
+    pub live: Option<LiveDeployment>,
+    /// What we will remember of it.
+    pub applied: AppliedDeployment,
+    /// Whether what we remember of it is out of date although nothing differs (state that was lost, or a run that was
+    /// killed between the registration and the state).
+    pub forgotten: bool,
+}
+
+/// A registered deployment of ours that no file declares.
+#[derive(Clone, Debug)]
+pub struct Orphan {
+    /// `flow/name`.
+    pub id: DeploymentId,
+    /// The project that declared it.
+    pub project: RepoPath,
+    /// What it is.
+    pub live: LiveDeployment,
+}
+
+/// What a comparison needs to know beside its three sides.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// The mark of this repository.
+    pub repository: String,
+    /// The environment's name.
+    pub environment: String,
+    /// Whether orphans are to be removed.
+    pub prune: bool,
+    /// Whether only a part of the repository was read; nothing is an orphan then.
+    pub narrowed: bool,
+}
+
+/// How many of what a plan holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Deployments to create.
+    pub create: usize,
+    /// Deployments to update.
+    pub update: usize,
+    /// Deployments that stay as they are.
+    pub keep: usize,
+    /// Deployments to remove; 0 without pruning.
+    pub remove: usize,
+    /// Orphans that stay because pruning is off.
+    pub orphaned: usize,
+    /// Field differences that someone made on the server.
+    pub drifted: usize,
+    /// Releases to upload.
+    pub uploads: usize,
+    /// Files of these releases.
+    pub files: usize,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+impl Plan {
+    /// Counts what the plan holds.
+    pub fn counts(&self) -> Counts {
+        let mut counts = Counts::default();
+        for project in &self.projects {
+            if let Upload::Needed { files, bytes } = project.upload {
+                counts.uploads += 1;
+                counts.files += files;
+                counts.bytes += bytes;
+            }
+            for change in &project.changes {
+                match change.action {
+                    Action::Create => counts.create += 1,
+                    Action::Update => counts.update += 1,
+                    Action::Keep => counts.keep += 1,
+                }
+                counts.drifted += change
+                    .fields
+                    .iter()
+                    .filter(|field| field.cause == Cause::Drift)
+                    .count();
+            }
+        }
+        if self.prune {
+            counts.remove = self.orphans.len();
+        } else {
+            counts.orphaned = self.orphans.len();
+        }
+        counts
+    }
+
+    /// Whether there is nothing to do. State that is out of date does not count: it is not a change to anybody's
+    /// deployment.
+    pub fn is_empty(&self) -> bool {
+        let counts = self.counts();
+        counts.create + counts.update + counts.remove + counts.uploads == 0
+    }
+
+    /// Whether applying writes anything at all, also to our own state.
+    pub fn writes_nothing(&self, applied: &Applied) -> bool {
+        self.is_empty() && self.next_applied(applied, |_| true) == *applied
+    }
+
+    /// What we remember after `done` deployments were registered or removed.
+    pub fn next_applied(&self, applied: &Applied, done: impl Fn(&DeploymentId) -> bool) -> Applied {
+        let mut next = applied.clone();
+        for change in self.projects.iter().flat_map(|project| &project.changes) {
+            if done(&change.id) {
+                next.deployments
+                    .insert(change.id.clone(), change.applied.clone());
+            }
+        }
+        if self.prune {
+            for orphan in self.orphans.iter().filter(|orphan| done(&orphan.id)) {
+                next.deployments.remove(&orphan.id);
+            }
+        }
+        next
+    }
+}
+
+/// Compares the three sides.
+///
+/// A declared field that differs is a change; where the live value is not what we last applied either, it is drift. A
+/// field that was declared at the last deploy and is no more goes back to its default, unless someone has set it on the
+/// server since. A field that was never declared is left alone. `complete` are the releases whose manifests are in the
+/// store.
+pub fn diff(
+    desired: &Desired,
+    live: &Live,
+    applied: &Applied,
+    complete: &BTreeSet<ReleaseRef>,
+    options: &Options,
+) -> Plan {
+    let mut diagnostics = Vec::new();
+    let projects = desired
+        .projects
+        .iter()
+        .map(|project| {
+            let changes: Vec<Change> = project
+                .deployments
+                .iter()
+                .map(|deployment| {
+                    check_against_live(deployment, live, options, &mut diagnostics);
+                    change(project, deployment, live, applied, options)
+                })
+                .collect();
+            let used = changes.iter().any(|change| uses_release(change));
+            let upload = if !used || complete.contains(&project.release) {
+                Upload::Nothing
+            } else {
+                Upload::Needed {
+                    files: project.code.files().len(),
+                    bytes: project.code.length(),
+                }
+            };
+            ProjectPlan {
+                path: project.path.clone(),
+                release: project.release.clone(),
+                upload,
+                changes,
+            }
+        })
+        .collect();
+    let readable = !desired.projects.iter().any(|project| project.faulty);
+    let orphans = if options.narrowed {
+        Vec::new()
+    } else {
+        orphans(desired, live, options)
+    };
+    diagnostics.sort();
+    Plan {
+        environment: options.environment.clone(),
+        projects,
+        orphans,
+        prune: options.prune && readable && !options.narrowed,
+        diagnostics,
+    }
+}
+
+/// Whether a deployment's runs get their code from our release.
+fn uses_release(change: &Change) -> bool {
+    let digest = change.applied.release.to_string();
+    change
+        .registration
+        .fields
+        .iter()
+        .any(|(field, value)| match field {
+            Field::Code => true,
+            Field::PullSteps => value.to_string().contains(&digest),
+            _ => false,
+        })
+}
+
+fn change(
+    project: &Project,
+    deployment: &Deployment,
+    live: &Live,
+    applied: &Applied,
+    options: &Options,
+) -> Change {
+    let live = live.deployments.get(&deployment.id);
+    let last = applied.deployments.get(&deployment.id);
+    let owner = Owner {
+        repository: options.repository.clone(),
+        environment: options.environment.clone(),
+        project: project.path.clone(),
+    };
+
+    // What it should be: what git declares, then for fields that git has let go of their default.
+    let mut wanted: Fields = deployment.fields.clone();
+    let current = live.map(|live| live_side(live, &wanted));
+    if let (Some(last), Some(current)) = (last, &current) {
+        for (field, print) in &last.fields {
+            let untouched = current
+                .get(field)
+                .is_some_and(|value| fingerprint(value) == *print);
+            if untouched && !wanted.contains_key(field) {
+                wanted.insert(*field, field.default_value());
+            }
+        }
+    }
+    if let Some(schedules) = wanted.get_mut(&Field::Schedules) {
+        complete_schedules(
+            schedules,
+            current
+                .as_ref()
+                .and_then(|fields| fields.get(&Field::Schedules)),
+        );
+    }
+
+    let remembered = AppliedDeployment {
+        project: project.path.clone(),
+        release: project.release.digest,
+        fields: deployment
+            .fields
+            .keys()
+            .filter_map(|field| Some((*field, fingerprint(wanted.get(field)?))))
+            .collect(),
+    };
+
+    let mut fields = Vec::new();
+    let mut changed = BTreeSet::new();
+    for (field, new) in &wanted {
+        let old = current.as_ref().and_then(|current| current.get(field));
+        let default = field.default_value();
+        if current.is_some() && same(old.unwrap_or(&default), new) {
+            continue;
+        }
+        changed.insert(*field);
+        // Someone else changed it when the live value is not the one that we left there.
+        let drifted = match (old, last.and_then(|last| last.fields.get(field))) {
+            (Some(old), Some(print)) => fingerprint(old) != *print,
+            (None, Some(print)) => fingerprint(&default) != *print,
+            _ => false,
+        };
+        let cause = if drifted && current.is_some() {
+            Cause::Drift
+        } else {
+            Cause::Git
+        };
+        diff::flatten(field.name(), old, Some(new), cause, &mut fields);
+    }
+    if let Some(live) = live
+        && live.owner.as_ref() != Some(&owner)
+    {
+        let text = |owner: &Owner| {
+            json!(format!(
+                "{} {} {}",
+                owner.repository, owner.environment, owner.project
+            ))
+        };
+        fields.push(FieldChange {
+            path: "owner".to_owned(),
+            old: live.owner.as_ref().map(text),
+            new: Some(text(&owner)),
+            cause: Cause::Git,
+        });
+    }
+    diff::hide(&mut fields, &deployment.hidden);
+
+    let action = match (live, fields.is_empty()) {
+        (None, _) => Action::Create,
+        (Some(_), true) => Action::Keep,
+        (Some(_), false) => Action::Update,
+    };
+    let mut all = current.unwrap_or_default();
+    all.extend(wanted);
+    if all.contains_key(&Field::PullSteps) {
+        all.remove(&Field::Code);
+    }
+    Change {
+        id: deployment.id.clone(),
+        action,
+        fields,
+        changed,
+        registration: Registration {
+            id: deployment.id.clone(),
+            owner,
+            fields: all,
+        },
+        live: live.cloned(),
+        forgotten: last != Some(&remembered),
+        applied: remembered,
+    }
+}
+
+/// The live fields in the words of the desired side: steps that a file spells out are compared with the steps as they
+/// are, whoever wrote them.
+fn live_side(live: &LiveDeployment, wanted: &Fields) -> Fields {
+    let mut fields = live.fields.clone();
+    if wanted.contains_key(&Field::PullSteps)
+        && let Some(steps) = fields.remove(&Field::Code)
+    {
+        fields.insert(Field::PullSteps, steps);
+    }
+    fields
+}
+
+/// Fills in what no file says of a schedule: from the live schedule of the same slug, so that one paused in the UI
+/// stays paused; a new one is active.
+fn complete_schedules(schedules: &mut Value, live: Option<&Value>) {
+    let Some(schedules) = schedules.as_object_mut() else {
+        return;
+    };
+    for (slug, schedule) in schedules {
+        let Some(schedule) = schedule.as_object_mut() else {
+            continue;
+        };
+        let live = live
+            .and_then(|live| live.get(slug))
+            .and_then(Value::as_object);
+        let live_of = |key: &str| {
+            live.and_then(|live: &Map<String, Value>| live.get(key))
+                .cloned()
+        };
+        if !schedule.contains_key("active") {
+            schedule.insert(
+                "active".to_owned(),
+                live_of("active").unwrap_or(Value::Bool(true)),
+            );
+        }
+        if let (false, Some(runs)) = (
+            schedule.contains_key("max_scheduled_runs"),
+            live_of("max_scheduled_runs"),
+        ) {
+            schedule.insert("max_scheduled_runs".to_owned(), runs);
+        }
+    }
+}
+
+/// What only the comparison can find wrong: owners, pools, queues, blocks and variables.
+fn check_against_live(
+    deployment: &Deployment,
+    live: &Live,
+    options: &Options,
+    diagnostics: &mut Vec<Diagnostic>,
+) {
+    let place = |field| {
+        deployment
+            .places
+            .get(&field)
+            .unwrap_or(&deployment.place)
+            .clone()
+    };
+    if let Some(owner) = live
+        .deployments
+        .get(&deployment.id)
+        .and_then(|live| live.owner.as_ref())
+        && (owner.repository != options.repository || owner.environment != options.environment)
+    {
+        let message = format!(
+            "`{}` is already deployed by repository `{}`, environment `{}`",
+            deployment.id, owner.repository, owner.environment
+        );
+        let hint = "rename one of the two, or remove its `flowyard.*` labels to hand it over";
+        diagnostics.push(Diagnostic::error(deployment.place.clone(), message).hint(hint));
+    }
+    for reference in deployment
+        .references
+        .iter()
+        .filter(|one| live.missing.contains(one))
+    {
+        let message = format!("{reference} does not exist on the server");
+        let hint = "create it first, or correct the name in the template";
+        diagnostics.push(Diagnostic::error(deployment.place.clone(), message).hint(hint));
+    }
+    let (Some(pools), Some(pool)) = (
+        &live.pools,
+        deployment
+            .fields
+            .get(&Field::WorkPool)
+            .and_then(Value::as_str),
+    ) else {
+        return;
+    };
+    let Some(queues) = pools.get(pool) else {
+        let message = format!("work pool `{pool}` does not exist");
+        let hint = match nearest(pool, pools.keys()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None if pools.is_empty() => {
+                "there is no work pool yet; create one with `prefect work-pool create`".to_owned()
+            }
+            None => format!(
+                "there are: {}",
+                pools.keys().cloned().collect::<Vec<_>>().join(", ")
+            ),
+        };
+        diagnostics.push(Diagnostic::error(place(Field::WorkPool), message).hint(hint));
+        return;
+    };
+    if let Some(queue) = deployment
+        .fields
+        .get(&Field::WorkQueue)
+        .and_then(Value::as_str)
+        && !queues.contains(queue)
+    {
+        let message = format!("work queue `{queue}` does not exist in work pool `{pool}`");
+        let hint = match nearest(queue, queues.iter()) {
+            Some(near) => format!("did you mean `{near}`? Prefect makes the queue otherwise"),
+            None => "Prefect makes the queue when the deployment is registered".to_owned(),
+        };
+        diagnostics.push(Diagnostic::warning(place(Field::WorkQueue), message).hint(hint));
+    }
+}
+
+fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a String>) -> Option<&'a String> {
+    known
+        .map(|one| (strsim::jaro_winkler(name, one), one))
+        .filter(|(likeness, _)| *likeness > 0.8)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, one)| one)
+}
+
+fn orphans(desired: &Desired, live: &Live, options: &Options) -> Vec<Orphan> {
+    let declared: BTreeSet<&DeploymentId> = desired
+        .projects
+        .iter()
+        .flat_map(|project| &project.deployments)
+        .map(|deployment| &deployment.id)
+        .collect();
+    // What a faulty project declares is not known, so nothing of it counts as gone.
+    let faulty: BTreeMap<&RepoPath, bool> = desired
+        .projects
+        .iter()
+        .map(|project| (&project.path, project.faulty))
+        .collect();
+    live.deployments
+        .iter()
+        .filter(|(id, _)| !declared.contains(id))
+        .filter_map(|(id, deployment)| {
+            let owner = deployment.owner.as_ref()?;
+            let ours =
+                owner.repository == options.repository && owner.environment == options.environment;
+            let unknown = faulty.get(&owner.project).copied().unwrap_or(false);
+            (ours && !unknown).then(|| Orphan {
+                id: id.clone(),
+                project: owner.project.clone(),
+                live: deployment.clone(),
+            })
+        })
+        .collect()
+}
+
+/// One digest for a whole set of fields.
+fn print_of(fields: &Fields) -> Digest {
+    let object: Map<String, Value> = fields
+        .iter()
+        .map(|(field, value)| (field.name().to_owned(), value.clone()))
+        .collect();
+    fingerprint(&Value::Object(object))
+}

@@ -1,0 +1,142 @@
+//! Differences between two values, one line each.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use crate::model::same;
+
+/// Why a field differs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// Git declares something else than before.
+    Git,
+    /// Someone changed it on the server since the last deploy.
+    Drift,
+}
+
+/// One difference.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FieldChange {
+    /// Where, with dots: `schedules.nightly.cron`.
+    pub path: String,
+    /// What it is; `None` where there is nothing.
+    pub old: Option<Value>,
+    /// What it will be; `None` where it goes away.
+    pub new: Option<Value>,
+    /// Git or drift.
+    pub cause: Cause,
+}
+
+/// Adds a line for every leaf that differs between two values; objects are compared key by key, arrays as a whole.
+pub(super) fn flatten(
+    path: &str,
+    old: Option<&Value>,
+    new: Option<&Value>,
+    cause: Cause,
+    out: &mut Vec<FieldChange>,
+) {
+    match (old, new) {
+        (Some(old), Some(new)) if same(old, new) => {}
+        (Some(Value::Object(old)), Some(Value::Object(new))) => {
+            let keys: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+            for key in keys {
+                flatten(
+                    &format!("{path}.{key}"),
+                    old.get(key),
+                    new.get(key),
+                    cause,
+                    out,
+                );
+            }
+        }
+        (Some(Value::Null) | None, Some(Value::Object(new))) if !new.is_empty() => {
+            for (key, value) in new {
+                flatten(&format!("{path}.{key}"), None, Some(value), cause, out);
+            }
+        }
+        (old, new) => {
+            out.push(FieldChange {
+                path: path.to_owned(),
+                old: old.cloned(),
+                new: new.cloned(),
+                cause,
+            });
+        }
+    }
+}
+
+/// Puts the text as written in place of values that came from the environment, and hides what they replace.
+pub(super) fn hide(fields: &mut [FieldChange], hidden: &BTreeMap<String, String>) {
+    for field in fields {
+        for (path, written) in hidden {
+            if field.path == *path {
+                field.new = Some(Value::String(written.clone()));
+            } else if path
+                .strip_prefix(field.path.as_str())
+                .is_some_and(|rest| rest.starts_with('.'))
+            {
+                // A value inside of an array or of a value that is shown whole.
+                field.new = Some(Value::String("(from the environment)".to_owned()));
+            } else {
+                continue;
+            }
+            field.old = field
+                .old
+                .as_ref()
+                .map(|_| Value::String("(hidden)".to_owned()));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn one_line_for_every_leaf() {
+        let (old, new) = (
+            json!({"a": 1, "b": {"c": [1], "d": null}}),
+            json!({"a": 1.0, "b": {"c": [2]}, "e": "x"}),
+        );
+        let mut out = Vec::new();
+        flatten("p", Some(&old), Some(&new), Cause::Git, &mut out);
+        let lines: Vec<_> = out
+            .iter()
+            .map(|one| (one.path.as_str(), one.old.clone(), one.new.clone()))
+            .collect();
+        assert_eq!(
+            lines,
+            [
+                ("p.b.c", Some(json!([1])), Some(json!([2]))),
+                ("p.b.d", Some(json!(null)), None),
+                ("p.e", None, Some(json!("x"))),
+            ]
+        );
+    }
+
+    #[test]
+    fn values_of_the_environment_are_never_shown() {
+        let mut fields = Vec::new();
+        let (old, new) = (
+            json!({"env": {"T": "old secret"}}),
+            json!({"env": {"T": "new secret"}, "l": ["new secret"]}),
+        );
+        flatten(
+            "job_variables",
+            Some(&old),
+            Some(&new),
+            Cause::Git,
+            &mut fields,
+        );
+        let hidden = BTreeMap::from([
+            ("job_variables.env.T".to_owned(), "{{ $T }}".to_owned()),
+            ("job_variables.l.0".to_owned(), "{{ $T }}".to_owned()),
+        ]);
+        hide(&mut fields, &hidden);
+        assert!(!format!("{fields:?}").contains("secret"), "{fields:?}");
+        assert_eq!(fields[0].new, Some(json!("{{ $T }}")));
+    }
+}
