@@ -2,6 +2,10 @@
 
 pub mod apply;
 pub mod backend;
+pub mod cli;
+pub mod error;
 pub mod model;
+pub mod observe;
 pub mod plan;
 pub mod read;
+pub mod state;

@@ -73,6 +73,11 @@ pub(super) fn hide(fields: &mut [FieldChange], hidden: &BTreeMap<String, String>
             if field.path == *path {
                 field.new = Some(Value::String(written.clone()));
             } else if path
+                .strip_suffix(".*")
+                .is_some_and(|all| below(&field.path, all))
+            {
+                field.new = field.new.as_ref().map(|_| Value::String(written.clone()));
+            } else if path
                 .strip_prefix(field.path.as_str())
                 .is_some_and(|rest| rest.starts_with('.'))
             {
@@ -87,6 +92,12 @@ pub(super) fn hide(fields: &mut [FieldChange], hidden: &BTreeMap<String, String>
                 .map(|_| Value::String("(hidden)".to_owned()));
         }
     }
+}
+
+/// Whether a dotted path is another one or below it.
+fn below(path: &str, above: &str) -> bool {
+    path.strip_prefix(above)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
 #[cfg(test)]

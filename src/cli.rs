@@ -1,0 +1,130 @@
+//! The command line, and nothing else.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Plan and deploy the data flows of a monorepo.
+///
+/// flowyard finds the deployment files of every project folder, shows what a deploy would change, uploads the code and
+/// registers the deployments with Prefect. Planning runs none of the repository's code.
+#[derive(Debug, Parser)]
+#[command(
+    name = "flowyard",
+    version,
+    max_term_width = 100,
+    arg_required_else_help = true
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Options of every command.
+    #[command(flatten)]
+    pub global: Global,
+}
+
+/// Options of every command.
+#[derive(Debug, Args)]
+pub struct Global {
+    /// The repository's root [default: the git repository around the current folder]
+    #[arg(long, global = true, value_name = "FOLDER", env = "FLOWYARD_ROOT")]
+    pub root: Option<PathBuf>,
+    /// The environment whose overlays count
+    #[arg(long, global = true, value_name = "NAME", env = "FLOWYARD_ENV")]
+    pub env: Option<String>,
+    /// Use the embedded default for everything: storage and registrations as files below `.flowyard/`
+    #[arg(long, global = true, env = "FLOWYARD_LOCAL")]
+    pub local: bool,
+    /// How to print the result
+    #[arg(long, global = true, value_enum, default_value_t = Format::Terminal)]
+    pub format: Format,
+    /// Also show what stays as it is; twice: what is done inside
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+}
+
+/// How to print the result; on stdout, while progress and logs go to stderr.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    Terminal,
+    /// One versioned document.
+    Json,
+    /// For a comment or a summary.
+    Markdown,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// List the projects and deployments found, with their requirements
+    List(Narrow),
+    /// Read everything and report every fault; no network
+    Check(Narrow),
+    /// Show what a deploy would change; changes nothing
+    Plan(Plan),
+    /// Upload the code that is missing, and register what differs
+    Deploy(Deploy),
+    /// Show what is registered for this repository and environment
+    Status,
+    /// Print a shell's completion script
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Which part of the repository is meant; all of it without any.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Narrow {
+    /// Only projects whose path matches; may be given more than once
+    #[arg(long = "project", value_name = "GLOB")]
+    pub projects: Vec<String>,
+    /// Only projects that changed since this revision
+    #[arg(long, value_name = "REF")]
+    pub since: Option<String>,
+}
+
+/// Options of `plan`.
+#[derive(Debug, Args)]
+pub struct Plan {
+    /// Which part.
+    #[command(flatten)]
+    pub narrow: Narrow,
+    /// Compare with what this revision declares instead of what is live; needs no server and no credentials
+    #[arg(long, value_name = "REF", conflicts_with_all = ["out", "prune"])]
+    pub against: Option<String>,
+    /// Save the plan, for `deploy --plan`
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Also plan the removal of what is registered as ours and declared nowhere
+    #[arg(long)]
+    pub prune: bool,
+    /// Exit with 5 when there are changes
+    #[arg(long)]
+    pub check: bool,
+    /// Leave out faulty projects instead of refusing to go on
+    #[arg(long)]
+    pub keep_going: bool,
+}
+
+/// Options of `deploy`.
+#[derive(Debug, Args)]
+pub struct Deploy {
+    /// Which part.
+    #[command(flatten)]
+    pub narrow: Narrow,
+    /// Do just what this saved plan says; refused when anything has moved since
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["projects", "since", "prune", "keep_going"])]
+    pub plan: Option<PathBuf>,
+    /// Remove what is registered as ours and declared nowhere
+    #[arg(long)]
+    pub prune: bool,
+    /// Leave out faulty projects and deploy the others; never removes anything
+    #[arg(long, conflicts_with = "prune")]
+    pub keep_going: bool,
+    /// Uploads in flight at the most
+    #[arg(long, value_name = "N", default_value_t = 32, env = "FLOWYARD_JOBS", value_parser = clap::value_parser!(u16).range(1..=512))]
+    pub jobs: u16,
+}

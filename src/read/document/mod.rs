@@ -1,0 +1,307 @@
+//! Documents of any of the three formats, as one tree in which every value knows its place.
+//!
+//! YAML, TOML and JSON end up as the same [`Node`]s, so that there is one reader of deployment files, and every fault of
+//! it has a line and a column.
+
+mod json;
+mod toml;
+mod yaml;
+
+use serde_json::{Map, Value};
+
+/// A format of deployment files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Syntax {
+    /// YAML 1.2, core schema, with anchors, aliases and merge keys.
+    Yaml,
+    /// TOML 1.1.
+    Toml,
+    /// JSON, strictly.
+    Json,
+}
+
+/// Deeper nesting than this is refused in every format: no file of people needs it, and everything that walks a tree
+/// may then recurse.
+pub(super) const MAX_DEPTH: usize = 64;
+
+/// More values than this are refused; aliases of aliases could otherwise make gigabytes of a kilobyte.
+pub(super) const MAX_NODES: usize = 200_000;
+
+/// A position, both from 1, the column in characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Position {
+    /// Line.
+    pub line: u32,
+    /// Column.
+    pub column: u32,
+}
+
+/// A value with its place.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Node {
+    /// Where it begins.
+    pub at: Position,
+    /// What it is.
+    pub content: Content,
+    /// The text as written, where the value came from the process's environment and is not to be shown.
+    pub hidden: Option<String>,
+}
+
+/// What a node holds.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Content {
+    /// Null, a boolean, a number or a string; never an array or an object.
+    Scalar(Value),
+    /// A list.
+    List(Vec<Node>),
+    /// A mapping, in the order of the file; no key twice.
+    Map(Vec<Entry>),
+}
+
+/// One key of a mapping.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    /// The key.
+    pub key: String,
+    /// Where the key is.
+    pub at: Position,
+    /// Its value.
+    pub value: Node,
+}
+
+/// A fault of a document as such.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// Where.
+    pub at: Position,
+    /// What.
+    pub message: String,
+    /// What to do.
+    pub hint: Option<String>,
+}
+
+impl Fault {
+    fn new(at: Position, message: impl Into<String>) -> Self {
+        Self {
+            at,
+            message: message.into(),
+            hint: None,
+        }
+    }
+}
+
+/// Parses a document; an empty one is null. Faults after which reading goes on (a key that stands twice) come with the
+/// tree, the others alone.
+pub fn parse(text: &str, syntax: Syntax) -> Result<(Node, Vec<Fault>), Fault> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    match syntax {
+        Syntax::Yaml => yaml::parse(text),
+        Syntax::Toml => toml::parse(text),
+        Syntax::Json => json::parse(text),
+    }
+}
+
+impl Node {
+    fn new(at: Position, content: Content) -> Self {
+        Self {
+            at,
+            content,
+            hidden: None,
+        }
+    }
+
+    /// A value that stands nowhere: a default.
+    pub fn scalar(at: Position, value: Value) -> Self {
+        Self::new(at, Content::Scalar(value))
+    }
+
+    /// Whether it is null.
+    pub fn is_null(&self) -> bool {
+        self.content == Content::Scalar(Value::Null)
+    }
+
+    /// The text of a string.
+    pub fn as_str(&self) -> Option<&str> {
+        match &self.content {
+            Content::Scalar(Value::String(text)) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The entries of a mapping.
+    pub fn entries(&self) -> Option<&[Entry]> {
+        match &self.content {
+            Content::Map(entries) => Some(entries),
+            _ => None,
+        }
+    }
+
+    /// The value of a key of a mapping.
+    pub fn get(&self, key: &str) -> Option<&Node> {
+        self.entries()?
+            .iter()
+            .find(|entry| entry.key == key)
+            .map(|entry| &entry.value)
+    }
+
+    /// The kind of value, for messages.
+    pub fn kind(&self) -> &'static str {
+        match &self.content {
+            Content::Scalar(Value::Null) => "nothing",
+            Content::Scalar(Value::Bool(_)) => "a boolean",
+            Content::Scalar(Value::Number(_)) => "a number",
+            Content::Scalar(_) => "text",
+            Content::List(_) => "a list",
+            Content::Map(_) => "a mapping",
+        }
+    }
+
+    /// The value without places.
+    pub fn to_value(&self) -> Value {
+        match &self.content {
+            Content::Scalar(value) => value.clone(),
+            Content::List(items) => items.iter().map(Node::to_value).collect(),
+            Content::Map(entries) => {
+                let pairs = entries
+                    .iter()
+                    .map(|entry| (entry.key.clone(), entry.value.to_value()));
+                Value::Object(pairs.collect::<Map<_, _>>())
+            }
+        }
+    }
+
+    /// This value with `over` laid on it: mappings are joined key by key, everything else is replaced.
+    #[must_use]
+    pub fn overlaid(&self, over: &Node) -> Node {
+        let (Content::Map(below), Content::Map(above)) = (&self.content, &over.content) else {
+            return over.clone();
+        };
+        let mut entries = below.clone();
+        for entry in above {
+            match entries.iter_mut().find(|one| one.key == entry.key) {
+                Some(one) => {
+                    one.value = one.value.overlaid(&entry.value);
+                    one.at = entry.at;
+                }
+                None => entries.push(entry.clone()),
+            }
+        }
+        Node::new(self.at, Content::Map(entries))
+    }
+
+    /// Calls `change` on every scalar, depth first.
+    pub fn for_each_scalar(&mut self, change: &mut dyn FnMut(&mut Node)) {
+        match &mut self.content {
+            Content::Scalar(_) => change(self),
+            Content::List(items) => items
+                .iter_mut()
+                .for_each(|item| item.for_each_scalar(change)),
+            Content::Map(entries) => {
+                entries
+                    .iter_mut()
+                    .for_each(|entry| entry.value.for_each_scalar(change));
+            }
+        }
+    }
+
+    /// Calls `see` on every hidden scalar with its dotted path below `path`.
+    pub fn for_each_hidden(&self, path: &str, see: &mut dyn FnMut(&str, &str)) {
+        if let Some(written) = &self.hidden {
+            see(path, written);
+        }
+        match &self.content {
+            Content::Scalar(_) => {}
+            Content::List(items) => {
+                for (at, item) in items.iter().enumerate() {
+                    item.for_each_hidden(&format!("{path}.{at}"), see);
+                }
+            }
+            Content::Map(entries) => {
+                for entry in entries {
+                    entry
+                        .value
+                        .for_each_hidden(&format!("{path}.{}", entry.key), see);
+                }
+            }
+        }
+    }
+}
+
+/// Lines and columns of byte offsets, for the formats whose parsers give offsets.
+struct Lines<'a> {
+    text: &'a str,
+    starts: Vec<usize>,
+}
+
+impl<'a> Lines<'a> {
+    fn of(text: &'a str) -> Self {
+        let starts = std::iter::once(0)
+            .chain(text.match_indices('\n').map(|(at, _)| at + 1))
+            .collect();
+        Self { text, starts }
+    }
+
+    fn position(&self, offset: usize) -> Position {
+        let line = self.starts.partition_point(|start| *start <= offset).max(1);
+        let before = self.text.get(self.starts[line - 1]..offset).unwrap_or("");
+        Position {
+            line: narrow(line),
+            column: narrow(before.chars().count() + 1),
+        }
+    }
+}
+
+/// A file of more than four billion lines is beyond what the tree's bounds let through.
+fn narrow(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_three_formats_give_the_same_tree() {
+        let (yaml, _) = parse("a: 1\nb: [x, {c: null}]\nd: true\n", Syntax::Yaml).expect("yaml");
+        let (json, _) = parse(
+            "{\"a\": 1,\n \"b\": [\"x\", {\"c\": null}], \"d\": true}",
+            Syntax::Json,
+        )
+        .expect("json");
+        let (toml, _) = parse("a = 1\nb = [\"x\", {c = 1}]\nd = true", Syntax::Toml).expect("toml");
+        assert_eq!(
+            yaml.to_value(),
+            json!({"a": 1, "b": ["x", {"c": null}], "d": true})
+        );
+        assert_eq!(json.to_value(), yaml.to_value());
+        assert_eq!(
+            toml.to_value(),
+            json!({"a": 1, "b": ["x", {"c": 1}], "d": true})
+        );
+        assert_eq!(
+            json.get("b").expect("b").at,
+            Position { line: 2, column: 7 }
+        );
+        assert_eq!(
+            yaml.get("b").expect("b").at,
+            Position { line: 2, column: 4 }
+        );
+        assert_eq!(
+            toml.get("b").expect("b").at,
+            Position { line: 2, column: 5 }
+        );
+    }
+
+    #[test]
+    fn an_overlay_joins_mappings_and_replaces_the_rest() {
+        let read = |text| parse(text, Syntax::Yaml).expect("yaml").0;
+        let base = read("p: {a: 1, b: {c: 2}}\nl: [1, 2]\n");
+        let over = read("p: {b: {d: 3}}\nl: [9]\nn: x\n");
+        assert_eq!(
+            base.overlaid(&over).to_value(),
+            json!({"p": {"a": 1, "b": {"c": 2, "d": 3}}, "l": [9], "n": "x"})
+        );
+    }
+}

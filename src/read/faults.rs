@@ -1,0 +1,179 @@
+//! Collects the faults of one file, and reads typed values out of its tree while doing so.
+
+use std::ops::RangeInclusive;
+
+use serde_json::Value;
+
+use super::document::{Content, Entry, Node, Position};
+use crate::model::{Diagnostic, Place, RepoPath};
+
+/// The faults of one file so far.
+pub(super) struct Faults<'a> {
+    path: &'a RepoPath,
+    found: Vec<Diagnostic>,
+}
+
+/// A fault that was just noted, to add a hint to.
+pub(super) struct Noted<'a>(&'a mut Diagnostic);
+
+impl Noted<'_> {
+    /// Says what to do about it.
+    pub(super) fn hint(self, hint: impl Into<String>) {
+        self.0.hint = Some(hint.into());
+    }
+}
+
+impl<'a> Faults<'a> {
+    pub(super) fn of(path: &'a RepoPath) -> Self {
+        Self {
+            path,
+            found: Vec::new(),
+        }
+    }
+
+    pub(super) fn into_diagnostics(self) -> Vec<Diagnostic> {
+        self.found
+    }
+
+    pub(super) fn any_errors(&self) -> bool {
+        self.found.iter().any(Diagnostic::is_error)
+    }
+
+    pub(super) fn place(&self, at: Position) -> Place {
+        Place::at(self.path.clone(), at.line, at.column)
+    }
+
+    pub(super) fn push(&mut self, diagnostic: Diagnostic) {
+        self.found.push(diagnostic);
+    }
+
+    pub(super) fn error(&mut self, at: Position, message: impl Into<String>) -> Noted<'_> {
+        let place = self.place(at);
+        self.found.push(Diagnostic::error(place, message));
+        Noted(self.found.last_mut().expect("one was just pushed"))
+    }
+
+    /// Refuses every key that is not in `known`, with the nearest that is.
+    pub(super) fn unknown_keys(&mut self, entries: &[Entry], known: &[&str], of: &str) {
+        for entry in entries
+            .iter()
+            .filter(|entry| !known.contains(&entry.key.as_str()))
+        {
+            let near = nearest(&entry.key, known.iter().copied());
+            let hint = match near {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("known are: {}", known.join(", ")),
+            };
+            self.error(entry.at, format!("unknown key `{}` in {of}", entry.key))
+                .hint(hint);
+        }
+    }
+
+    /// The text of a key; a number or boolean is taken as written. `None` where it is absent, null, or a fault.
+    pub(super) fn text(&mut self, node: &Node, key: &str) -> Option<(String, Position)> {
+        let value = present(node, key)?;
+        match &value.content {
+            Content::Scalar(Value::String(text)) => Some((text.clone(), value.at)),
+            Content::Scalar(other) => Some((other.to_string(), value.at)),
+            _ => self.wrong(value, key, "text"),
+        }
+    }
+
+    /// A boolean.
+    pub(super) fn boolean(&mut self, node: &Node, key: &str) -> Option<bool> {
+        let value = present(node, key)?;
+        match &value.content {
+            Content::Scalar(Value::Bool(one)) => Some(*one),
+            _ => self.wrong(value, key, "true or false"),
+        }
+    }
+
+    /// A number.
+    pub(super) fn number(&mut self, node: &Node, key: &str) -> Option<f64> {
+        let value = present(node, key)?;
+        match &value.content {
+            Content::Scalar(Value::Number(one)) => one.as_f64(),
+            _ => self.wrong(value, key, "a number"),
+        }
+    }
+
+    /// A whole number within a range.
+    pub(super) fn integer(
+        &mut self,
+        node: &Node,
+        key: &str,
+        range: RangeInclusive<u64>,
+    ) -> Option<u64> {
+        let value = present(node, key)?;
+        match &value.content {
+            Content::Scalar(Value::Number(one))
+                if one.as_u64().is_some_and(|one| range.contains(&one)) =>
+            {
+                one.as_u64()
+            }
+            _ if *range.end() == u64::MAX => self.wrong(
+                value,
+                key,
+                &format!("a whole number from {}", range.start()),
+            ),
+            _ => self.wrong(
+                value,
+                key,
+                &format!("a whole number from {} to {}", range.start(), range.end()),
+            ),
+        }
+    }
+
+    /// A mapping.
+    pub(super) fn mapping<'n>(&mut self, node: &'n Node, key: &str) -> Option<&'n Node> {
+        let value = present(node, key)?;
+        match &value.content {
+            Content::Map(_) => Some(value),
+            _ => self.wrong(value, key, "a mapping"),
+        }
+    }
+
+    /// A list of texts; one text alone is a list of one.
+    pub(super) fn texts(&mut self, node: &Node, key: &str) -> Option<Vec<(String, Position)>> {
+        let value = present(node, key)?;
+        let items = match &value.content {
+            Content::List(items) => items.as_slice(),
+            Content::Scalar(Value::String(_)) => std::slice::from_ref(value),
+            _ => return self.wrong(value, key, "a list of texts"),
+        };
+        let mut texts = Vec::with_capacity(items.len());
+        for item in items {
+            match &item.content {
+                Content::Scalar(Value::String(text)) => texts.push((text.clone(), item.at)),
+                Content::Scalar(other) if !other.is_null() => {
+                    texts.push((other.to_string(), item.at))
+                }
+                _ => return self.wrong(item, key, "a list of texts"),
+            }
+        }
+        Some(texts)
+    }
+
+    fn wrong<T>(&mut self, value: &Node, key: &str, wanted: &str) -> Option<T> {
+        self.error(
+            value.at,
+            format!("`{key}` is {wanted}, not {}", value.kind()),
+        );
+        None
+    }
+}
+
+/// The value of a key that is there and not null: people leave keys empty, and Prefect takes that as not set.
+pub(super) fn present<'n>(node: &'n Node, key: &str) -> Option<&'n Node> {
+    node.get(key).filter(|value| !value.is_null())
+}
+
+/// The known name that is most like `name`, where one is like it at all.
+pub(super) fn nearest<'k>(name: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+    known
+        .into_iter()
+        .map(|one| (strsim::jaro_winkler(one, name), one))
+        .filter(|(likeness, _)| *likeness > 0.8)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, one)| one)
+}

@@ -1,0 +1,459 @@
+//! Schedules: checked as Prefect would check them, and completed so that they mean the same at every deploy.
+
+use std::str::FromStr as _;
+
+use chrono::{DateTime, NaiveDate, NaiveDateTime, SecondsFormat, Utc};
+use chrono_tz::Tz;
+use croner::parser::{CronParser, Seconds};
+use serde_json::Value;
+
+use super::document::{Entry, Node};
+use super::faults::Faults;
+use crate::model::{Digest, Schedule, Timing};
+
+const KEYS: &[&str] = &[
+    "cron",
+    "interval",
+    "rrule",
+    "timezone",
+    "anchor_date",
+    "day_or",
+    "slug",
+    "active",
+    "parameters",
+    "max_scheduled_runs",
+];
+
+/// Counted from when nothing else is said, so that an interval keeps its phase from deploy to deploy. (Prefect would
+/// count from the moment of registration.)
+const ANCHOR: &str = "2020-01-01T00:00:00Z";
+
+/// What Prefect puts before a rule without a start; always ours, because for rules by the minute it would take the
+/// current time.
+const RRULE_START: &str = "DTSTART:20200101T000000\n";
+
+/// The slug of a deployment's only schedule: it stays when the schedule is edited, and a pause with it.
+const ONLY: &str = "schedule";
+
+/// Reads the schedules of a deployment: a list, or one mapping.
+pub(super) fn read(node: &Node, faults: &mut Faults<'_>) -> Vec<Schedule> {
+    let items: Vec<&Node> = match &node.content {
+        super::document::Content::List(items) => items.iter().collect(),
+        super::document::Content::Map(_) => vec![node],
+        super::document::Content::Scalar(_) => {
+            faults.error(
+                node.at,
+                format!("schedules are a list of mappings, not {}", node.kind()),
+            );
+            return Vec::new();
+        }
+    };
+    let only = items.len() == 1;
+    let mut schedules: Vec<Schedule> = Vec::new();
+    for item in items {
+        let Some(schedule) = one(item, only, faults) else {
+            continue;
+        };
+        if schedules.iter().any(|other| other.slug == schedule.slug) {
+            faults
+                .error(
+                    item.at,
+                    format!("a second schedule with the slug `{}`", schedule.slug),
+                )
+                .hint("give each schedule of a deployment a `slug` of its own");
+            continue;
+        }
+        schedules.push(schedule);
+    }
+    schedules
+}
+
+fn one(node: &Node, only: bool, faults: &mut Faults<'_>) -> Option<Schedule> {
+    let Some(entries) = node.entries() else {
+        faults.error(
+            node.at,
+            format!("a schedule is a mapping, not {}", node.kind()),
+        );
+        return None;
+    };
+    faults.unknown_keys(entries, KEYS, "a schedule");
+    let timing = timing(node, entries, faults)?;
+    let slug = match faults.text(node, "slug") {
+        Some((slug, at)) if slug.trim().is_empty() => {
+            faults.error(at, "a schedule's slug is empty");
+            return None;
+        }
+        Some((slug, _)) => slug,
+        None if only => ONLY.to_owned(),
+        None => derived_slug(&timing),
+    };
+    let max_scheduled_runs = faults.integer(node, "max_scheduled_runs", 1..=50);
+    Some(Schedule {
+        slug,
+        timing,
+        active: faults.boolean(node, "active"),
+        parameters: faults
+            .mapping(node, "parameters")
+            .map(Node::to_value)
+            .and_then(into_map)
+            .unwrap_or_default(),
+        max_scheduled_runs: max_scheduled_runs.and_then(|runs| u32::try_from(runs).ok()),
+    })
+}
+
+fn into_map(value: Value) -> Option<serde_json::Map<String, Value>> {
+    match value {
+        Value::Object(map) => Some(map),
+        _ => None,
+    }
+}
+
+/// One of several schedules without a slug is named by what it says: swapping two in the file swaps no pause.
+fn derived_slug(timing: &Timing) -> String {
+    let (kind, text) = match timing {
+        Timing::Cron {
+            cron,
+            timezone,
+            day_or,
+        } => ("cron", format!("{cron}\n{timezone}\n{day_or}")),
+        Timing::Interval {
+            seconds,
+            anchor,
+            timezone,
+        } => ("interval", format!("{seconds}\n{anchor}\n{timezone}")),
+        Timing::Rrule { rrule, timezone } => ("rrule", format!("{rrule}\n{timezone}")),
+    };
+    format!("{kind}-{}", &Digest::of(text.as_bytes()).to_string()[..6])
+}
+
+fn timing(node: &Node, entries: &[Entry], faults: &mut Faults<'_>) -> Option<Timing> {
+    let kinds: Vec<&Entry> = entries
+        .iter()
+        .filter(|entry| {
+            matches!(entry.key.as_str(), "cron" | "interval" | "rrule") && !entry.value.is_null()
+        })
+        .collect();
+    let kind = match kinds.as_slice() {
+        [kind] => *kind,
+        [] => {
+            faults.error(
+                node.at,
+                "a schedule needs one of `cron`, `interval` or `rrule`",
+            );
+            return None;
+        }
+        [_, second, ..] => {
+            faults.error(
+                second.at,
+                "a schedule has only one of `cron`, `interval` and `rrule`",
+            );
+            return None;
+        }
+    };
+    for (key, of) in [("day_or", "cron"), ("anchor_date", "interval")] {
+        if let Some(entry) = entries
+            .iter()
+            .find(|entry| entry.key == key && kind.key != of)
+        {
+            faults.error(
+                entry.at,
+                format!("`{key}` belongs to `{of}`, not to `{}`", kind.key),
+            );
+        }
+    }
+    let timezone = timezone(node, faults);
+    match kind.key.as_str() {
+        "cron" => {
+            let (cron, at) = faults.text(node, "cron")?;
+            if let Err(reason) = check_cron(&cron) {
+                faults
+                    .error(at, format!("`{cron}` is no cron expression: {reason}"))
+                    .hint("five fields: minute hour day-of-month month day-of-week, such as \"0 4 * * *\"");
+                return None;
+            }
+            let day_or = faults.boolean(node, "day_or").unwrap_or(true);
+            Some(Timing::Cron {
+                cron,
+                timezone: timezone?,
+                day_or,
+            })
+        }
+        "interval" => {
+            let seconds = faults.number(node, "interval")?;
+            if seconds <= 0.0 {
+                faults.error(kind.value.at, "an interval is a number of seconds above 0");
+                return None;
+            }
+            let anchor = match faults.text(node, "anchor_date") {
+                None => ANCHOR.to_owned(),
+                Some((text, at)) => match instant(&text) {
+                    Some(instant) => instant,
+                    None => {
+                        faults
+                            .error(at, format!("`{text}` is no date and time"))
+                            .hint("write it as 2024-01-31T06:00:00+01:00");
+                        return None;
+                    }
+                },
+            };
+            Some(Timing::Interval {
+                seconds,
+                anchor,
+                timezone: timezone?,
+            })
+        }
+        _ => {
+            let (rrule, at) = faults.text(node, "rrule")?;
+            if let Err(reason) = check_rrule(&rrule) {
+                faults
+                    .error(
+                        at,
+                        format!("`{}` is no recurrence rule: {reason}", rrule.trim()),
+                    )
+                    .hint("as in RFC 5545, such as \"FREQ=WEEKLY;BYDAY=MO;BYHOUR=6;BYMINUTE=0\"");
+                return None;
+            }
+            let start = if rrule.to_ascii_uppercase().contains("DTSTART") {
+                ""
+            } else {
+                RRULE_START
+            };
+            Some(Timing::Rrule {
+                rrule: format!("{start}{rrule}"),
+                timezone: timezone?,
+            })
+        }
+    }
+}
+
+fn timezone(node: &Node, faults: &mut Faults<'_>) -> Option<String> {
+    let Some((name, at)) = faults.text(node, "timezone") else {
+        return Some("UTC".to_owned());
+    };
+    if Tz::from_str(&name).is_ok() {
+        return Some(name);
+    }
+    let near = chrono_tz::TZ_VARIANTS
+        .iter()
+        .map(|zone| {
+            (
+                strsim::jaro_winkler(&zone.name().to_lowercase(), &name.to_lowercase()),
+                zone.name(),
+            )
+        })
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .filter(|(likeness, _)| *likeness > 0.8);
+    let hint = match near {
+        Some((_, near)) => format!("did you mean `{near}`?"),
+        None => "an IANA name, such as `Europe/Oslo`".to_owned(),
+    };
+    faults
+        .error(at, format!("`{name}` is no time zone"))
+        .hint(hint);
+    None
+}
+
+/// Whether Prefect takes it: what croniter takes, without its `R` and `H`.
+fn check_cron(text: &str) -> Result<(), String> {
+    let mut fields: Vec<&str> = text.split_whitespace().collect();
+    if let Some(field) = fields
+        .iter()
+        .find(|field| field.eq_ignore_ascii_case("r") || field.eq_ignore_ascii_case("h"))
+    {
+        return Err(format!(
+            "`{field}` (random, hashed) is not supported by Prefect"
+        ));
+    }
+    // croniter has the seconds last, this parser first.
+    if fields.len() == 6 {
+        fields.rotate_right(1);
+    }
+    if fields.len() > 6 {
+        return Err(format!("{} fields instead of five", fields.len()));
+    }
+    if let [alias] = fields.as_slice()
+        && !alias.starts_with('@')
+    {
+        return Err("one field instead of five".to_owned());
+    }
+    let parser = CronParser::builder().seconds(Seconds::Optional).build();
+    let reason =
+        |error: croner::errors::CronError| error.to_string().trim_end_matches('.').to_lowercase();
+    parser.parse(&fields.join(" ")).map(drop).map_err(reason)
+}
+
+fn check_rrule(text: &str) -> Result<(), String> {
+    if text.len() > 6500 {
+        return Err("longer than 6,500 characters".to_owned());
+    }
+    let mut lines: Vec<String> = text
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .map(|line| {
+            let named = line
+                .split_once([':', ';'])
+                .is_some_and(|(name, _)| !name.contains('='));
+            if named {
+                line.to_owned()
+            } else {
+                format!("RRULE:{line}")
+            }
+        })
+        .collect();
+    if !lines
+        .iter()
+        .any(|line| line.to_ascii_uppercase().starts_with("DTSTART"))
+    {
+        lines.insert(0, "DTSTART:20200101T000000Z".to_owned());
+    }
+    lines
+        .join("\n")
+        .parse::<rrule::RRuleSet>()
+        .map(drop)
+        .map_err(|error| error.to_string())
+}
+
+/// An instant in one spelling, UTC; a date alone is its midnight, and without an offset UTC is meant, as Prefect has it.
+fn instant(text: &str) -> Option<String> {
+    let text = text.trim();
+    let spaced = text.replacen(' ', "T", 1);
+    let instant: DateTime<Utc> = DateTime::parse_from_rfc3339(&spaced)
+        .map(|instant| instant.to_utc())
+        .ok()
+        .or_else(|| {
+            spaced
+                .parse::<NaiveDateTime>()
+                .ok()
+                .map(|naive| naive.and_utc())
+        })
+        .or_else(|| {
+            text.parse::<NaiveDate>()
+                .ok()?
+                .and_hms_opt(0, 0, 0)
+                .map(|naive| naive.and_utc())
+        })?;
+    Some(instant.to_rfc3339_opts(SecondsFormat::AutoSi, true))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::RepoPath;
+    use crate::read::document::{Syntax, parse};
+
+    fn read_text(text: &str) -> (Vec<Schedule>, Vec<String>) {
+        let path = RepoPath::new("p/x.deployment.yaml");
+        let mut faults = Faults::of(&path);
+        let (node, _) = parse(text, Syntax::Yaml).expect("valid YAML");
+        let schedules = read(&node, &mut faults);
+        let messages = faults.into_diagnostics();
+        (
+            schedules,
+            messages
+                .iter()
+                .map(|one| format!("{}: {}", one.place, one.message))
+                .collect(),
+        )
+    }
+
+    #[test]
+    fn cron_is_checked_as_prefect_does() {
+        for good in [
+            "0 4 * * *",
+            "*/15 6-18 * * MON-FRI",
+            "@daily",
+            "0 0 1,15 * *",
+            "0 4 * * * 30",
+            "0 0 * * 7",
+            "0 0 L * *",
+        ] {
+            assert_eq!(check_cron(good), Ok(()), "{good}");
+        }
+        for bad in [
+            "",
+            "0 4 * *",
+            "60 4 * * *",
+            "x",
+            "0 25 * * *",
+            "R 4 * * *",
+            "0 4 * * * 30 2026 1",
+            "0 4 * * FOO",
+            "7",
+        ] {
+            assert!(check_cron(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn rules_and_intervals_are_completed() {
+        let (schedules, faults) = read_text(
+            "- {rrule: FREQ=DAILY;BYHOUR=3, slug: a}\n- {interval: 3600, slug: b}\n- {interval: 60, anchor_date: 2024-01-31T06:00:00+01:00, timezone: Europe/Oslo, slug: c}\n",
+        );
+        assert_eq!(faults, [""; 0]);
+        assert_eq!(
+            schedules[0].timing,
+            Timing::Rrule {
+                rrule: "DTSTART:20200101T000000\nFREQ=DAILY;BYHOUR=3".into(),
+                timezone: "UTC".into()
+            }
+        );
+        assert_eq!(
+            schedules[1].timing,
+            Timing::Interval {
+                seconds: 3600.0,
+                anchor: ANCHOR.into(),
+                timezone: "UTC".into()
+            }
+        );
+        assert_eq!(
+            schedules[2].timing,
+            Timing::Interval {
+                seconds: 60.0,
+                anchor: "2024-01-31T05:00:00Z".into(),
+                timezone: "Europe/Oslo".into()
+            }
+        );
+    }
+
+    #[test]
+    fn slugs_stay() {
+        let slug = |text| read_text(text).0[0].slug.clone();
+        assert_eq!(slug("cron: 0 4 * * *\n"), slug("[{cron: 0 5 * * *}]"));
+        let two = read_text("- cron: 0 4 * * *\n- cron: 0 5 * * *\n").0;
+        let swapped = read_text("- cron: 0 5 * * *\n- cron: 0 4 * * *\n").0;
+        assert_eq!(
+            (&two[0].slug, &two[1].slug),
+            (&swapped[1].slug, &swapped[0].slug)
+        );
+        assert_eq!(
+            read_text("- cron: 0 4 * * *\n- cron: 0 4 * * *\n").1.len(),
+            1
+        );
+    }
+
+    #[test]
+    fn every_fault_has_its_place() {
+        let (_, faults) = read_text(
+            "- cron: 0 4 * * *\n  timezone: Europe/Olso\n- cron: 99 * * * *\n- {}\n- {interval: -1}\n- {cron: '@daily', rrule: x}\n- {rrule: FREQ=NOW}\n- {interval: 5, anchor_date: soon}\n- {crn: x}\n",
+        );
+        let places: Vec<&str> = faults
+            .iter()
+            .map(|fault| fault.split(": ").next().unwrap_or(""))
+            .collect();
+        assert_eq!(
+            places,
+            [
+                "p/x.deployment.yaml:2:13",
+                "p/x.deployment.yaml:3:9",
+                "p/x.deployment.yaml:4:3",
+                "p/x.deployment.yaml:5:14",
+                "p/x.deployment.yaml:6:20",
+                "p/x.deployment.yaml:7:11",
+                "p/x.deployment.yaml:8:30",
+                "p/x.deployment.yaml:9:4",
+                "p/x.deployment.yaml:9:3"
+            ]
+        );
+    }
+}

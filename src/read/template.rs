@@ -1,0 +1,249 @@
+//! Templates in deployment files: `{{ $VAR }}`, `{{ prefect.blocks.x.y }}`, `{{ prefect.variables.z }}` and ours under
+//! `flowyard.`.
+//!
+//! What belongs to the orchestrator is passed on as written and only noted, so that no secret of it is ever resolved
+//! here. A value from the process's environment is put in, and marked so that no report shows it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
+
+use regex::Regex;
+use serde_json::Value;
+
+use crate::model::Reference;
+
+static TEMPLATE: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"\{\{\s*([^{}]*?)\s*\}\}").expect("a valid pattern"));
+
+/// The prefix of values that are known only when the code has been hashed; see [`Values::code`].
+const CODE: &str = "flowyard.code.";
+
+/// What templates can name.
+#[derive(Clone, Debug, Default)]
+pub struct Values {
+    /// The environment of the process; `None` leaves `{{ $VAR }}` as it is, for runs that need no secret.
+    pub environment: Option<BTreeMap<String, String>>,
+    /// Values by their full name, `flowyard.env` and the like; `flowyard.vars.*` may be any scalar.
+    pub known: BTreeMap<String, Value>,
+}
+
+/// A text with its templates resolved.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Resolved {
+    /// Text, or any scalar where the whole text is one `flowyard.vars` template.
+    pub value: Value,
+    /// Whether a value of the process's environment is in it.
+    pub hidden: bool,
+    /// Blocks and variables of the orchestrator that it names.
+    pub references: BTreeSet<Reference>,
+}
+
+/// A template that cannot be resolved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TemplateFault {
+    /// What is wrong.
+    pub message: String,
+    /// What to do.
+    pub hint: Option<String>,
+}
+
+impl Values {
+    /// Resolves every template of `text`; `None` where it has none. `pull` steps run on the worker, whose
+    /// environment it is then that `{{ $VAR }}` names.
+    pub fn resolve(&self, text: &str, on_worker: bool) -> Option<Result<Resolved, TemplateFault>> {
+        if !text.contains("{{") {
+            return None;
+        }
+        Some(self.resolve_all(text, on_worker))
+    }
+
+    fn resolve_all(&self, text: &str, on_worker: bool) -> Result<Resolved, TemplateFault> {
+        let mut resolved = Resolved {
+            value: Value::Null,
+            hidden: false,
+            references: BTreeSet::new(),
+        };
+        let mut out = String::with_capacity(text.len());
+        let mut rest_from = 0;
+        for found in TEMPLATE.captures_iter(text) {
+            let (whole, name) = (found.get_match(), &found[1]);
+            let piece = if let Some(variable) = name.strip_prefix('$') {
+                match &self.environment {
+                    Some(environment) if !on_worker => {
+                        let value = environment.get(variable).ok_or_else(|| TemplateFault {
+                            message: format!("the environment variable `{variable}` is not set"),
+                            hint: Some(format!("set {variable}, or put the value under `vars` in flowyard.toml and write {{{{ flowyard.vars.… }}}}")),
+                        })?;
+                        resolved.hidden = true;
+                        Value::String(value.clone())
+                    }
+                    _ => Value::String(whole.as_str().to_owned()),
+                }
+            } else if let Some(reference) = reference(name) {
+                resolved.references.insert(reference?);
+                Value::String(whole.as_str().to_owned())
+            } else if name.starts_with(CODE) {
+                Value::String(whole.as_str().to_owned())
+            } else {
+                self.known
+                    .get(name)
+                    .cloned()
+                    .ok_or_else(|| self.unknown(name))?
+            };
+            if whole.range() == (0..text.len()) {
+                resolved.value = piece;
+                return Ok(resolved);
+            }
+            out.push_str(&text[rest_from..whole.start()]);
+            match piece {
+                Value::String(piece) => out.push_str(&piece),
+                other => out.push_str(&other.to_string()),
+            }
+            rest_from = whole.end();
+        }
+        out.push_str(&text[rest_from..]);
+        resolved.value = Value::String(out);
+        Ok(resolved)
+    }
+
+    fn unknown(&self, name: &str) -> TemplateFault {
+        let near = self
+            .known
+            .keys()
+            .map(|known| (strsim::jaro_winkler(known, name), known))
+            .filter(|(likeness, _)| *likeness > 0.85)
+            .max_by(|a, b| a.0.total_cmp(&b.0));
+        let hint = match near {
+            Some((_, near)) => format!("did you mean `{near}`?"),
+            None if name.starts_with("flowyard.vars.") => {
+                "declare it in flowyard.toml under `[vars]` or `[environments.NAME.vars]`"
+                    .to_owned()
+            }
+            None if name.starts_with("flowyard.git.") => {
+                "it is known only inside of a git repository that has a commit".to_owned()
+            }
+            None => "known are $VARIABLE, prefect.blocks.*, prefect.variables.* and flowyard.*"
+                .to_owned(),
+        };
+        TemplateFault {
+            message: format!("unknown template `{name}`"),
+            hint: Some(hint),
+        }
+    }
+}
+
+/// Puts the code's path and digest into the templates that waited for them, in every text of `value`.
+pub fn resolve_code(value: &mut Value, path: &str, digest: &str) {
+    match value {
+        Value::String(text) if text.contains(CODE) => {
+            *text = TEMPLATE
+                .replace_all(text, |found: &regex::Captures<'_>| match &found[1] {
+                    "flowyard.code.path" => path.to_owned(),
+                    "flowyard.code.digest" => digest.to_owned(),
+                    _ => found[0].to_owned(),
+                })
+                .into_owned();
+        }
+        Value::Array(items) => items
+            .iter_mut()
+            .for_each(|item| resolve_code(item, path, digest)),
+        Value::Object(map) => map
+            .values_mut()
+            .for_each(|item| resolve_code(item, path, digest)),
+        _ => {}
+    }
+}
+
+/// What of the orchestrator a template names; `None` where it is none of the orchestrator's.
+fn reference(name: &str) -> Option<Result<Reference, TemplateFault>> {
+    if let Some(variable) = name.strip_prefix("prefect.variables.") {
+        return Some(Ok(Reference::Variable {
+            name: variable.split('.').next()?.to_owned(),
+        }));
+    }
+    let block = name.strip_prefix("prefect.blocks.")?;
+    let mut parts = block.split('.').filter(|part| !part.is_empty());
+    Some(match (parts.next(), parts.next()) {
+        (Some(kind), Some(name)) => Ok(Reference::Block {
+            kind: kind.to_owned(),
+            name: name.to_owned(),
+        }),
+        _ => Err(TemplateFault {
+            message: format!("`{name}` names no block"),
+            hint: Some("write {{ prefect.blocks.TYPE.NAME }}".to_owned()),
+        }),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn values() -> Values {
+        Values {
+            environment: Some(BTreeMap::from([("TOKEN".to_owned(), "hush".to_owned())])),
+            known: BTreeMap::from([
+                ("flowyard.env".to_owned(), json!("prod")),
+                ("flowyard.vars.limit".to_owned(), json!(50)),
+            ]),
+        }
+    }
+
+    fn resolve(text: &str) -> Result<Resolved, TemplateFault> {
+        values().resolve(text, false).expect("has templates")
+    }
+
+    #[test]
+    fn values_are_put_in() {
+        assert_eq!(values().resolve("plain }} text", false), None);
+        assert_eq!(
+            resolve("{{ flowyard.vars.limit }}").expect("known").value,
+            json!(50)
+        );
+        assert_eq!(
+            resolve("a {{flowyard.vars.limit}}/{{ flowyard.env }}")
+                .expect("known")
+                .value,
+            json!("a 50/prod")
+        );
+        let token = resolve("t={{ $TOKEN }}").expect("set");
+        assert_eq!((token.value, token.hidden), (json!("t=hush"), true));
+    }
+
+    #[test]
+    fn the_orchestrators_are_passed_on() {
+        let text =
+            "{{ prefect.blocks.secret.pw }}-{{ prefect.variables.x }}-{{ flowyard.code.path }}";
+        let resolved = resolve(text).expect("passed on");
+        assert_eq!(resolved.value, json!(text));
+        assert_eq!(resolved.references.len(), 2);
+        let on_worker = values()
+            .resolve("{{ $TOKEN }}", true)
+            .expect("template")
+            .expect("fine");
+        assert_eq!(
+            (on_worker.value, on_worker.hidden),
+            (json!("{{ $TOKEN }}"), false)
+        );
+        let mut value = json!(["{{ flowyard.code.path }}x"]);
+        resolve_code(&mut value, "p/d/", "d");
+        assert_eq!(value, json!(["p/d/x"]));
+    }
+
+    #[test]
+    fn what_is_unknown_is_a_fault() {
+        assert_eq!(
+            resolve("{{ $NOPE }}").expect_err("unset").message,
+            "the environment variable `NOPE` is not set"
+        );
+        let fault = resolve("{{ flowyard.var.limit }}").expect_err("unknown");
+        assert_eq!(
+            fault.hint.as_deref(),
+            Some("did you mean `flowyard.vars.limit`?")
+        );
+        assert!(resolve("{{ build-image.tag }}").is_err());
+        assert!(resolve("{{ prefect.blocks.secret }}").is_err());
+    }
+}

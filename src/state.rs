@@ -1,0 +1,92 @@
+//! What flowyard keeps for itself in the store: what was last applied, and the lease of a running deploy.
+//!
+//! | key | content |
+//! |---|---|
+//! | `.flowyard/state/<environment>/applied.json` | the [`Applied`] of the environment, one document, so that it is read with one request |
+//! | `.flowyard/lock/<environment>` | who deploys, and until when that holds unless it is renewed |
+
+mod lease;
+
+use std::collections::BTreeMap;
+
+use anyhow::Context as _;
+use serde::{Deserialize, Serialize};
+
+use crate::backend::{Kind, Store, Tag};
+use crate::model::{Applied, AppliedDeployment, DeploymentId};
+
+pub use lease::Lease;
+
+/// The document as stored.
+#[derive(Serialize, Deserialize)]
+struct Document {
+    version: u32,
+    deployments: BTreeMap<DeploymentId, AppliedDeployment>,
+}
+
+/// How often a write is tried again when another deploy of the environment was first.
+const TRIES: usize = 8;
+
+fn key(environment: &str) -> String {
+    format!(".flowyard/state/{environment}/applied.json")
+}
+
+/// Reads what was last applied, and its version; empty and `None` before the first deploy.
+///
+/// A document that cannot be understood counts as lost rather than as an error, except one of a later version, which
+/// this program must not overwrite.
+pub async fn load(store: &dyn Store, environment: &str) -> anyhow::Result<(Applied, Option<Tag>)> {
+    let key = key(environment);
+    let (bytes, tag) = match store.get(&key).await {
+        Ok(found) => found,
+        Err(error) if error.kind == Kind::NotFound => return Ok((Applied::default(), None)),
+        Err(error) => return Err(error).context("read what was last applied"),
+    };
+    match serde_json::from_slice::<Document>(&bytes) {
+        Ok(document) if document.version == 1 => Ok((
+            Applied {
+                deployments: document.deployments,
+            },
+            Some(tag),
+        )),
+        Ok(document) => anyhow::bail!(
+            "{}/{key} is of version {}, which this flowyard does not know; use a newer one",
+            store.subject(),
+            document.version
+        ),
+        Err(error) => {
+            tracing::warn!("{key} cannot be understood ({error}); it will be written anew");
+            Ok((Applied::default(), Some(tag)))
+        }
+    }
+}
+
+/// Writes what is applied now: `change` is made to the current document, again whenever someone else wrote meanwhile.
+pub async fn save(
+    store: &dyn Store,
+    environment: &str,
+    change: impl Fn(&Applied) -> Applied,
+) -> anyhow::Result<()> {
+    let key = key(environment);
+    for _ in 0..TRIES {
+        let (before, tag) = load(store, environment).await?;
+        let after = change(&before);
+        if after == before && tag.is_some() {
+            return Ok(());
+        }
+        let document = Document {
+            version: 1,
+            deployments: after.deployments,
+        };
+        let bytes = serde_json::to_vec(&document).context("write the state as JSON")?;
+        match store
+            .put_if_unchanged(&key, bytes.into(), tag.as_ref())
+            .await
+        {
+            Ok(_) => return Ok(()),
+            Err(error) if error.kind == Kind::Conflict => {}
+            Err(error) => return Err(error).context("write what was applied"),
+        }
+    }
+    anyhow::bail!("{key} is written by others all the time; gave up after {TRIES} tries")
+}
