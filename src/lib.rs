@@ -3,6 +3,7 @@
 pub mod apply;
 pub mod backend;
 pub mod cli;
+pub mod config;
 pub mod error;
 pub mod model;
 pub mod observe;

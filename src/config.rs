@@ -1,0 +1,316 @@
+//! Flags, environment variables and `flowyard.toml` become one [`Config`].
+//!
+//! This is the only reader of the process's environment. What counts is, in this order: a flag, an environment
+//! variable, the overlay of the chosen environment, the file, the default.
+
+mod file;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Context as _, bail};
+use secrecy::SecretString;
+use serde_json::Value;
+
+use crate::cli::Global;
+use file::File;
+
+/// The environment's name without `--env`.
+pub const DEFAULT_ENVIRONMENT: &str = "default";
+
+/// The name of the configuration file, at the root.
+pub const FILE: &str = "flowyard.toml";
+
+/// The process's environment, as far as it is text.
+pub type Environment = BTreeMap<String, String>;
+
+/// What a run is configured to.
+#[derive(Debug)]
+pub struct Config {
+    /// Whether the embedded default serves for all backends.
+    pub local: bool,
+    /// The environment's name.
+    pub environment: String,
+    /// The environments that the file declares.
+    pub environments: BTreeSet<String>,
+    /// Our mark on what we register; `None` where only the repository can tell.
+    pub repository: Option<String>,
+    /// Which folders may be projects.
+    pub projects: Projects,
+    /// How deployments are registered.
+    pub prefect: Prefect,
+    /// Where code goes.
+    pub storage: Storage,
+    /// Values for templates.
+    pub vars: BTreeMap<String, Value>,
+    /// Who runs this, for the lease: `user@host`, or the run's address in CI.
+    pub holder: String,
+}
+
+/// `[projects]`.
+#[derive(Debug, Default)]
+pub struct Projects {
+    /// Globs on project folders; empty for all.
+    pub include: Vec<String>,
+    /// Globs on project folders.
+    pub exclude: Vec<String>,
+    /// Folders whose code joins the release of every project that imports it.
+    pub shared: Vec<String>,
+}
+
+/// `[prefect]`.
+#[derive(Debug, Default)]
+pub struct Prefect {
+    /// The server's address, ending in `/api`.
+    pub api_url: Option<String>,
+    /// Prefect Cloud's key; never from the file.
+    pub api_key: Option<SecretString>,
+    /// `user:password` of a server of one's own; never from the file.
+    pub auth_string: Option<SecretString>,
+    /// The work pool of deployments that name none.
+    pub work_pool: Option<String>,
+    /// The queue of deployments that name no pool.
+    pub work_queue: Option<String>,
+    /// The template of the block with which a worker reads the storage.
+    pub credentials: Option<String>,
+}
+
+/// `[storage]`, and what the storages' own environment variables say.
+#[derive(Debug, Default)]
+pub struct Storage {
+    /// `azure://account/container/prefix`, `s3://bucket/prefix`, `gs://bucket/prefix` or `file:///folder`.
+    pub url: Option<String>,
+    /// `AZURE_STORAGE_*` and the `AZURE_*` of an identity.
+    pub azure: Azure,
+    /// `AWS_*`, name and value.
+    pub aws: Vec<(String, SecretString)>,
+    /// `GOOGLE_*`, name and value.
+    pub google: Vec<(String, SecretString)>,
+}
+
+/// What the Azure SDKs and tools read from the environment.
+#[derive(Debug, Default)]
+pub struct Azure {
+    /// `AZURE_STORAGE_CONNECTION_STRING`.
+    pub connection_string: Option<SecretString>,
+    /// `AZURE_STORAGE_KEY` or `AZURE_STORAGE_ACCOUNT_KEY`.
+    pub account_key: Option<SecretString>,
+    /// `AZURE_STORAGE_SAS_TOKEN`.
+    pub sas_token: Option<SecretString>,
+    /// `AZURE_TENANT_ID`.
+    pub tenant_id: Option<String>,
+    /// `AZURE_CLIENT_ID`.
+    pub client_id: Option<String>,
+    /// `AZURE_CLIENT_SECRET`.
+    pub client_secret: Option<SecretString>,
+    /// `AZURE_FEDERATED_TOKEN_FILE`.
+    pub federated_token_file: Option<String>,
+}
+
+impl Config {
+    /// Joins the three sources. `text` is the content of `flowyard.toml`, `None` where there is none.
+    pub fn new(
+        global: &Global,
+        environment: &Environment,
+        text: Option<&str>,
+    ) -> anyhow::Result<Self> {
+        let file = match text {
+            Some(text) => File::parse(text)?,
+            None => File::default(),
+        };
+        let environments: BTreeSet<String> = file.environments.keys().cloned().collect();
+        let overlay = match &global.env {
+            None => file::Overlay::default(),
+            Some(name) => match file.environments.get(name) {
+                Some(overlay) => overlay.clone(),
+                None if environments.is_empty() => file::Overlay::default(),
+                None => bail!(
+                    "unknown environment `{name}`; {FILE} has: {}",
+                    environments.iter().cloned().collect::<Vec<_>>().join(", ")
+                ),
+            },
+        };
+        let name = global
+            .env
+            .clone()
+            .unwrap_or_else(|| DEFAULT_ENVIRONMENT.to_owned());
+        if name.is_empty() || name.contains(['/', '\\']) || name.starts_with('.') {
+            bail!("`{name}` cannot be an environment's name: it is part of a path in the storage");
+        }
+
+        let variable = |name: &str| {
+            environment
+                .get(name)
+                .filter(|value| !value.is_empty())
+                .cloned()
+        };
+        let secret = |name: &str| variable(name).map(SecretString::from);
+        let list = |name: &str, from_file: Option<Vec<String>>| match variable(name) {
+            Some(text) => text
+                .split(',')
+                .map(|one| one.trim().to_owned())
+                .filter(|one| !one.is_empty())
+                .collect(),
+            None => from_file.unwrap_or_default(),
+        };
+        let all_of = |prefix: &str| -> Vec<(String, SecretString)> {
+            environment
+                .iter()
+                .filter(|(name, _)| name.starts_with(prefix))
+                .map(|(name, value)| (name.clone(), SecretString::from(value.clone())))
+                .collect()
+        };
+        let (prefect, over) = (file.prefect, overlay.prefect);
+        let mut vars = file.vars;
+        vars.extend(overlay.vars);
+        Ok(Self {
+            local: global.local,
+            environment: name,
+            environments,
+            repository: variable("FLOWYARD_REPOSITORY")
+                .or(file.repository)
+                .or_else(|| variable("GITHUB_REPOSITORY")),
+            projects: Projects {
+                include: list("FLOWYARD_PROJECTS_INCLUDE", file.projects.include),
+                exclude: list("FLOWYARD_PROJECTS_EXCLUDE", file.projects.exclude),
+                shared: list("FLOWYARD_PROJECTS_SHARED", file.projects.shared),
+            },
+            prefect: Prefect {
+                api_url: variable("PREFECT_API_URL")
+                    .or(over.api_url)
+                    .or(prefect.api_url),
+                api_key: secret("PREFECT_API_KEY"),
+                auth_string: secret("PREFECT_API_AUTH_STRING"),
+                work_pool: variable("FLOWYARD_PREFECT_WORK_POOL")
+                    .or(over.work_pool)
+                    .or(prefect.work_pool),
+                work_queue: variable("FLOWYARD_PREFECT_WORK_QUEUE")
+                    .or(over.work_queue)
+                    .or(prefect.work_queue),
+                credentials: variable("FLOWYARD_PREFECT_CREDENTIALS")
+                    .or(over.credentials)
+                    .or(prefect.credentials),
+            },
+            storage: Storage {
+                url: variable("FLOWYARD_STORAGE_URL")
+                    .or(overlay.storage.url)
+                    .or(file.storage.url),
+                azure: Azure {
+                    connection_string: secret("AZURE_STORAGE_CONNECTION_STRING"),
+                    account_key: secret("AZURE_STORAGE_KEY")
+                        .or_else(|| secret("AZURE_STORAGE_ACCOUNT_KEY")),
+                    sas_token: secret("AZURE_STORAGE_SAS_TOKEN"),
+                    tenant_id: variable("AZURE_TENANT_ID"),
+                    client_id: variable("AZURE_CLIENT_ID"),
+                    client_secret: secret("AZURE_CLIENT_SECRET"),
+                    federated_token_file: variable("AZURE_FEDERATED_TOKEN_FILE"),
+                },
+                aws: all_of("AWS_"),
+                google: all_of("GOOGLE_"),
+            },
+            vars: vars
+                .into_iter()
+                .map(|(name, value)| Ok((name, scalar(value)?)))
+                .collect::<anyhow::Result<_>>()?,
+            holder: holder(environment),
+        })
+    }
+}
+
+/// The process's environment; a name or value that is not Unicode is left out.
+pub fn environment() -> Environment {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
+}
+
+fn scalar(value: toml::Value) -> anyhow::Result<Value> {
+    match value {
+        toml::Value::Array(_) | toml::Value::Table(_) => {
+            bail!("{FILE}: `vars` are texts, numbers, booleans or dates, not lists or tables")
+        }
+        toml::Value::Datetime(one) => Ok(Value::String(one.to_string())),
+        other => serde_json::to_value(other).context("read `vars`"),
+    }
+}
+
+fn holder(environment: &Environment) -> String {
+    let get = |name: &str| environment.get(name);
+    if let (Some(server), Some(repository), Some(run)) = (
+        get("GITHUB_SERVER_URL"),
+        get("GITHUB_REPOSITORY"),
+        get("GITHUB_RUN_ID"),
+    ) {
+        return format!("{server}/{repository}/actions/runs/{run}");
+    }
+    let user = get("USER")
+        .or_else(|| get("USERNAME"))
+        .map_or("someone", String::as_str);
+    let host = get("HOSTNAME")
+        .or_else(|| get("COMPUTERNAME"))
+        .map_or("this machine", String::as_str);
+    format!("{user} at {host}, process {}", std::process::id())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn global(env: Option<&str>) -> Global {
+        Global {
+            root: None,
+            env: env.map(str::to_owned),
+            local: false,
+            format: crate::cli::Format::Terminal,
+            verbose: 0,
+        }
+    }
+
+    const TEXT: &str = "repository = 'acme/flows'\n[prefect]\napi-url = 'http://file/api'\nwork-pool = 'aks'\n[vars]\nlimit = 5\n[environments.prod.prefect]\nwork-pool = 'aks-prod'\n[environments.prod.vars]\nlimit = 50\n";
+
+    #[test]
+    fn later_sources_win() {
+        let none = Environment::new();
+        let config = Config::new(&global(None), &none, Some(TEXT)).expect("valid");
+        assert_eq!(
+            (
+                config.environment.as_str(),
+                config.prefect.work_pool.as_deref()
+            ),
+            ("default", Some("aks"))
+        );
+        let config = Config::new(&global(Some("prod")), &none, Some(TEXT)).expect("valid");
+        assert_eq!(config.prefect.work_pool.as_deref(), Some("aks-prod"));
+        assert_eq!(config.vars["limit"], Value::from(50));
+        let set = Environment::from([
+            ("FLOWYARD_PREFECT_WORK_POOL".to_owned(), "other".to_owned()),
+            ("PREFECT_API_URL".to_owned(), String::new()),
+            ("PREFECT_API_KEY".to_owned(), "pnu_secret".to_owned()),
+        ]);
+        let config = Config::new(&global(Some("prod")), &set, Some(TEXT)).expect("valid");
+        assert_eq!(config.prefect.work_pool.as_deref(), Some("other"));
+        assert_eq!(config.prefect.api_url.as_deref(), Some("http://file/api"));
+        assert!(!format!("{config:?}").contains("pnu_secret"));
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        let none = Environment::new();
+        let error = |env, text| {
+            Config::new(&global(env), &none, Some(text))
+                .expect_err("wrong")
+                .to_string()
+        };
+        assert_eq!(
+            error(Some("prd"), TEXT),
+            "unknown environment `prd`; flowyard.toml has: prod"
+        );
+        assert_eq!(
+            error(None, "[prefect]\nwork-pol = 'x'\n"),
+            "flowyard.toml:2:1: unknown key `work-pol`; did you mean `work-pool`?"
+        );
+        assert!(error(None, "[prefect]\napi-key = 'x'\n").contains("PREFECT_API_KEY"));
+        assert!(error(None, "[vars]\nx = [1]\n").contains("not lists"));
+        assert!(error(Some("../x"), "").contains("part of a path"));
+        assert!(error(None, "a = = 1").starts_with("flowyard.toml:1:5: "));
+    }
+}

@@ -1,0 +1,109 @@
+//! `flowyard.toml` as written: kebab-case keys, unknown ones refused.
+
+use std::collections::BTreeMap;
+
+use anyhow::{anyhow, bail};
+use serde::Deserialize;
+
+use super::FILE;
+
+/// The whole file.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct File {
+    /// `owner/name`, our mark on what we register.
+    pub(super) repository: Option<String>,
+    pub(super) projects: Projects,
+    pub(super) prefect: Prefect,
+    pub(super) storage: Storage,
+    pub(super) vars: BTreeMap<String, toml::Value>,
+    pub(super) environments: BTreeMap<String, Overlay>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct Projects {
+    pub(super) include: Option<Vec<String>>,
+    pub(super) exclude: Option<Vec<String>>,
+    pub(super) shared: Option<Vec<String>>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct Prefect {
+    pub(super) api_url: Option<String>,
+    pub(super) work_pool: Option<String>,
+    pub(super) work_queue: Option<String>,
+    pub(super) credentials: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct Storage {
+    pub(super) url: Option<String>,
+}
+
+/// What one environment says otherwise.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct Overlay {
+    pub(super) prefect: Prefect,
+    pub(super) storage: Storage,
+    pub(super) vars: BTreeMap<String, toml::Value>,
+}
+
+/// Keys that people look for here and that must not stand in a repository.
+const SECRETS: &[(&str, &str)] = &[
+    ("api-key", "PREFECT_API_KEY"),
+    ("auth-string", "PREFECT_API_AUTH_STRING"),
+    ("connection-string", "AZURE_STORAGE_CONNECTION_STRING"),
+    ("account-key", "AZURE_STORAGE_KEY"),
+    ("sas-token", "AZURE_STORAGE_SAS_TOKEN"),
+];
+
+impl File {
+    /// Parses the text; an error has its line and column.
+    pub(super) fn parse(text: &str) -> anyhow::Result<Self> {
+        let error = match toml::from_str(text) {
+            Ok(file) => return Ok(file),
+            Err(error) => error,
+        };
+        let before = &text[..error.span().map_or(0, |span| span.start).min(text.len())];
+        let line = before.matches('\n').count() + 1;
+        let column = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;
+        let place = format!("{FILE}:{line}:{column}");
+        let Some((unknown, known)) = unknown_field(error.message()) else {
+            return Err(anyhow!("{place}: {}", error.message().replace('\n', ", ")));
+        };
+        if let Some((_, variable)) = SECRETS.iter().find(|(key, _)| *key == unknown) {
+            bail!(
+                "{place}: a secret does not belong into a file; set {variable} instead of `{unknown}`"
+            );
+        }
+        let near = known
+            .iter()
+            .map(|one| (strsim::jaro_winkler(one, &unknown), one))
+            .filter(|(likeness, _)| *likeness > 0.8)
+            .max_by(|a, b| a.0.total_cmp(&b.0));
+        match near {
+            Some((_, near)) => bail!("{place}: unknown key `{unknown}`; did you mean `{near}`?"),
+            None => bail!(
+                "{place}: unknown key `{unknown}`; known are: {}",
+                known.join(", ")
+            ),
+        }
+    }
+}
+
+/// The unknown field that serde's message names, and the known ones: "unknown field `a`, expected one of `b`, `c`".
+fn unknown_field(message: &str) -> Option<(String, Vec<String>)> {
+    let mut quoted = message
+        .strip_prefix("unknown field ")?
+        .split('`')
+        .skip(1)
+        .step_by(2);
+    Some((
+        quoted.next()?.to_owned(),
+        quoted.map(str::to_owned).collect(),
+    ))
+}
