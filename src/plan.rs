@@ -247,7 +247,7 @@ pub fn diff(
             }
         })
         .collect();
-    let readable = !desired.projects.iter().any(|project| project.faulty);
+    let readable = !desired.projects.iter().any(|project| project.faulty || project.unread);
     let orphans = if options.narrowed {
         Vec::new()
     } else {
@@ -528,7 +528,7 @@ fn orphans(desired: &Desired, live: &Live, options: &Options) -> Vec<Orphan> {
     let faulty: BTreeMap<&RepoPath, bool> = desired
         .projects
         .iter()
-        .map(|project| (&project.path, project.faulty))
+        .map(|project| (&project.path, project.faulty || project.unread))
         .collect();
     live.deployments
         .iter()

@@ -74,8 +74,10 @@ pub struct Project {
     pub release: ReleaseRef,
     /// Its deployments, sorted by id; empty where all its files are faulty.
     pub deployments: Vec<Deployment>,
-    /// Whether some of it could not be read: its deployments are then not complete.
+    /// Whether some of it has errors: its deployments are then not complete.
     pub faulty: bool,
+    /// Whether it has files of a format that is not read yet: what they declare is not known.
+    pub unread: bool,
 }
 
 /// Everything that git declares, as far as it could be read.

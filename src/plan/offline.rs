@@ -43,7 +43,7 @@ pub fn compare(before: &Desired, after: &Desired, options: &Options) -> Plan {
     let unknown: BTreeSet<_> = before
         .projects
         .iter()
-        .filter(|one| one.faulty)
+        .filter(|one| one.faulty || one.unread)
         .map(|one| &one.path)
         .collect();
     plan.orphans

@@ -1,0 +1,171 @@
+//! The flow that an entrypoint names: the file is there, the function is in it and is a flow.
+
+use std::collections::HashMap;
+
+use super::document::Position;
+use super::faults::{Faults, nearest};
+use super::python::{Flow, FlowFault, Module, SyntaxFault};
+use crate::discover::Tree;
+use crate::model::{Diagnostic, Place, RepoPath};
+
+/// An entrypoint that was found.
+#[derive(Debug)]
+pub(super) struct Entrypoint {
+    /// Where the deployment file names it.
+    pub(super) at: Position,
+    /// The Python file.
+    pub(super) file: RepoPath,
+    /// The function in it.
+    pub(super) function: String,
+    /// What the function says.
+    pub(super) flow: Flow,
+}
+
+impl Entrypoint {
+    /// Refuses parameters that the flow does not take: a run would fail on them.
+    pub(super) fn check_parameters(&self, given: &[(String, Position)], faults: &mut Faults<'_>) {
+        if self.flow.variadic {
+            return;
+        }
+        for (name, at) in given.iter().filter(|(name, _)| !self.flow.parameters.contains(name)) {
+            let known = || self.flow.parameters.iter().map(String::as_str);
+            let hint = match nearest(name, known()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None if self.flow.parameters.is_empty() => "it takes no parameters".to_owned(),
+                None => format!("it takes: {}", known().collect::<Vec<_>>().join(", ")),
+            };
+            faults
+                .error(*at, format!("the flow `{}` has no parameter `{name}`", self.function))
+                .hint(hint);
+        }
+    }
+}
+
+/// The flows of a project's Python files, each file parsed once.
+pub(super) struct Flows<'a> {
+    tree: &'a Tree,
+    project: &'a RepoPath,
+    modules: HashMap<RepoPath, Result<Module, Broken>>,
+}
+
+/// A Python file that no flow can be read from.
+enum Broken {
+    /// Another deployment of the project has told why already.
+    Told,
+    Unreadable(String),
+    Syntax(SyntaxFault),
+}
+
+impl<'a> Flows<'a> {
+    pub(super) fn new(tree: &'a Tree, project: &'a RepoPath) -> Self {
+        Self { tree, project, modules: HashMap::new() }
+    }
+
+    pub(super) fn tree(&self) -> &'a Tree {
+        self.tree
+    }
+
+    /// Finds the flow that `written` names. A relative path counts from the project's folder or, where it is not there,
+    /// from the repository's root.
+    pub(super) fn find(&mut self, written: &str, at: Position, faults: &mut Faults<'_>) -> Option<Entrypoint> {
+        let Some((path, function)) = written.rsplit_once(':') else {
+            faults
+                .error(at, format!("`{written}` is no entrypoint"))
+                .hint("write it as path/to/flow.py:function");
+            return None;
+        };
+        let file = self.file(path, at, faults)?;
+        let module = self.modules.entry(file.clone()).or_insert_with(|| load(self.tree, &file));
+        let module = match module {
+            Ok(module) => module,
+            Err(broken) => {
+                match std::mem::replace(broken, Broken::Told) {
+                    Broken::Told => {}
+                    Broken::Unreadable(why) => {
+                        faults.error(at, why);
+                    }
+                    Broken::Syntax(fault) => {
+                        let place = Place::at(file, fault.line, fault.column);
+                        faults.push(Diagnostic::error(place, format!("not valid Python: {}", fault.message)));
+                    }
+                }
+                return None;
+            }
+        };
+        match module.flow(function) {
+            Ok(flow) => {
+                for unknown in &flow.unknown {
+                    let place = Place::at(file.clone(), unknown.line, unknown.column);
+                    faults.push(
+                        Diagnostic::warning(
+                            place,
+                            format!("the parameter `{}` of `{function}`: {}", unknown.parameter, unknown.reason()),
+                        )
+                        .hint("it is registered without a type, so that any value is accepted"),
+                    );
+                }
+                Some(Entrypoint { at, file, function: function.to_owned(), flow })
+            }
+            Err(fault) => {
+                refuse(&fault, &file, function, at, faults);
+                None
+            }
+        }
+    }
+
+    fn file(&self, path: &str, at: Position, faults: &mut Faults<'_>) -> Option<RepoPath> {
+        let here = self.project.resolve(path);
+        let there = |path: &RepoPath| self.tree.position(path).is_some();
+        let found = here
+            .iter()
+            .cloned()
+            .chain(RepoPath::root().resolve(path))
+            .find(there);
+        if found.is_some() {
+            return found;
+        }
+        let folder = here.as_ref().and_then(RepoPath::parent).unwrap_or_default();
+        let wanted = path.rsplit('/').next().unwrap_or(path);
+        let beside = self.tree.entries()[self.tree.below(&folder)]
+            .iter()
+            .filter_map(|entry| entry.path.below(&folder))
+            .filter(|name| !name.contains('/') && name.ends_with(".py"));
+        let noted = faults.error(at, format!("the entrypoint's file `{path}` does not exist"));
+        match nearest(wanted, beside) {
+            Some(near) => noted.hint(format!("did you mean `{near}`?")),
+            None => noted.hint("it counts from the deployment file's folder, or from the repository's root; ignored files do not count"),
+        }
+        None
+    }
+}
+
+fn load(tree: &Tree, file: &RepoPath) -> Result<Module, Broken> {
+    let bytes = tree.read(file).map_err(|error| Broken::Unreadable(format!("{error:#}")))?;
+    let source = String::from_utf8(bytes)
+        .map_err(|_| Broken::Unreadable(format!("{file} is not UTF-8 text")))?;
+    Module::parse(&source).map_err(Broken::Syntax)
+}
+
+fn refuse(fault: &FlowFault, file: &RepoPath, function: &str, at: Position, faults: &mut Faults<'_>) {
+    match fault {
+        FlowFault::Missing { nearest } => {
+            let noted = faults.error(at, format!("there is no function `{function}` in {file}"));
+            match nearest {
+                Some(near) => noted.hint(format!("did you mean `{near}`?")),
+                None => noted.hint("no flow was found in this file: decorate the function with `@flow`"),
+            }
+        }
+        FlowFault::NotAFlow { line, column } => {
+            let fault = Diagnostic::error(faults.place(at), format!("`{function}` in {file} is not a flow"))
+                .hint("decorate it with `@flow` from Prefect")
+                .related(Place::at(file.clone(), *line, *column), "it is defined here");
+            faults.push(fault);
+        }
+        FlowFault::NameNotConstant { line, column, expression } => {
+            let place = Place::at(file.clone(), *line, *column);
+            let message = format!("the flow's name is not a constant: `{expression}`");
+            let hint = "write the name as text, or give `flow_name` in the deployment file";
+            faults.push(Diagnostic::error(place, message).hint(hint));
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! The pipeline of each command, readable aloud.
+
+mod deploy;
+mod narrow;
+mod show;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::Context as _;
+use serde_json::Value;
+
+use crate::cli::{Cli, Command, Global, Narrow};
+use crate::config::{self, Config, Environment};
+use crate::connect::{self, Backends};
+use crate::discover::{self, Git, Root, Scope, Tree};
+use crate::error::Failure;
+use crate::model::{Desired, Diagnostic, RepoPath};
+use crate::observe::{self, Observed};
+use crate::plan::{self, Plan};
+use crate::read;
+use crate::report::{self, progress};
+
+/// Runs a command to its end.
+pub async fn run(cli: Cli) -> Result<(), Failure> {
+    match cli.command {
+        Command::Completions { shell } => {
+            show::completions(shell);
+            Ok(())
+        }
+        Command::List(narrow) => {
+            let run = Run::open(cli.global)?;
+            let desired = run.declared(&narrow)?.1;
+            show::list(&desired, &run.global)?;
+            faulty(&run, &desired.diagnostics)
+        }
+        Command::Check(narrow) => {
+            let run = Run::open(cli.global)?;
+            let desired = run.declared(&narrow)?.1;
+            show::check(&desired, &run.global, &run)?;
+            refuse_errors(&desired.diagnostics)
+        }
+        Command::Plan(options) => {
+            let run = Run::open(cli.global)?;
+            deploy::plan(&run, &options).await
+        }
+        Command::Deploy(options) => {
+            let run = Run::open(cli.global)?;
+            deploy::deploy(&run, &options).await
+        }
+        Command::Status => {
+            let run = Run::open(cli.global)?;
+            deploy::status(&run).await
+        }
+    }
+}
+
+/// What every command starts from.
+struct Run {
+    global: Global,
+    root: Root,
+    git: Option<Git>,
+    process: Environment,
+    config: Config,
+}
+
+impl Run {
+    fn open(global: Global) -> Result<Self, Failure> {
+        let start = std::env::current_dir().context("find the current folder")?;
+        let root = discover::root(&start, global.root.as_deref())?;
+        let git = Git::open(root.path())?;
+        let process = config::environment();
+        let text = match &root {
+            Root::Work(path) => read_config(path)?,
+            Root::Bare(path) => config_of(&Tree::revision(path, "HEAD", &RepoPath::root())?)?,
+        };
+        let config = Config::new(&global, &process, text.as_deref())?;
+        Ok(Self { global, root, git, process, config })
+    }
+
+    fn path(&self) -> &Path {
+        self.root.path()
+    }
+
+    /// The tree that is meant by default: the work tree, or a bare repository's HEAD.
+    fn tree(&self) -> anyhow::Result<Tree> {
+        match &self.root {
+            Root::Work(path) => Tree::work(path),
+            Root::Bare(path) => Tree::revision(path, "HEAD", &RepoPath::root()),
+        }
+    }
+
+    /// What the default tree declares, narrowed, without need of the process's environment.
+    fn declared(&self, narrow: &Narrow) -> anyhow::Result<(Tree, Desired)> {
+        let tree = self.tree()?;
+        let desired = self.read(&tree, &self.config, true)?;
+        let desired = narrow::apply(desired, narrow, self.git.as_ref(), self.path())?;
+        Ok((tree, desired))
+    }
+
+    /// Discovers and reads a tree. `offline` leaves `{{ $VAR }}` as it is.
+    fn read(&self, tree: &Tree, config: &Config, offline: bool) -> anyhow::Result<Desired> {
+        let scope = Scope::new(&config.projects.include, &config.projects.exclude)
+            .context("read the globs of `[projects]`")?;
+        let found = discover::find(tree, &scope);
+        let named = self.global.env.is_some();
+        let settings = read::Settings {
+            environment: named.then(|| config.environment.clone()),
+            environments: config.environments.clone(),
+            values: read::template::Values {
+                environment: (!offline).then(|| self.process.clone()),
+                known: self.template_values(tree, config)?,
+            },
+            work_pool: config.prefect.work_pool.clone(),
+            work_queue: config.prefect.work_queue.clone(),
+            shared: config.projects.shared.iter().map(RepoPath::new).collect(),
+            storage_prefix: connect::storage_prefix(config)?,
+        };
+        Ok(read::desired(tree, &found, &settings))
+    }
+
+    fn template_values(&self, tree: &Tree, config: &Config) -> anyhow::Result<BTreeMap<String, Value>> {
+        let mut values: BTreeMap<String, Value> = config
+            .vars
+            .iter()
+            .map(|(name, value)| (format!("flowyard.vars.{name}"), value.clone()))
+            .collect();
+        values.insert("flowyard.env".to_owned(), config.environment.clone().into());
+        let head = match tree.commit() {
+            Some(commit) => Some(commit),
+            None => match &self.git {
+                Some(git) => git.head()?.map(|head| head.sha),
+                None => None,
+            },
+        };
+        if let Some(sha) = head {
+            values.insert("flowyard.git.short_sha".to_owned(), sha.get(..7).unwrap_or(&sha).into());
+            values.insert("flowyard.git.sha".to_owned(), sha.into());
+        }
+        Ok(values)
+    }
+
+    /// Our mark: what the configuration says, else the origin's `owner/name`, else the root folder's name.
+    fn repository(&self) -> String {
+        let origin = || self.git.as_ref().and_then(Git::origin);
+        let folder = || self.path().file_name().map(|name| name.to_string_lossy().into_owned());
+        self.config.repository.clone().or_else(origin).or_else(folder).unwrap_or_else(|| "root".to_owned())
+    }
+
+    fn plan_options(&self, prune: bool, narrowed: bool) -> plan::Options {
+        plan::Options {
+            repository: self.repository(),
+            environment: self.config.environment.clone(),
+            prune,
+            narrowed,
+        }
+    }
+
+    /// Asks what is live, and compares.
+    async fn observe_and_plan(
+        &self,
+        backends: &Backends,
+        desired: &Desired,
+        options: &plan::Options,
+    ) -> Result<(Observed, Plan), Failure> {
+        let waiting = progress::spinner(&format!("reading {}", backends.orchestrator.subject()));
+        let observed = observe::live(
+            &*backends.store,
+            &*backends.orchestrator,
+            desired,
+            &self.config.environment,
+            options.narrowed,
+        )
+        .await
+        .map_err(Failure::Unreachable);
+        waiting.finish_and_clear();
+        let observed = observed?;
+        let plan = plan::diff(desired, &observed.live, &observed.applied, &observed.complete, options);
+        Ok((observed, plan))
+    }
+
+    /// The text of a file of the work tree, for the excerpts of diagnostics.
+    fn source(&self, path: &RepoPath) -> Option<String> {
+        std::fs::read_to_string(self.path().join(path.as_str())).ok()
+    }
+}
+
+fn read_config(root: &Path) -> anyhow::Result<Option<String>> {
+    let path = root.join(config::FILE);
+    match std::fs::read_to_string(&path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("read {}", path.display())),
+    }
+}
+
+fn config_of(tree: &Tree) -> anyhow::Result<Option<String>> {
+    let path = RepoPath::new(config::FILE);
+    if tree.position(&path).is_none() {
+        return Ok(None);
+    }
+    let text = String::from_utf8(tree.read(&path)?).with_context(|| format!("read {path}"))?;
+    Ok(Some(text))
+}
+
+/// Reports the faults, if there are any, on stderr.
+fn faulty(run: &Run, diagnostics: &[Diagnostic]) -> Result<(), Failure> {
+    if !diagnostics.is_empty() {
+        let mut out = anstream::stderr().lock();
+        report::diagnostics::render(diagnostics, &|path| run.source(path), &mut out)
+            .context("write to stderr")?;
+    }
+    refuse_errors(diagnostics)
+}
+
+fn refuse_errors(diagnostics: &[Diagnostic]) -> Result<(), Failure> {
+    match diagnostics.iter().filter(|one| one.is_error()).count() {
+        0 => Ok(()),
+        errors => Err(Failure::Faulty { errors }),
+    }
+}

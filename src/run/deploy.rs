@@ -1,0 +1,262 @@
+//! `plan`, `deploy` and `status`.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::Context as _;
+
+use super::{Run, config_of, narrow, refuse_errors, show};
+use crate::apply::{self, Outcome, Status, Work};
+use crate::backend::{self, Content, Question};
+use crate::cli;
+use crate::config::Config;
+use crate::connect::{self, Backends, LOCAL};
+use crate::discover::{self, Tree};
+use crate::error::Failure;
+use crate::model::{DeploymentId, Desired, Diagnostic};
+use crate::plan::{self, Plan, Snapshot};
+use crate::report::{self, progress};
+use crate::state::{self, Lease};
+
+/// Shows what a deploy would change.
+pub(super) async fn plan(run: &Run, options: &cli::Plan) -> Result<(), Failure> {
+    let narrowed = options.narrow.narrows();
+    let tree = run.tree()?;
+    let desired = read(run, &tree, &options.narrow, options.against.is_some(), options.keep_going)?;
+    let (plan, faults) = match &options.against {
+        Some(revision) => {
+            let plan = against(run, revision, &desired, &options.narrow)?;
+            (plan, Vec::new())
+        }
+        None => {
+            // A plan of what can be read is worth showing; whether all of it can be decides the exit code.
+            let backends = connect::backends(&run.config, run.path())?;
+            let plan_options = run.plan_options(options.prune && !options.keep_going, narrowed);
+            let (_, plan) = run.observe_and_plan(&backends, &desired, &plan_options).await?;
+            let faults = plan.diagnostics.clone();
+            (plan, faults)
+        }
+    };
+    let errors = errors(&desired.diagnostics, options.keep_going) + errors(&faults, false);
+    show::plan(&plan, &desired, run)?;
+    if errors > 0 {
+        return Err(Failure::Faulty { errors });
+    }
+    if let Some(path) = &options.out {
+        let saved = report::json::PlanOptions {
+            environment: run.global.env.clone(),
+            local: run.global.local,
+            projects: options.narrow.projects.clone(),
+            since: options.narrow.since.clone(),
+            prune: options.prune,
+            keep_going: options.keep_going,
+        };
+        let text = report::json::save_plan(&plan, &desired, &saved);
+        std::fs::write(path, text).with_context(|| format!("write {}", path.display()))?;
+    }
+    if options.check && !plan.is_empty() {
+        return Err(Failure::Changes);
+    }
+    Ok(())
+}
+
+/// Makes everything as the files declare.
+pub(super) async fn deploy(run: &Run, options: &cli::Deploy) -> Result<(), Failure> {
+    let saved = match &options.plan {
+        None => None,
+        Some(path) => {
+            let text = std::fs::read_to_string(path)
+                .with_context(|| format!("read the plan {}", path.display()))?;
+            let saved = report::json::load_plan(&text)
+                .with_context(|| format!("read the plan {}", path.display()))?;
+            saved.options.must_fit(run.global.env.as_deref(), run.global.local)?;
+            Some(saved)
+        }
+    };
+    let narrow = match &saved {
+        None => options.narrow.clone(),
+        Some(saved) => cli::Narrow {
+            projects: saved.options.projects.clone(),
+            since: saved.options.since.clone(),
+        },
+    };
+    let keep_going = options.keep_going || saved.as_ref().is_some_and(|saved| saved.options.keep_going);
+    let prune = options.prune || saved.as_ref().is_some_and(|saved| saved.options.prune);
+
+    let tree = run.tree()?;
+    let desired = read(run, &tree, &narrow, false, keep_going)?;
+    super::faulty(run, &desired.diagnostics).or_else(|failure| if keep_going { Ok(()) } else { Err(failure) })?;
+    let backends = connect::backends(&run.config, run.path())?;
+    let plan_options = run.plan_options(prune && !keep_going, narrow.narrows());
+    let (mut observed, mut plan) = run.observe_and_plan(&backends, &desired, &plan_options).await?;
+    refuse(run, &plan.diagnostics)?;
+    if let Some(saved) = &saved {
+        let moved = plan::moved(&saved.snapshot, &Snapshot::of(&plan));
+        if !moved.is_empty() {
+            return Err(Failure::Stale { moved });
+        }
+    }
+    if plan.writes_nothing(&observed.applied) {
+        show::outcomes(&plan, &[], run)?;
+        return incomplete(&desired, &[]);
+    }
+
+    if run.global.local {
+        backend::folder::prepare(&run.path().join(LOCAL)).map_err(|error| Failure::Unreachable(error.into()))?;
+    }
+    let stop = Arc::new(AtomicBool::new(false));
+    let environment = &run.config.environment;
+    let lease = Lease::acquire(backends.store.clone(), environment, &run.config.holder, stop.clone())
+        .await
+        .map_err(Failure::Unreachable)?;
+    // Another deploy may have ended between our look and our lease.
+    let (_, tag) = state::load(&*backends.store, environment).await.map_err(Failure::Unreachable)?;
+    if tag != observed.tag {
+        (observed, plan) = run.observe_and_plan(&backends, &desired, &plan_options).await?;
+        if let Some(saved) = &saved {
+            let moved = plan::moved(&saved.snapshot, &Snapshot::of(&plan));
+            if !moved.is_empty() {
+                lease.release().await.map_err(Failure::Unreachable)?;
+                return Err(Failure::Stale { moved });
+            }
+        }
+    }
+    let interrupted = stop_on_interrupt(stop.clone());
+    let content = |path: &crate::model::RepoPath| content(&tree, path);
+    let work = Work {
+        code: desired.projects.iter().map(|project| (&project.path, &project.code)).collect(),
+        applied: &observed.applied,
+        content: &content,
+        store: &*backends.store,
+        orchestrator: &*backends.orchestrator,
+        jobs: usize::from(options.jobs),
+        stop: &stop,
+    };
+    let outcomes = apply::execute(&plan, &work, &progress::Progress::new()).await;
+    interrupted.abort();
+    let kept = remember(&plan, &outcomes, &backends, environment).await;
+    let released = lease.release().await;
+    show::outcomes(&plan, &outcomes, run)?;
+    for result in [kept, released] {
+        if let Err(error) = result {
+            tracing::warn!("{error:#}; the next deploy mends it");
+        }
+    }
+    incomplete(&desired, &outcomes)
+}
+
+/// Shows what is registered for this repository and environment.
+pub(super) async fn status(run: &Run) -> Result<(), Failure> {
+    let backends = connect::backends(&run.config, run.path())?;
+    let live = backends
+        .orchestrator
+        .read(&Question::default())
+        .await
+        .context("read what is registered")
+        .map_err(Failure::Unreachable)?;
+    let repository = run.repository();
+    let ours: Vec<DeploymentId> = live
+        .deployments
+        .iter()
+        .filter(|(_, one)| {
+            one.owner.as_ref().is_some_and(|owner| {
+                owner.repository == repository && owner.environment == run.config.environment
+            })
+        })
+        .map(|(id, _)| id.clone())
+        .collect();
+    show::status(&live, &ours, run)?;
+    Ok(())
+}
+
+/// Reads and narrows; with `keep_going` without the deployments of faulty projects.
+fn read(
+    run: &Run,
+    tree: &Tree,
+    narrow: &cli::Narrow,
+    offline: bool,
+    keep_going: bool,
+) -> anyhow::Result<Desired> {
+    let desired = run.read(tree, &run.config, offline)?;
+    let mut desired = narrow::apply(desired, narrow, run.git.as_ref(), run.path())?;
+    if keep_going {
+        for project in desired.projects.iter_mut().filter(|project| project.faulty) {
+            project.deployments.clear();
+        }
+    }
+    Ok(desired)
+}
+
+/// The plan from what a revision declares, with the revision's own configuration.
+fn against(run: &Run, revision: &str, after: &Desired, narrow: &cli::Narrow) -> Result<Plan, Failure> {
+    let tree = Tree::revision(run.path(), revision, &crate::model::RepoPath::root())?;
+    let text = config_of(&tree)?;
+    let config = Config::new(&run.global, &run.process, text.as_deref())
+        .with_context(|| format!("read the configuration at `{revision}`"))?;
+    let mut before = run.read(&tree, &config, true)?;
+    if narrow.narrows() {
+        // The same projects on both sides; one that is gone is not part of a narrowed plan.
+        before.projects.retain(|one| after.projects.iter().any(|other| other.path == one.path));
+    }
+    Ok(plan::compare(&before, after, &run.plan_options(true, narrow.narrows())))
+}
+
+fn refuse(run: &Run, diagnostics: &[Diagnostic]) -> Result<(), Failure> {
+    super::faulty(run, diagnostics)
+}
+
+fn errors(diagnostics: &[Diagnostic], forgiven: bool) -> usize {
+    if forgiven { 0 } else { diagnostics.iter().filter(|one| one.is_error()).count() }
+}
+
+fn content(tree: &Tree, path: &crate::model::RepoPath) -> anyhow::Result<Content> {
+    Ok(match tree.source(path)? {
+        discover::Content::Bytes(bytes) => Content::Bytes(bytes.into()),
+        discover::Content::File(file) => {
+            let length = std::fs::metadata(&file).with_context(|| format!("read {path}"))?.len();
+            Content::File { path: file, length }
+        }
+    })
+}
+
+/// Ctrl-C lets what is under way end, and begins nothing further; pressed again, it ends the process.
+fn stop_on_interrupt(stop: Arc<AtomicBool>) -> tokio::task::JoinHandle<()> {
+    tokio::spawn(async move {
+        if tokio::signal::ctrl_c().await.is_ok() {
+            stop.store(true, Ordering::Relaxed);
+            tracing::warn!("stopping after what is under way; press Ctrl-C again to end at once");
+            let _ = tokio::signal::ctrl_c().await;
+            std::process::exit(130);
+        }
+    })
+}
+
+/// Writes down what was applied, also where a part of it failed.
+async fn remember(
+    plan: &Plan,
+    outcomes: &[Outcome],
+    backends: &Backends,
+    environment: &str,
+) -> anyhow::Result<()> {
+    let undone: std::collections::BTreeSet<&DeploymentId> = outcomes
+        .iter()
+        .filter(|outcome| outcome.status != Status::Done)
+        .filter_map(|outcome| match &outcome.item {
+            apply::Item::Registration(id) | apply::Item::Removal(id) => Some(id),
+            apply::Item::Release(_) => None,
+        })
+        .collect();
+    let next = |before: &crate::model::Applied| plan.next_applied(before, |id| !undone.contains(id));
+    state::save(&*backends.store, environment, next).await
+}
+
+fn incomplete(desired: &Desired, outcomes: &[Outcome]) -> Result<(), Failure> {
+    let count = |test: fn(&Status) -> bool| outcomes.iter().filter(|one| test(&one.status)).count();
+    let failed = count(|status| matches!(status, Status::Failed { .. }));
+    let skipped = count(|status| matches!(status, Status::Skipped { .. }));
+    if failed + skipped > 0 {
+        return Err(Failure::Incomplete { failed, skipped });
+    }
+    // With --keep-going the faulty projects were left out: the run is not clean.
+    refuse_errors(&desired.diagnostics)
+}
