@@ -4,8 +4,11 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::{Context, anyhow, bail};
-use git2::{DiffOptions, ErrorClass, ErrorCode, ObjectType, Oid, Repository, StatusOptions};
+use git2::{
+    DiffOptions, ErrorClass, ErrorCode, FileMode, ObjectType, Oid, Repository, StatusOptions,
+};
 
+use super::tree::Tree;
 use crate::model::RepoPath;
 
 /// The git repository that a root is in, or is.
@@ -147,22 +150,21 @@ impl Git {
         anyhow!("unknown revision `{revision}`")
     }
 
-    /// The paths, from the root, that differ between a revision and the work tree: changed, added, deleted, and files
-    /// that git neither tracks nor ignores. A renamed file counts at both its paths. Empty where nothing differs.
+    /// The paths, from the root, that differ between a revision and the work tree `work` at the same root: changed,
+    /// added, deleted, and entries of `work` that git does not track. A renamed file counts at both its paths; of a
+    /// submodule that differs, its own path and all its files count. Empty where nothing differs.
     ///
-    /// "Differ" is git's word, line end conversion included. Files that only the global excludes of the person at the
-    /// keyboard ignore are not listed.
-    pub fn changed_since(&self, revision: &str) -> anyhow::Result<BTreeSet<RepoPath>> {
+    /// "Differ" is git's word for tracked files, line end conversion included. What is untracked is told by the tree and
+    /// not by libgit2, which would go by the global excludes and misses negations of a line in a folder above.
+    pub fn changed_since(&self, revision: &str, work: &Tree) -> anyhow::Result<BTreeSet<RepoPath>> {
         if self.repository.is_bare() {
             bail!("a bare repository has no work tree to compare with `{revision}`");
         }
         let (_, tree) = self.resolve_tree(revision)?;
-        let tree = self.repository.find_tree(tree)?;
+        let comparing = || format!("compare the work tree with `{revision}`");
+        let tree = self.repository.find_tree(tree).with_context(comparing)?;
         let mut options = DiffOptions::new();
-        options
-            .include_untracked(true)
-            .recurse_untracked_dirs(true)
-            .include_typechange(true);
+        options.include_typechange(true);
         if !self.prefix.is_root() {
             options
                 .pathspec(self.prefix.as_str())
@@ -171,19 +173,48 @@ impl Git {
         let diff = self
             .repository
             .diff_tree_to_workdir_with_index(Some(&tree), Some(&mut options))
-            .with_context(|| format!("compare the work tree with `{revision}`"))?;
-        let mut changed = BTreeSet::new();
+            .with_context(comparing)?;
+        let mut changed = self.untracked(work).with_context(comparing)?;
         for delta in diff.deltas() {
             for file in [delta.old_file(), delta.new_file()] {
                 let path = String::from_utf8_lossy(file.path_bytes().unwrap_or_default());
                 let path = RepoPath::new(path.as_ref());
-                if let Some(below) = path.below(&self.prefix) {
-                    changed.insert(RepoPath::new(below));
+                let Some(below) = path.below(&self.prefix) else {
+                    continue;
+                };
+                let path = RepoPath::new(below);
+                if file.mode() == FileMode::Commit {
+                    let files = &work.entries()[work.below(&path)];
+                    changed.extend(files.iter().map(|entry| entry.path.clone()));
                 }
+                changed.insert(path);
             }
         }
         changed.remove(&RepoPath::root());
         Ok(changed)
+    }
+
+    /// The entries of a work tree that are neither in the index nor in a submodule.
+    fn untracked(&self, work: &Tree) -> anyhow::Result<BTreeSet<RepoPath>> {
+        let mut untracked = vec![true; work.entries().len()];
+        for entry in self.repository.index()?.iter() {
+            let Ok(path) = String::from_utf8(entry.path) else {
+                continue;
+            };
+            let path = RepoPath::new(path);
+            let Some(below) = path.below(&self.prefix) else {
+                continue;
+            };
+            let path = RepoPath::new(below);
+            if entry.mode == u32::from(FileMode::Commit) {
+                untracked[work.below(&path)].fill(false);
+            } else if let Some(index) = work.position(&path) {
+                untracked[index] = false;
+            }
+        }
+        let entries = work.entries().iter().zip(untracked);
+        let untracked = entries.filter_map(|(entry, untracked)| untracked.then_some(entry));
+        Ok(untracked.map(|entry| entry.path.clone()).collect())
     }
 }
 
