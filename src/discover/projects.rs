@@ -1,0 +1,306 @@
+//! Which folders of a tree are projects.
+
+use std::collections::{BTreeMap, HashMap};
+
+use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+
+use super::tree::Tree;
+use super::walk::FaultKind;
+use crate::model::{Diagnostic, Place, RepoPath};
+
+/// The format of a deployment file, by its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Format {
+    /// `*.deployment.yaml` and `*.deployment.yml`.
+    Yaml,
+    /// `*.deployment.toml`.
+    Toml,
+    /// `*.deployment.json`.
+    Json,
+    /// `*.deployment.py`.
+    Python,
+    /// `prefect.yaml`.
+    PrefectYaml,
+}
+
+impl Format {
+    /// The format that a file of this name has; `None` where it is no deployment file.
+    pub fn of(name: &str) -> Option<Self> {
+        if name == "prefect.yaml" {
+            return Some(Self::PrefectYaml);
+        }
+        let (stem, extension) = name.rsplit_once('.')?;
+        if stem.strip_suffix(".deployment")?.is_empty() {
+            return None;
+        }
+        match extension {
+            "yaml" | "yml" => Some(Self::Yaml),
+            "toml" => Some(Self::Toml),
+            "json" => Some(Self::Json),
+            "py" => Some(Self::Python),
+            _ => None,
+        }
+    }
+}
+
+/// Which projects are of interest, by globs on their folders' paths.
+///
+/// A glob matches a folder and everything below it; `*` stays inside of one component, `**` spans them. The root's own
+/// path is `.`.
+#[derive(Clone, Debug, Default)]
+pub struct Scope {
+    /// `None` for everything.
+    include: Option<GlobSet>,
+    exclude: GlobSet,
+}
+
+impl Scope {
+    /// The scope of `[projects]` in the configuration; an empty `include` is everything. An error names the glob.
+    pub fn new<S: AsRef<str>>(include: &[S], exclude: &[S]) -> Result<Self, globset::Error> {
+        let set = |globs: &[S]| {
+            let mut set = GlobSetBuilder::new();
+            for glob in globs {
+                let glob = glob.as_ref();
+                let glob = match glob.trim_matches('/') {
+                    "" => ".",
+                    trimmed => trimmed.strip_prefix("./").unwrap_or(trimmed),
+                };
+                set.add(GlobBuilder::new(glob).literal_separator(true).build()?);
+            }
+            set.build()
+        };
+        Ok(Self {
+            include: if include.is_empty() {
+                None
+            } else {
+                Some(set(include)?)
+            },
+            exclude: set(exclude)?,
+        })
+    }
+
+    /// Whether a project in this folder is of interest.
+    pub fn holds(&self, folder: &RepoPath) -> bool {
+        let matches = |set: &GlobSet| {
+            if folder.is_root() {
+                return set.is_match(".");
+            }
+            let ends = folder.as_str().match_indices('/').map(|(end, _)| end);
+            ends.chain([folder.as_str().len()])
+                .any(|end| set.is_match(&folder.as_str()[..end]))
+        };
+        self.include.as_ref().is_none_or(matches) && !matches(&self.exclude)
+    }
+}
+
+/// A deployment file.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct DeploymentFile {
+    /// Where; a symbolic link counts too, and is followed when it is read.
+    pub path: RepoPath,
+    /// By its name.
+    pub format: Format,
+}
+
+/// A folder that holds at least one deployment file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FoundProject {
+    /// The folder: the project's id.
+    pub path: RepoPath,
+    /// Its deployment files, sorted; never empty.
+    pub files: Vec<DeploymentFile>,
+    /// The requirements file that holds for it: `requirements.txt`, else `pyproject.toml`, of the folder itself or of
+    /// the nearest folder above that has one of them, up to the root; `None` where there is none.
+    pub requirements: Option<RepoPath>,
+}
+
+/// The projects of a tree.
+#[derive(Clone, Debug, Default)]
+pub struct Found {
+    /// Sorted by path.
+    pub projects: Vec<FoundProject>,
+    /// Files that look like deployment files and are none, and what could not be read; sorted.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+const REQUIREMENTS: &str = "requirements.txt";
+const PYPROJECT: &str = "pyproject.toml";
+
+/// Whether a file of this name declares requirements.
+pub(super) fn is_requirements(name: &str) -> bool {
+    name == REQUIREMENTS || name == PYPROJECT
+}
+
+/// Finds the projects of a tree. A folder with `{{` in its path is a template, and no project.
+pub fn find(tree: &Tree, scope: &Scope) -> Found {
+    let mut folders: BTreeMap<RepoPath, Vec<DeploymentFile>> = BTreeMap::new();
+    let mut requirements: HashMap<&str, &RepoPath> = HashMap::new();
+    let mut diagnostics = faults(tree);
+    for entry in tree.entries() {
+        let path = &entry.path;
+        let (folder, name) = path
+            .as_str()
+            .rsplit_once('/')
+            .unwrap_or(("", path.as_str()));
+        if is_requirements(name) {
+            let known = requirements.entry(folder).or_insert(path);
+            if name == REQUIREMENTS {
+                *known = path;
+            }
+            continue;
+        }
+        if folder.contains("{{") {
+            continue;
+        }
+        let counts = || scope.holds(&RepoPath::new(folder));
+        if let Some(format) = Format::of(name) {
+            if counts() {
+                let files = folders.entry(RepoPath::new(folder)).or_default();
+                let path = path.clone();
+                files.push(DeploymentFile { path, format });
+            }
+        } else if let Some(hint) = near_miss(name)
+            && counts()
+        {
+            let place = Place::file(path.clone());
+            diagnostics.push(
+                Diagnostic::warning(place, "looks like a deployment file and is not read as one")
+                    .hint(hint),
+            );
+        }
+    }
+    diagnostics.sort();
+    let projects = folders.into_iter().map(|(path, files)| FoundProject {
+        requirements: nearest(&path, &requirements),
+        path,
+        files,
+    });
+    Found {
+        projects: projects.collect(),
+        diagnostics,
+    }
+}
+
+/// The requirements file of a folder or of the nearest one above.
+fn nearest(folder: &RepoPath, known: &HashMap<&str, &RepoPath>) -> Option<RepoPath> {
+    let mut folder = Some(folder.clone());
+    while let Some(path) = folder {
+        if let Some(found) = known.get(path.as_str()) {
+            return Some((*found).clone());
+        }
+        folder = path.parent();
+    }
+    None
+}
+
+/// What to do about a name that someone may have meant as a deployment file's.
+fn near_miss(name: &str) -> Option<&'static str> {
+    // Most names are ruled out here.
+    if !name.contains("eploy") && !name.contains("EPLOY") && name != "prefect.yml" {
+        return None;
+    }
+    if name == "prefect.yml" {
+        return Some("Prefect reads `prefect.yaml` only: rename it");
+    }
+    let lower = name.to_ascii_lowercase();
+    let singular = lower.replace(".deployments.", ".deployment.");
+    if Format::of(&singular).is_some() {
+        return Some("name it `NAME.deployment.yaml` (or .yml, .toml, .json), in lower case");
+    }
+    if lower.starts_with('.') && Format::of(&format!("x{lower}")).is_some() {
+        return Some("give it a name in front: `NAME.deployment.yaml`");
+    }
+    None
+}
+
+/// What of a tree's faults concerns the finding of projects; the rest is told where it is in a release.
+fn faults(tree: &Tree) -> Vec<Diagnostic> {
+    let tell = |fault: &super::walk::Fault| {
+        let place = Place::file(fault.path.clone());
+        let name = fault.path.file_name();
+        Some(match &fault.kind {
+            FaultKind::Unreadable(why) => {
+                Diagnostic::error(place, format!("cannot be read: {why}"))
+            }
+            FaultKind::Index(why) => Diagnostic::warning(
+                Place::file(RepoPath::root()),
+                format!("git's index cannot be read: {why}"),
+            )
+            .hint("tracked files that a .gitignore matches are left out"),
+            FaultKind::Pattern(line, why) => Diagnostic::warning(
+                Place::at(fault.path.clone(), *line, 1),
+                format!("the line is no pattern and is passed over: {why}"),
+            ),
+            FaultKind::Hidden => {
+                Diagnostic::warning(place, "ignored by a .prefectignore: it is not read")
+                    .hint("if it shall be read, add a line with `!` and its name there")
+            }
+            FaultKind::NotUtf8 if Format::of(name).is_some() => {
+                Diagnostic::error(place, "the name is not UTF-8").hint("rename it")
+            }
+            FaultKind::NotUtf8 | FaultKind::Special | FaultKind::Submodule => return None,
+        })
+    };
+    tree.faults().iter().filter_map(tell).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn formats_by_name() {
+        for (name, format) in [
+            ("a.deployment.yaml", Some(Format::Yaml)),
+            ("a.b.deployment.yml", Some(Format::Yaml)),
+            ("a.deployment.toml", Some(Format::Toml)),
+            ("a.deployment.json", Some(Format::Json)),
+            ("a.deployment.py", Some(Format::Python)),
+            ("prefect.yaml", Some(Format::PrefectYaml)),
+            ("prefect.yml", None),
+            (".deployment.yaml", None),
+            ("deployment.yaml", None),
+            ("a.deployment.yaml.bak", None),
+            ("a.deployment", None),
+        ] {
+            assert_eq!(Format::of(name), format, "{name}");
+        }
+    }
+
+    #[test]
+    fn near_misses_are_few() {
+        for name in [
+            "prefect.yml",
+            "a.deployments.yaml",
+            "a.Deployment.YAML",
+            ".deployment.toml",
+        ] {
+            assert!(near_miss(name).is_some(), "{name}");
+        }
+        for name in [
+            "deployment.yaml",
+            "a.deployment.md",
+            "deploy.py",
+            "my-deployment.yaml",
+        ] {
+            assert!(near_miss(name).is_none(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_scope_takes_folders_with_what_is_below() {
+        let holds = |include: &[&str], exclude: &[&str], path: &str| {
+            let scope = Scope::new(include, exclude).expect("globs");
+            scope.holds(&RepoPath::new(path))
+        };
+        assert!(holds(&[], &[], "a/b"));
+        assert!(holds(&[], &[], "."));
+        assert!(holds(&["projects/*"], &[], "projects/a/b"));
+        assert!(!holds(&["projects/*"], &[], "projects"));
+        assert!(holds(&["./projects/"], &[], "projects"));
+        assert!(!holds(&["projects"], &["**/old"], "projects/old/x"));
+        assert!(holds(&["."], &[], ""));
+        assert!(!holds(&["."], &[], "a"));
+        assert!(Scope::new(&["a[z-b]"], &[]).is_err());
+    }
+}
