@@ -183,7 +183,6 @@ mod tests {
 
     #[test]
     fn a_secret_needs_its_tenant() {
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let http = crate::backend::transfer::client().expect("a client");
         let error = entra(
             Identity {

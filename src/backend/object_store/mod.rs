@@ -513,7 +513,6 @@ mod tests {
 
     #[test]
     fn secrets_show_nowhere_and_http_needs_leave() {
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let http = crate::backend::transfer::client().expect("a client");
         let mut access = S3 {
             access_key: Some("id".to_owned()),
