@@ -7,6 +7,7 @@ pub mod azure;
 pub mod folder;
 pub mod object_store;
 pub mod prefect;
+pub mod transfer;
 
 use std::collections::BTreeSet;
 use std::fmt;
