@@ -1,1 +1,6 @@
 //! Integration tests.
+
+#[path = "../services/mod.rs"]
+mod services;
+
+mod prefect;
