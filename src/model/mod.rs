@@ -20,4 +20,4 @@ pub use digest::{Digest, Hasher, ParseDigestError};
 pub use live::{Live, LiveDeployment, Owner};
 pub use path::RepoPath;
 pub use registration::{Field, Fields, Registration, fingerprint, same};
-pub use schedule::{Schedule, Timing};
+pub use schedule::{Schedule, Timing, normal_anchor};

@@ -65,7 +65,7 @@ impl Schedule {
                 anchor,
                 timezone,
             } => {
-                json!({"interval": seconds, "anchor_date": anchor, "timezone": timezone})
+                json!({"interval": seconds, "anchor_date": normal_anchor(anchor), "timezone": timezone})
             }
             Timing::Rrule { rrule, timezone } => json!({"rrule": rrule, "timezone": timezone}),
         };
@@ -77,5 +77,32 @@ impl Schedule {
             value["max_scheduled_runs"] = runs.into();
         }
         value
+    }
+}
+
+/// The one spelling of an anchor: RFC 3339 with its offset kept, a zero offset as `Z`, and no more of a fraction than
+/// it has; text that is no such time stays as it is. Both sides of a comparison use it, because a server may answer
+/// `2024-01-01T00:00:00Z` to `2024-01-01T00:00:00+00:00`.
+pub fn normal_anchor(text: &str) -> String {
+    match chrono::DateTime::parse_from_rfc3339(text) {
+        Ok(time) => time.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true),
+        Err(_) => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_anchor_has_one_spelling() {
+        for (text, normal) in [
+            ("2024-01-01T00:00:00+00:00", "2024-01-01T00:00:00Z"),
+            ("2024-01-01 00:00:00.500000Z", "2024-01-01T00:00:00.500Z"),
+            ("2024-01-01T00:00:00+02:00", "2024-01-01T00:00:00+02:00"),
+            ("soon", "soon"),
+        ] {
+            assert_eq!(normal_anchor(text), normal);
+        }
     }
 }
