@@ -105,7 +105,7 @@ pub struct Plan {
     #[arg(long)]
     pub check: bool,
     /// Leave out faulty projects instead of refusing to go on
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["out", "prune"])]
     pub keep_going: bool,
 }
 

@@ -51,7 +51,9 @@ pub fn storage_prefix(config: &Config) -> anyhow::Result<String> {
         return Ok(String::new());
     }
     Ok(match Location::of(config)? {
-        Location::Azure { prefix, .. } | Location::S3 { prefix, .. } | Location::Gcs { prefix, .. }
+        Location::Azure { prefix, .. }
+        | Location::S3 { prefix, .. }
+        | Location::Gcs { prefix, .. }
             if !prefix.is_empty() =>
         {
             prefix + "/"
@@ -64,9 +66,19 @@ pub fn storage_prefix(config: &Config) -> anyhow::Result<String> {
 /// A storage URL, taken apart.
 #[derive(Clone)]
 enum Location {
-    Azure { account: String, container: String, prefix: String },
-    S3 { bucket: String, prefix: String },
-    Gcs { bucket: String, prefix: String },
+    Azure {
+        account: String,
+        container: String,
+        prefix: String,
+    },
+    S3 {
+        bucket: String,
+        prefix: String,
+    },
+    Gcs {
+        bucket: String,
+        prefix: String,
+    },
     Folder(PathBuf),
 }
 
@@ -80,7 +92,9 @@ impl Location {
         };
         let url = Url::parse(text).with_context(|| format!("read the storage URL `{text}`"))?;
         if !url.username().is_empty() || url.password().is_some() || url.query().is_some() {
-            bail!("the storage URL holds a secret or a query; credentials come from environment variables");
+            bail!(
+                "the storage URL holds a secret or a query; credentials come from environment variables"
+            );
         }
         let name = url.host_str().unwrap_or_default().to_owned();
         // Paths of these schemes are percent-encoded by the parser, keys are not.
@@ -90,13 +104,19 @@ impl Location {
             .trim_matches('/')
             .to_owned();
         let named = |what: &str| {
-            if name.is_empty() { bail!("the storage URL `{text}` names no {what}") } else { Ok(name.clone()) }
+            if name.is_empty() {
+                bail!("the storage URL `{text}` names no {what}")
+            } else {
+                Ok(name.clone())
+            }
         };
         match url.scheme() {
             "azure" => {
                 let (container, prefix) = path.split_once('/').unwrap_or((&path, ""));
                 if container.is_empty() {
-                    bail!("the storage URL `{text}` names no container; write azure://account/container/prefix");
+                    bail!(
+                        "the storage URL `{text}` names no container; write azure://account/container/prefix"
+                    );
                 }
                 Ok(Self::Azure {
                     account: named("account")?,
@@ -104,11 +124,19 @@ impl Location {
                     prefix: prefix.to_owned(),
                 })
             }
-            "s3" => Ok(Self::S3 { bucket: named("bucket")?, prefix: path }),
-            "gs" => Ok(Self::Gcs { bucket: named("bucket")?, prefix: path }),
+            "s3" => Ok(Self::S3 {
+                bucket: named("bucket")?,
+                prefix: path,
+            }),
+            "gs" => Ok(Self::Gcs {
+                bucket: named("bucket")?,
+                prefix: path,
+            }),
             "file" => match url.to_file_path() {
                 Ok(path) => Ok(Self::Folder(path)),
-                Err(()) => bail!("the storage URL `{text}` is no absolute path; write file:///folder"),
+                Err(()) => {
+                    bail!("the storage URL `{text}` is no absolute path; write file:///folder")
+                }
             },
             other => bail!("unknown storage scheme `{other}`; known are azure, s3, gs and file"),
         }
@@ -116,18 +144,35 @@ impl Location {
 
     fn store(&self, config: &Config, http: &reqwest::Client) -> anyhow::Result<Arc<dyn Store>> {
         Ok(match self {
-            Self::Azure { account, container, prefix } => {
+            Self::Azure {
+                account,
+                container,
+                prefix,
+            } => {
                 let auth = azure_auth(config, account, http)?;
-                Arc::new(Container::open(Some(account), container, prefix, auth, http)?)
+                Arc::new(Container::open(
+                    Some(account),
+                    container,
+                    prefix,
+                    auth,
+                    http,
+                )?)
             }
             Self::S3 { bucket, prefix } => {
                 let settings = config.storage.aws.clone();
                 let endpoint = s3_endpoint(config);
-                let access = S3 { allow_http: endpoint.is_some_and(|url| is_loopback(&url)), settings, ..S3::default() };
+                let access = S3 {
+                    allow_http: endpoint.is_some_and(|url| is_loopback(&url)),
+                    settings,
+                    ..S3::default()
+                };
                 Arc::new(Bucket::s3(bucket, prefix, &access, http)?)
             }
             Self::Gcs { bucket, prefix } => {
-                let access = Gcs { settings: config.storage.google.clone(), ..Gcs::default() };
+                let access = Gcs {
+                    settings: config.storage.google.clone(),
+                    ..Gcs::default()
+                };
                 Arc::new(Bucket::gcs(bucket, prefix, &access, http)?)
             }
             Self::Folder(path) => Arc::new(Folder::open(path)),
@@ -138,7 +183,11 @@ impl Location {
     fn pull(&self, config: &Config) -> Pull {
         let credentials = config.prefect.credentials.clone();
         match self.clone() {
-            Self::Azure { account, container, prefix } => Pull::Azure {
+            Self::Azure {
+                account,
+                container,
+                prefix,
+            } => Pull::Azure {
                 account_url: if account.contains("://") {
                     account
                 } else {
@@ -148,22 +197,36 @@ impl Location {
                 prefix,
                 credentials,
             },
-            Self::S3 { bucket, prefix } => {
-                Pull::S3 { bucket, prefix, credentials, endpoint: s3_endpoint(config) }
-            }
-            Self::Gcs { bucket, prefix } => Pull::Gcs { bucket, prefix, credentials },
+            Self::S3 { bucket, prefix } => Pull::S3 {
+                bucket,
+                prefix,
+                credentials,
+                endpoint: s3_endpoint(config),
+            },
+            Self::Gcs { bucket, prefix } => Pull::Gcs {
+                bucket,
+                prefix,
+                credentials,
+            },
             Self::Folder(path) => Pull::Folder { path },
         }
     }
 }
 
-fn azure_auth(config: &Config, account: &str, http: &reqwest::Client) -> anyhow::Result<azure::Auth> {
+fn azure_auth(
+    config: &Config,
+    account: &str,
+    http: &reqwest::Client,
+) -> anyhow::Result<azure::Auth> {
     let azure = &config.storage.azure;
     if let Some(text) = &azure.connection_string {
         return Ok(azure::Auth::ConnectionString(text.clone()));
     }
     if let Some(key) = &azure.account_key {
-        return Ok(azure::Auth::AccountKey { account: account.to_owned(), key: key.clone() });
+        return Ok(azure::Auth::AccountKey {
+            account: account.to_owned(),
+            key: key.clone(),
+        });
     }
     if let Some(sas) = &azure.sas_token {
         return Ok(azure::Auth::Sas(sas.clone()));
@@ -179,14 +242,23 @@ fn azure_auth(config: &Config, account: &str, http: &reqwest::Client) -> anyhow:
 
 fn s3_endpoint(config: &Config) -> Option<String> {
     let named = |wanted: &str| {
-        config.storage.aws.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.expose_secret().to_owned())
+        config
+            .storage
+            .aws
+            .iter()
+            .find(|(name, _)| name == wanted)
+            .map(|(_, value)| value.expose_secret().to_owned())
     };
-    named("AWS_ENDPOINT_URL_S3").or_else(|| named("AWS_ENDPOINT_URL")).or_else(|| named("AWS_ENDPOINT"))
+    named("AWS_ENDPOINT_URL_S3")
+        .or_else(|| named("AWS_ENDPOINT_URL"))
+        .or_else(|| named("AWS_ENDPOINT"))
 }
 
 /// Plain http leaves the machine nowhere else.
 fn is_loopback(url: &str) -> bool {
-    let host = Url::parse(url).ok().and_then(|url| url.host().map(|host| host.to_owned()));
+    let host = Url::parse(url)
+        .ok()
+        .and_then(|url| url.host().map(|host| host.to_owned()));
     match host {
         Some(url::Host::Domain(name)) => name == "localhost",
         Some(url::Host::Ipv4(address)) => address.is_loopback(),
@@ -206,7 +278,8 @@ fn orchestrator(
              or use --local"
         );
     };
-    let api_url = Url::parse(text).with_context(|| format!("read the Prefect API's URL `{text}`"))?;
+    let api_url =
+        Url::parse(text).with_context(|| format!("read the Prefect API's URL `{text}`"))?;
     if !matches!(api_url.scheme(), "http" | "https") {
         bail!("the Prefect API's URL `{text}` is neither http nor https");
     }
@@ -215,7 +288,12 @@ fn orchestrator(
         (None, Some(pair)) => prefect::Auth::Basic(pair.clone()),
         (None, None) => prefect::Auth::None,
     };
-    let options =
-        prefect::Options { api_url, ui_url: None, auth, pull: location.pull(config), http };
+    let options = prefect::Options {
+        api_url,
+        ui_url: None,
+        auth,
+        pull: location.pull(config),
+        http,
+    };
     Ok(Arc::new(Server::new(options)?))
 }

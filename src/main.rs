@@ -1,3 +1,74 @@
-//! The `flowyard` command.
+//! The `flowyard` command: parse, run, print the failure, exit code.
 
-fn main() {}
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use anstyle::{AnsiColor, Style};
+use clap::Parser as _;
+use flowyard::cli::Cli;
+use flowyard::backend;
+use flowyard::error::Failure;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    log(cli.global.verbose);
+    // Fails only where one is installed already, and then that one serves.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            let error = anyhow::Error::new(error).context("start the asynchronous runtime");
+            return end(&Failure::Usage(error));
+        }
+    };
+    match runtime.block_on(flowyard::run::run(cli)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => end(&failure),
+    }
+}
+
+/// Says why the command did not do all that it was asked to.
+fn end(failure: &Failure) -> ExitCode {
+    let bold = Style::new().bold().fg_color(Some(AnsiColor::Red.into()));
+    let mut err = anstream::stderr().lock();
+    // Where stderr is gone there is nobody to tell.
+    let _ = match failure {
+        Failure::Changes => Ok(()),
+        _ => writeln!(err, "{bold}error{bold:#}: {failure}"),
+    };
+    if let Some(hint) = hint(failure) {
+        let _ = writeln!(err, "  hint: {hint}");
+    }
+    ExitCode::from(failure.exit_code())
+}
+
+/// What to do about it, where a service told.
+fn hint(failure: &Failure) -> Option<&str> {
+    let (Failure::Usage(error) | Failure::Unreachable(error)) = failure else {
+        return None;
+    };
+    error.chain().find_map(|cause| cause.downcast_ref::<backend::Error>()?.hint.as_deref())
+}
+
+fn log(verbose: u8) {
+    let level = match verbose {
+        0 => LevelFilter::WARN,
+        1 => LevelFilter::INFO,
+        _ => LevelFilter::DEBUG,
+    };
+    let filter = EnvFilter::builder()
+        .with_default_directive(level.into())
+        .with_env_var("FLOWYARD_LOG")
+        .from_env_lossy();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(anstream::stderr)
+        .with_target(false)
+        .without_time()
+        .init();
+}

@@ -247,7 +247,10 @@ pub fn diff(
             }
         })
         .collect();
-    let readable = !desired.projects.iter().any(|project| project.faulty || project.unread);
+    let readable = !desired
+        .projects
+        .iter()
+        .any(|project| project.faulty || project.unread);
     let orphans = if options.narrowed {
         Vec::new()
     } else {

@@ -25,19 +25,19 @@ use crate::report::{self, progress};
 pub async fn run(cli: Cli) -> Result<(), Failure> {
     match cli.command {
         Command::Completions { shell } => {
-            show::completions(shell);
+            show::completions(shell)?;
             Ok(())
         }
         Command::List(narrow) => {
             let run = Run::open(cli.global)?;
             let desired = run.declared(&narrow)?.1;
-            show::list(&desired, &run.global)?;
+            show::list(&desired, &run)?;
             faulty(&run, &desired.diagnostics)
         }
         Command::Check(narrow) => {
             let run = Run::open(cli.global)?;
             let desired = run.declared(&narrow)?.1;
-            show::check(&desired, &run.global, &run)?;
+            show::check(&desired, &run)?;
             refuse_errors(&desired.diagnostics)
         }
         Command::Plan(options) => {

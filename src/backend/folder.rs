@@ -107,6 +107,26 @@ impl Registrations {
     }
 }
 
+/// Makes the folder of the embedded default, which git ignores from inside, as it does a virtual environment.
+pub fn prepare(folder: &Path) -> Result<()> {
+    let ignore = folder.join(".gitignore");
+    std::fs::create_dir_all(folder)
+        .and_then(|()| {
+            if ignore.exists() {
+                Ok(())
+            } else {
+                std::fs::write(&ignore, "*\n")
+            }
+        })
+        .map_err(|error| {
+            Error::new(
+                Kind::Denied,
+                folder.display(),
+                format!("make the folder: {error}"),
+            )
+        })
+}
+
 /// A name as a file name: `.` and `..` are no files, so a leading dot is encoded too.
 fn file_name(name: &str) -> String {
     let mut file = String::with_capacity(name.len());

@@ -27,7 +27,10 @@ impl Entrypoint {
         if self.flow.variadic {
             return;
         }
-        for (name, at) in given.iter().filter(|(name, _)| !self.flow.parameters.contains(name)) {
+        for (name, at) in given
+            .iter()
+            .filter(|(name, _)| !self.flow.parameters.contains(name))
+        {
             let known = || self.flow.parameters.iter().map(String::as_str);
             let hint = match nearest(name, known()) {
                 Some(near) => format!("did you mean `{near}`?"),
@@ -35,7 +38,10 @@ impl Entrypoint {
                 None => format!("it takes: {}", known().collect::<Vec<_>>().join(", ")),
             };
             faults
-                .error(*at, format!("the flow `{}` has no parameter `{name}`", self.function))
+                .error(
+                    *at,
+                    format!("the flow `{}` has no parameter `{name}`", self.function),
+                )
                 .hint(hint);
         }
     }
@@ -58,7 +64,11 @@ enum Broken {
 
 impl<'a> Flows<'a> {
     pub(super) fn new(tree: &'a Tree, project: &'a RepoPath) -> Self {
-        Self { tree, project, modules: HashMap::new() }
+        Self {
+            tree,
+            project,
+            modules: HashMap::new(),
+        }
     }
 
     pub(super) fn tree(&self) -> &'a Tree {
@@ -67,7 +77,12 @@ impl<'a> Flows<'a> {
 
     /// Finds the flow that `written` names. A relative path counts from the project's folder or, where it is not there,
     /// from the repository's root.
-    pub(super) fn find(&mut self, written: &str, at: Position, faults: &mut Faults<'_>) -> Option<Entrypoint> {
+    pub(super) fn find(
+        &mut self,
+        written: &str,
+        at: Position,
+        faults: &mut Faults<'_>,
+    ) -> Option<Entrypoint> {
         let Some((path, function)) = written.rsplit_once(':') else {
             faults
                 .error(at, format!("`{written}` is no entrypoint"))
@@ -75,7 +90,10 @@ impl<'a> Flows<'a> {
             return None;
         };
         let file = self.file(path, at, faults)?;
-        let module = self.modules.entry(file.clone()).or_insert_with(|| load(self.tree, &file));
+        let module = self
+            .modules
+            .entry(file.clone())
+            .or_insert_with(|| load(self.tree, &file));
         let module = match module {
             Ok(module) => module,
             Err(broken) => {
@@ -86,7 +104,10 @@ impl<'a> Flows<'a> {
                     }
                     Broken::Syntax(fault) => {
                         let place = Place::at(file, fault.line, fault.column);
-                        faults.push(Diagnostic::error(place, format!("not valid Python: {}", fault.message)));
+                        faults.push(Diagnostic::error(
+                            place,
+                            format!("not valid Python: {}", fault.message),
+                        ));
                     }
                 }
                 return None;
@@ -99,12 +120,21 @@ impl<'a> Flows<'a> {
                     faults.push(
                         Diagnostic::warning(
                             place,
-                            format!("the parameter `{}` of `{function}`: {}", unknown.parameter, unknown.reason()),
+                            format!(
+                                "the parameter `{}` of `{function}`: {}",
+                                unknown.parameter,
+                                unknown.reason()
+                            ),
                         )
                         .hint("it is registered without a type, so that any value is accepted"),
                     );
                 }
-                Some(Entrypoint { at, file, function: function.to_owned(), flow })
+                Some(Entrypoint {
+                    at,
+                    file,
+                    function: function.to_owned(),
+                    flow,
+                })
             }
             Err(fault) => {
                 refuse(&fault, &file, function, at, faults);
@@ -140,28 +170,48 @@ impl<'a> Flows<'a> {
 }
 
 fn load(tree: &Tree, file: &RepoPath) -> Result<Module, Broken> {
-    let bytes = tree.read(file).map_err(|error| Broken::Unreadable(format!("{error:#}")))?;
+    let bytes = tree
+        .read(file)
+        .map_err(|error| Broken::Unreadable(format!("{error:#}")))?;
     let source = String::from_utf8(bytes)
         .map_err(|_| Broken::Unreadable(format!("{file} is not UTF-8 text")))?;
     Module::parse(&source).map_err(Broken::Syntax)
 }
 
-fn refuse(fault: &FlowFault, file: &RepoPath, function: &str, at: Position, faults: &mut Faults<'_>) {
+fn refuse(
+    fault: &FlowFault,
+    file: &RepoPath,
+    function: &str,
+    at: Position,
+    faults: &mut Faults<'_>,
+) {
     match fault {
         FlowFault::Missing { nearest } => {
             let noted = faults.error(at, format!("there is no function `{function}` in {file}"));
             match nearest {
                 Some(near) => noted.hint(format!("did you mean `{near}`?")),
-                None => noted.hint("no flow was found in this file: decorate the function with `@flow`"),
+                None => {
+                    noted.hint("no flow was found in this file: decorate the function with `@flow`")
+                }
             }
         }
         FlowFault::NotAFlow { line, column } => {
-            let fault = Diagnostic::error(faults.place(at), format!("`{function}` in {file} is not a flow"))
-                .hint("decorate it with `@flow` from Prefect")
-                .related(Place::at(file.clone(), *line, *column), "it is defined here");
+            let fault = Diagnostic::error(
+                faults.place(at),
+                format!("`{function}` in {file} is not a flow"),
+            )
+            .hint("decorate it with `@flow` from Prefect")
+            .related(
+                Place::at(file.clone(), *line, *column),
+                "it is defined here",
+            );
             faults.push(fault);
         }
-        FlowFault::NameNotConstant { line, column, expression } => {
+        FlowFault::NameNotConstant {
+            line,
+            column,
+            expression,
+        } => {
             let place = Place::at(file.clone(), *line, *column);
             let message = format!("the flow's name is not a constant: `{expression}`");
             let hint = "write the name as text, or give `flow_name` in the deployment file";

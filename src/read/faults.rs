@@ -35,10 +35,6 @@ impl<'a> Faults<'a> {
         self.found
     }
 
-    pub(super) fn any_errors(&self) -> bool {
-        self.found.iter().any(Diagnostic::is_error)
-    }
-
     pub(super) fn place(&self, at: Position) -> Place {
         Place::at(self.path.clone(), at.line, at.column)
     }

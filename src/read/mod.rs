@@ -49,12 +49,19 @@ pub struct Settings {
 
 /// Reads everything that was found.
 pub fn desired(tree: &Tree, found: &Found, settings: &Settings) -> Desired {
-    let readings: Vec<Reading> =
-        found.projects.par_iter().map(|project| Reading::of(project, tree, settings)).collect();
+    let readings: Vec<Reading> = found
+        .projects
+        .par_iter()
+        .map(|project| Reading::of(project, tree, settings))
+        .collect();
     let requests: Vec<code::Request> = readings.iter().map(Reading::request).collect();
     let imports = |source: &str| -> Vec<String> {
         let imports = python::Module::parse(source).map(|module| module.imports());
-        imports.unwrap_or_default().into_iter().filter(|name| !name.starts_with('.')).collect()
+        imports
+            .unwrap_or_default()
+            .into_iter()
+            .filter(|name| !name.starts_with('.'))
+            .collect()
     };
     let shared = code::Shared::new(&settings.shared, &imports);
     let trees = code::trees(tree, &requests, &shared);
@@ -69,7 +76,10 @@ pub fn desired(tree: &Tree, found: &Found, settings: &Settings) -> Desired {
     refuse_duplicates(&mut projects, &mut diagnostics);
     diagnostics.sort();
     diagnostics.dedup();
-    Desired { projects, diagnostics }
+    Desired {
+        projects,
+        diagnostics,
+    }
 }
 
 /// One project as read, before its code is known.
@@ -97,7 +107,13 @@ impl Reading {
         reading
     }
 
-    fn file(&mut self, file: &DeploymentFile, tree: &Tree, settings: &Settings, flows: &mut Flows<'_>) {
+    fn file(
+        &mut self,
+        file: &DeploymentFile,
+        tree: &Tree,
+        settings: &Settings,
+        flows: &mut Flows<'_>,
+    ) {
         let syntax = match file.format {
             Format::Yaml => Syntax::Yaml,
             Format::Toml => Syntax::Toml,
@@ -106,8 +122,9 @@ impl Reading {
                 self.unread = true;
                 let place = Place::file(file.path.clone());
                 let hint = "write its deployments as NAME.deployment.yaml, or keep deploying this file as before";
-                self.diagnostics
-                    .push(Diagnostic::warning(place, "not read yet: this format comes later").hint(hint));
+                self.diagnostics.push(
+                    Diagnostic::warning(place, "not read yet: this format comes later").hint(hint),
+                );
                 return;
             }
         };
@@ -115,7 +132,8 @@ impl Reading {
         let text = match tree.read(&file.path).map(String::from_utf8) {
             Ok(Ok(text)) => text,
             Ok(Err(_)) => {
-                self.diagnostics.push(whole("not UTF-8 text".to_owned()).hint("save the file as UTF-8"));
+                self.diagnostics
+                    .push(whole("not UTF-8 text".to_owned()).hint("save the file as UTF-8"));
                 return;
             }
             Err(error) => {
@@ -143,7 +161,12 @@ impl Reading {
         flows: &mut Flows<'_>,
         faults: &mut Faults<'_>,
     ) {
-        let stem = file.path.file_name().split(".deployment.").next().unwrap_or_default();
+        let stem = file
+            .path
+            .file_name()
+            .split(".deployment.")
+            .next()
+            .unwrap_or_default();
         let setting = Setting {
             environment: settings.environment.as_deref(),
             environments: &settings.environments,
@@ -153,7 +176,9 @@ impl Reading {
         };
         let Some(list) = node.get("deployments") else {
             if node.is_null() {
-                faults.error(node.at, "the file is empty").hint("it needs at least an `entrypoint`");
+                faults
+                    .error(node.at, "the file is empty")
+                    .hint("it needs at least an `entrypoint`");
                 return;
             }
             self.deployment(node, Some(stem), file, &setting, flows, faults);
@@ -165,7 +190,10 @@ impl Reading {
             "a file with `deployments`",
         );
         let Content::List(items) = &list.content else {
-            faults.error(list.at, format!("`deployments` is a list, not {}", list.kind()));
+            faults.error(
+                list.at,
+                format!("`deployments` is a list, not {}", list.kind()),
+            );
             return;
         };
         for item in items {
@@ -183,19 +211,33 @@ impl Reading {
         flows: &mut Flows<'_>,
         faults: &mut Faults<'_>,
     ) {
-        let Some(declared) = deployment::read(node, name, setting, faults) else { return };
+        let Some(declared) = deployment::read(node, name, setting, faults) else {
+            return;
+        };
         if let Some((written, at)) = &declared.requirements {
-            match self.project.resolve(written).filter(|path| flows.tree().position(path).is_some()) {
+            match self
+                .project
+                .resolve(written)
+                .filter(|path| flows.tree().position(path).is_some())
+            {
                 Some(path) => self.requirements = Some(path),
                 None => {
-                    faults.error(*at, format!("the requirements file `{written}` does not exist"));
+                    faults.error(
+                        *at,
+                        format!("the requirements file `{written}` does not exist"),
+                    );
                 }
             }
         }
-        let Some((written, at)) = &declared.entrypoint else { return };
-        let Some(entrypoint) = flows.find(written, *at, faults) else { return };
+        let Some((written, at)) = &declared.entrypoint else {
+            return;
+        };
+        let Some(entrypoint) = flows.find(written, *at, faults) else {
+            return;
+        };
         entrypoint.check_parameters(&declared.parameters, faults);
-        self.deployments.push((file.path.clone(), declared, entrypoint));
+        self.deployments
+            .push((file.path.clone(), declared, entrypoint));
     }
 
     fn request(&self) -> code::Request {
@@ -209,7 +251,9 @@ impl Reading {
             request.include.extend(declared.include.iter().map(pattern));
             request.exclude.extend(declared.exclude.iter().map(pattern));
             if entrypoint.file.below(&self.project).is_none() {
-                request.extra.push((entrypoint.file.clone(), place(&entrypoint.at)));
+                request
+                    .extra
+                    .push((entrypoint.file.clone(), place(&entrypoint.at)));
             }
         }
         request
@@ -223,21 +267,34 @@ impl Reading {
         settings: &Settings,
     ) -> (Project, Vec<Diagnostic>) {
         self.diagnostics.extend(code_faults);
-        let release = ReleaseRef { project: self.project.clone(), digest: code.digest() };
+        let release = ReleaseRef {
+            project: self.project.clone(),
+            digest: code.digest(),
+        };
         let held: BTreeSet<&str> = code.files().iter().map(|file| file.path.as_str()).collect();
         let mut deployments = Vec::with_capacity(self.deployments.len());
         for (path, declared, entrypoint) in self.deployments {
-            let Some(inside) =
-                entrypoint.file.below(code.base()).filter(|inside| held.contains(inside))
+            let Some(inside) = entrypoint
+                .file
+                .below(code.base())
+                .filter(|inside| held.contains(inside))
             else {
                 let place = Place::at(path, entrypoint.at.line, entrypoint.at.column);
                 let message = format!("{} is left out of the release", entrypoint.file);
-                self.diagnostics
-                    .push(Diagnostic::error(place, message).hint("see `code.exclude` and .prefectignore"));
+                self.diagnostics.push(
+                    Diagnostic::error(place, message).hint("see `code.exclude` and .prefectignore"),
+                );
                 continue;
             };
             let target = format!("{inside}:{}", entrypoint.function);
-            deployments.push(complete(&path, declared, &entrypoint, target, &release, settings));
+            deployments.push(complete(
+                &path,
+                declared,
+                &entrypoint,
+                target,
+                &release,
+                settings,
+            ));
         }
         deployments.sort_by(|a, b| a.id.cmp(&b.id));
         let project = Project {
@@ -265,20 +322,31 @@ fn complete(
 ) -> Deployment {
     let mut fields = declared.fields;
     if !fields.contains_key(&Field::PullSteps) {
-        fields.insert(Field::Code, format!("{}@{}", release.project, release.digest).into());
+        fields.insert(
+            Field::Code,
+            format!("{}@{}", release.project, release.digest).into(),
+        );
     }
     fields.insert(Field::Entrypoint, target.into());
-    fields.entry(Field::Version).or_insert_with(|| release.digest.short().into());
+    fields
+        .entry(Field::Version)
+        .or_insert_with(|| release.digest.short().into());
     if let Some(description) = &entrypoint.flow.description {
-        fields.entry(Field::Description).or_insert_with(|| description.clone().into());
+        fields
+            .entry(Field::Description)
+            .or_insert_with(|| description.clone().into());
     }
     fields.insert(Field::ParameterSchema, entrypoint.flow.schema.clone());
     let folder = format!("{}{}", settings.storage_prefix, release.folder());
     let digest = release.digest.to_string();
-    fields.values_mut().for_each(|value: &mut Value| template::resolve_code(value, &folder, &digest));
+    fields
+        .values_mut()
+        .for_each(|value: &mut Value| template::resolve_code(value, &folder, &digest));
     Deployment {
         id: DeploymentId {
-            flow: declared.flow_name.unwrap_or_else(|| entrypoint.flow.name.clone()),
+            flow: declared
+                .flow_name
+                .unwrap_or_else(|| entrypoint.flow.name.clone()),
             name: declared.name,
         },
         place: Place::at(path.clone(), declared.at.line, declared.at.column),

@@ -43,13 +43,11 @@ pub(super) async fn plan(run: &Run, options: &cli::Plan) -> Result<(), Failure> 
         return Err(Failure::Faulty { errors });
     }
     if let Some(path) = &options.out {
-        let saved = report::json::PlanOptions {
-            environment: run.global.env.clone(),
-            local: run.global.local,
+        let saved = report::json::SavedOptions {
+            environment: plan.environment.clone(),
             projects: options.narrow.projects.clone(),
             since: options.narrow.since.clone(),
             prune: options.prune,
-            keep_going: options.keep_going,
         };
         let text = report::json::save_plan(&plan, &desired, &saved);
         std::fs::write(path, text).with_context(|| format!("write {}", path.display()))?;
@@ -69,7 +67,11 @@ pub(super) async fn deploy(run: &Run, options: &cli::Deploy) -> Result<(), Failu
                 .with_context(|| format!("read the plan {}", path.display()))?;
             let saved = report::json::load_plan(&text)
                 .with_context(|| format!("read the plan {}", path.display()))?;
-            saved.options.must_fit(run.global.env.as_deref(), run.global.local)?;
+            let environment = &saved.options.environment;
+            if *environment != run.config.environment {
+                let error = anyhow::anyhow!("the plan is for the environment `{environment}`; add --env {environment}");
+                return Err(Failure::Usage(error));
+            }
             Some(saved)
         }
     };
@@ -80,16 +82,18 @@ pub(super) async fn deploy(run: &Run, options: &cli::Deploy) -> Result<(), Failu
             since: saved.options.since.clone(),
         },
     };
-    let keep_going = options.keep_going || saved.as_ref().is_some_and(|saved| saved.options.keep_going);
     let prune = options.prune || saved.as_ref().is_some_and(|saved| saved.options.prune);
 
     let tree = run.tree()?;
-    let desired = read(run, &tree, &narrow, false, keep_going)?;
-    super::faulty(run, &desired.diagnostics).or_else(|failure| if keep_going { Ok(()) } else { Err(failure) })?;
+    let desired = read(run, &tree, &narrow, false, options.keep_going)?;
+    let faults = super::faulty(run, &desired.diagnostics);
+    if !options.keep_going {
+        faults?;
+    }
     let backends = connect::backends(&run.config, run.path())?;
-    let plan_options = run.plan_options(prune && !keep_going, narrow.narrows());
+    let plan_options = run.plan_options(prune && !options.keep_going, narrow.narrows());
     let (mut observed, mut plan) = run.observe_and_plan(&backends, &desired, &plan_options).await?;
-    refuse(run, &plan.diagnostics)?;
+    super::faulty(run, &plan.diagnostics)?;
     if let Some(saved) = &saved {
         let moved = plan::moved(&saved.snapshot, &Snapshot::of(&plan));
         if !moved.is_empty() {
@@ -199,10 +203,6 @@ fn against(run: &Run, revision: &str, after: &Desired, narrow: &cli::Narrow) -> 
         before.projects.retain(|one| after.projects.iter().any(|other| other.path == one.path));
     }
     Ok(plan::compare(&before, after, &run.plan_options(true, narrow.narrows())))
-}
-
-fn refuse(run: &Run, diagnostics: &[Diagnostic]) -> Result<(), Failure> {
-    super::faulty(run, diagnostics)
 }
 
 fn errors(diagnostics: &[Diagnostic], forgiven: bool) -> usize {

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 /// A format of deployment files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Syntax {
+pub(super) enum Syntax {
     /// YAML 1.2, core schema, with anchors, aliases and merge keys.
     Yaml,
     /// TOML 1.1.
@@ -29,27 +29,27 @@ pub(super) const MAX_NODES: usize = 200_000;
 
 /// A position, both from 1, the column in characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Position {
+pub(super) struct Position {
     /// Line.
-    pub line: u32,
+    pub(in crate::read) line: u32,
     /// Column.
-    pub column: u32,
+    pub(in crate::read) column: u32,
 }
 
 /// A value with its place.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Node {
+pub(super) struct Node {
     /// Where it begins.
-    pub at: Position,
+    pub(in crate::read) at: Position,
     /// What it is.
-    pub content: Content,
+    pub(in crate::read) content: Content,
     /// The text as written, where the value came from the process's environment and is not to be shown.
-    pub hidden: Option<String>,
+    pub(in crate::read) hidden: Option<String>,
 }
 
 /// What a node holds.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Content {
+pub(super) enum Content {
     /// Null, a boolean, a number or a string; never an array or an object.
     Scalar(Value),
     /// A list.
@@ -60,24 +60,24 @@ pub enum Content {
 
 /// One key of a mapping.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Entry {
+pub(super) struct Entry {
     /// The key.
-    pub key: String,
+    pub(in crate::read) key: String,
     /// Where the key is.
-    pub at: Position,
+    pub(in crate::read) at: Position,
     /// Its value.
-    pub value: Node,
+    pub(in crate::read) value: Node,
 }
 
 /// A fault of a document as such.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault {
+pub(super) struct Fault {
     /// Where.
-    pub at: Position,
+    pub(in crate::read) at: Position,
     /// What.
-    pub message: String,
+    pub(in crate::read) message: String,
     /// What to do.
-    pub hint: Option<String>,
+    pub(in crate::read) hint: Option<String>,
 }
 
 impl Fault {
@@ -92,7 +92,7 @@ impl Fault {
 
 /// Parses a document; an empty one is null. Faults after which reading goes on (a key that stands twice) come with the
 /// tree, the others alone.
-pub fn parse(text: &str, syntax: Syntax) -> Result<(Node, Vec<Fault>), Fault> {
+pub(super) fn parse(text: &str, syntax: Syntax) -> Result<(Node, Vec<Fault>), Fault> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     match syntax {
         Syntax::Yaml => yaml::parse(text),
@@ -111,17 +111,17 @@ impl Node {
     }
 
     /// A value that stands nowhere: a default.
-    pub fn scalar(at: Position, value: Value) -> Self {
+    pub(in crate::read) fn scalar(at: Position, value: Value) -> Self {
         Self::new(at, Content::Scalar(value))
     }
 
     /// Whether it is null.
-    pub fn is_null(&self) -> bool {
+    pub(in crate::read) fn is_null(&self) -> bool {
         self.content == Content::Scalar(Value::Null)
     }
 
     /// The text of a string.
-    pub fn as_str(&self) -> Option<&str> {
+    pub(in crate::read) fn as_str(&self) -> Option<&str> {
         match &self.content {
             Content::Scalar(Value::String(text)) => Some(text),
             _ => None,
@@ -129,7 +129,7 @@ impl Node {
     }
 
     /// The entries of a mapping.
-    pub fn entries(&self) -> Option<&[Entry]> {
+    pub(in crate::read) fn entries(&self) -> Option<&[Entry]> {
         match &self.content {
             Content::Map(entries) => Some(entries),
             _ => None,
@@ -137,7 +137,7 @@ impl Node {
     }
 
     /// The value of a key of a mapping.
-    pub fn get(&self, key: &str) -> Option<&Node> {
+    pub(in crate::read) fn get(&self, key: &str) -> Option<&Node> {
         self.entries()?
             .iter()
             .find(|entry| entry.key == key)
@@ -145,7 +145,7 @@ impl Node {
     }
 
     /// The kind of value, for messages.
-    pub fn kind(&self) -> &'static str {
+    pub(in crate::read) fn kind(&self) -> &'static str {
         match &self.content {
             Content::Scalar(Value::Null) => "nothing",
             Content::Scalar(Value::Bool(_)) => "a boolean",
@@ -157,7 +157,7 @@ impl Node {
     }
 
     /// The value without places.
-    pub fn to_value(&self) -> Value {
+    pub(in crate::read) fn to_value(&self) -> Value {
         match &self.content {
             Content::Scalar(value) => value.clone(),
             Content::List(items) => items.iter().map(Node::to_value).collect(),
@@ -172,7 +172,7 @@ impl Node {
 
     /// This value with `over` laid on it: mappings are joined key by key, everything else is replaced.
     #[must_use]
-    pub fn overlaid(&self, over: &Node) -> Node {
+    pub(in crate::read) fn overlaid(&self, over: &Node) -> Node {
         let (Content::Map(below), Content::Map(above)) = (&self.content, &over.content) else {
             return over.clone();
         };
@@ -190,7 +190,7 @@ impl Node {
     }
 
     /// Calls `change` on every scalar, depth first.
-    pub fn for_each_scalar(&mut self, change: &mut dyn FnMut(&mut Node)) {
+    pub(in crate::read) fn for_each_scalar(&mut self, change: &mut dyn FnMut(&mut Node)) {
         match &mut self.content {
             Content::Scalar(_) => change(self),
             Content::List(items) => items
@@ -205,7 +205,7 @@ impl Node {
     }
 
     /// Calls `see` on every hidden scalar with its dotted path below `path`.
-    pub fn for_each_hidden(&self, path: &str, see: &mut dyn FnMut(&str, &str)) {
+    pub(in crate::read) fn for_each_hidden(&self, path: &str, see: &mut dyn FnMut(&str, &str)) {
         if let Some(written) = &self.hidden {
             see(path, written);
         }
