@@ -1,0 +1,1 @@
+"""What several flows of this repository share."""

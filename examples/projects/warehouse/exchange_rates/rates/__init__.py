@@ -1,0 +1,1 @@
+"""Exchange rates: where they come from, and arithmetic with them."""
