@@ -8,3 +8,4 @@ mod services;
 
 mod contract;
 mod discover;
+mod tidy;
