@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use anstyle::{AnsiColor, Style};
 use clap::Parser as _;
-use flowyard::cli::Cli;
 use flowyard::backend;
+use flowyard::cli::Cli;
 use flowyard::error::Failure;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
@@ -52,7 +52,9 @@ fn hint(failure: &Failure) -> Option<&str> {
     let (Failure::Usage(error) | Failure::Unreachable(error)) = failure else {
         return None;
     };
-    error.chain().find_map(|cause| cause.downcast_ref::<backend::Error>()?.hint.as_deref())
+    error
+        .chain()
+        .find_map(|cause| cause.downcast_ref::<backend::Error>()?.hint.as_deref())
 }
 
 fn log(verbose: u8) {

@@ -3,18 +3,21 @@
 //! Nothing here does input or output, so a plan can be made and tested from plain data. `apply` carries out a [`Plan`]
 //! as it stands; what is not in it does not happen.
 
+mod change;
+mod check;
 mod diff;
 mod offline;
 mod stale;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::model::{
-    Applied, AppliedDeployment, Deployment, DeploymentId, Desired, Diagnostic, Digest, Field,
-    Fields, Live, LiveDeployment, Owner, Project, Registration, ReleaseRef, RepoPath, fingerprint,
-    same,
+    Applied, AppliedDeployment, DeploymentId, Desired, Diagnostic, Digest, Field, Fields, Live,
+    LiveDeployment, Registration, ReleaseRef, RepoPath, fingerprint,
 };
 
 pub use diff::{Cause, FieldChange};
@@ -226,11 +229,11 @@ pub fn diff(
                 .deployments
                 .iter()
                 .map(|deployment| {
-                    check_against_live(deployment, live, options, &mut diagnostics);
-                    change(project, deployment, live, applied, options)
+                    check::against_live(deployment, live, options, &mut diagnostics);
+                    change::of(project, deployment, live, applied, options)
                 })
                 .collect();
-            let used = changes.iter().any(|change| uses_release(change));
+            let used = changes.iter().any(change::uses_release);
             let upload = if !used || complete.contains(&project.release) {
                 Upload::Nothing
             } else {
@@ -264,260 +267,6 @@ pub fn diff(
         prune: options.prune && readable && !options.narrowed,
         diagnostics,
     }
-}
-
-/// Whether a deployment's runs get their code from our release.
-fn uses_release(change: &Change) -> bool {
-    let digest = change.applied.release.to_string();
-    change
-        .registration
-        .fields
-        .iter()
-        .any(|(field, value)| match field {
-            Field::Code => true,
-            Field::PullSteps => value.to_string().contains(&digest),
-            _ => false,
-        })
-}
-
-fn change(
-    project: &Project,
-    deployment: &Deployment,
-    live: &Live,
-    applied: &Applied,
-    options: &Options,
-) -> Change {
-    let live = live.deployments.get(&deployment.id);
-    let last = applied.deployments.get(&deployment.id);
-    let owner = Owner {
-        repository: options.repository.clone(),
-        environment: options.environment.clone(),
-        project: project.path.clone(),
-    };
-
-    // What it should be: what git declares, then for fields that git has let go of their default.
-    let mut wanted: Fields = deployment.fields.clone();
-    let current = live.map(|live| live_side(live, &wanted));
-    if let (Some(last), Some(current)) = (last, &current) {
-        for (field, print) in &last.fields {
-            let untouched = current
-                .get(field)
-                .is_some_and(|value| fingerprint(value) == *print);
-            if untouched && !wanted.contains_key(field) {
-                wanted.insert(*field, field.default_value());
-            }
-        }
-    }
-    if let Some(schedules) = wanted.get_mut(&Field::Schedules) {
-        complete_schedules(
-            schedules,
-            current
-                .as_ref()
-                .and_then(|fields| fields.get(&Field::Schedules)),
-        );
-    }
-
-    let remembered = AppliedDeployment {
-        project: project.path.clone(),
-        release: project.release.digest,
-        fields: deployment
-            .fields
-            .keys()
-            .filter_map(|field| Some((*field, fingerprint(wanted.get(field)?))))
-            .collect(),
-    };
-
-    let mut fields = Vec::new();
-    let mut changed = BTreeSet::new();
-    for (field, new) in &wanted {
-        let old = current.as_ref().and_then(|current| current.get(field));
-        let default = field.default_value();
-        if current.is_some() && same(old.unwrap_or(&default), new) {
-            continue;
-        }
-        changed.insert(*field);
-        // Someone else changed it when the live value is not the one that we left there.
-        let drifted = match (old, last.and_then(|last| last.fields.get(field))) {
-            (Some(old), Some(print)) => fingerprint(old) != *print,
-            (None, Some(print)) => fingerprint(&default) != *print,
-            _ => false,
-        };
-        let cause = if drifted && current.is_some() {
-            Cause::Drift
-        } else {
-            Cause::Git
-        };
-        diff::flatten(field.name(), old, Some(new), cause, &mut fields);
-    }
-    if let Some(live) = live
-        && live.owner.as_ref() != Some(&owner)
-    {
-        let text = |owner: &Owner| {
-            json!(format!(
-                "{} {} {}",
-                owner.repository, owner.environment, owner.project
-            ))
-        };
-        fields.push(FieldChange {
-            path: "owner".to_owned(),
-            old: live.owner.as_ref().map(text),
-            new: Some(text(&owner)),
-            cause: Cause::Git,
-        });
-    }
-    diff::hide(&mut fields, &deployment.hidden);
-
-    let action = match (live, fields.is_empty()) {
-        (None, _) => Action::Create,
-        (Some(_), true) => Action::Keep,
-        (Some(_), false) => Action::Update,
-    };
-    let mut all = current.unwrap_or_default();
-    all.extend(wanted);
-    if all.contains_key(&Field::PullSteps) {
-        all.remove(&Field::Code);
-    }
-    Change {
-        id: deployment.id.clone(),
-        action,
-        fields,
-        changed,
-        registration: Registration {
-            id: deployment.id.clone(),
-            owner,
-            fields: all,
-        },
-        live: live.cloned(),
-        forgotten: last != Some(&remembered),
-        applied: remembered,
-    }
-}
-
-/// The live fields in the words of the desired side: steps that a file spells out are compared with the steps as they
-/// are, whoever wrote them.
-fn live_side(live: &LiveDeployment, wanted: &Fields) -> Fields {
-    let mut fields = live.fields.clone();
-    if wanted.contains_key(&Field::PullSteps)
-        && let Some(steps) = fields.remove(&Field::Code)
-    {
-        fields.insert(Field::PullSteps, steps);
-    }
-    fields
-}
-
-/// Fills in what no file says of a schedule: from the live schedule of the same slug, so that one paused in the UI
-/// stays paused; a new one is active.
-fn complete_schedules(schedules: &mut Value, live: Option<&Value>) {
-    let Some(schedules) = schedules.as_object_mut() else {
-        return;
-    };
-    for (slug, schedule) in schedules {
-        let Some(schedule) = schedule.as_object_mut() else {
-            continue;
-        };
-        let live = live
-            .and_then(|live| live.get(slug))
-            .and_then(Value::as_object);
-        let live_of = |key: &str| {
-            live.and_then(|live: &Map<String, Value>| live.get(key))
-                .cloned()
-        };
-        if !schedule.contains_key("active") {
-            schedule.insert(
-                "active".to_owned(),
-                live_of("active").unwrap_or(Value::Bool(true)),
-            );
-        }
-        if let (false, Some(runs)) = (
-            schedule.contains_key("max_scheduled_runs"),
-            live_of("max_scheduled_runs"),
-        ) {
-            schedule.insert("max_scheduled_runs".to_owned(), runs);
-        }
-    }
-}
-
-/// What only the comparison can find wrong: owners, pools, queues, blocks and variables.
-fn check_against_live(
-    deployment: &Deployment,
-    live: &Live,
-    options: &Options,
-    diagnostics: &mut Vec<Diagnostic>,
-) {
-    let place = |field| {
-        deployment
-            .places
-            .get(&field)
-            .unwrap_or(&deployment.place)
-            .clone()
-    };
-    if let Some(owner) = live
-        .deployments
-        .get(&deployment.id)
-        .and_then(|live| live.owner.as_ref())
-        && (owner.repository != options.repository || owner.environment != options.environment)
-    {
-        let message = format!(
-            "`{}` is already deployed by repository `{}`, environment `{}`",
-            deployment.id, owner.repository, owner.environment
-        );
-        let hint = "rename one of the two, or remove its `flowyard.*` labels to hand it over";
-        diagnostics.push(Diagnostic::error(deployment.place.clone(), message).hint(hint));
-    }
-    for reference in deployment
-        .references
-        .iter()
-        .filter(|one| live.missing.contains(one))
-    {
-        let message = format!("{reference} does not exist on the server");
-        let hint = "create it first, or correct the name in the template";
-        diagnostics.push(Diagnostic::error(deployment.place.clone(), message).hint(hint));
-    }
-    let (Some(pools), Some(pool)) = (
-        &live.pools,
-        deployment
-            .fields
-            .get(&Field::WorkPool)
-            .and_then(Value::as_str),
-    ) else {
-        return;
-    };
-    let Some(queues) = pools.get(pool) else {
-        let message = format!("work pool `{pool}` does not exist");
-        let hint = match nearest(pool, pools.keys()) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None if pools.is_empty() => {
-                "there is no work pool yet; create one with `prefect work-pool create`".to_owned()
-            }
-            None => format!(
-                "there are: {}",
-                pools.keys().cloned().collect::<Vec<_>>().join(", ")
-            ),
-        };
-        diagnostics.push(Diagnostic::error(place(Field::WorkPool), message).hint(hint));
-        return;
-    };
-    if let Some(queue) = deployment
-        .fields
-        .get(&Field::WorkQueue)
-        .and_then(Value::as_str)
-        && !queues.contains(queue)
-    {
-        let message = format!("work queue `{queue}` does not exist in work pool `{pool}`");
-        let hint = match nearest(queue, queues.iter()) {
-            Some(near) => format!("did you mean `{near}`? Prefect makes the queue otherwise"),
-            None => "Prefect makes the queue when the deployment is registered".to_owned(),
-        };
-        diagnostics.push(Diagnostic::warning(place(Field::WorkQueue), message).hint(hint));
-    }
-}
-
-fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a String>) -> Option<&'a String> {
-    known
-        .map(|one| (strsim::jaro_winkler(name, one), one))
-        .filter(|(likeness, _)| *likeness > 0.8)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, one)| one)
 }
 
 fn orphans(desired: &Desired, live: &Live, options: &Options) -> Vec<Orphan> {

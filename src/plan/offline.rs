@@ -1,9 +1,13 @@
 //! Compares what two revisions declare, without a server: `plan --against REF`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
+use super::change::complete_schedules;
 use super::{Options, Plan, diff};
-use crate::model::{Applied, Desired, Live, LiveDeployment, Owner, ReleaseRef};
+use crate::model::{
+    Applied, AppliedDeployment, Desired, Field, Live, LiveDeployment, Owner, ReleaseRef,
+    fingerprint,
+};
 
 /// The plan from `before` to `after`, as if `before` were deployed everywhere and completely.
 ///
@@ -18,8 +22,8 @@ pub fn compare(before: &Desired, after: &Desired, options: &Options) -> Plan {
                 project: project.path.clone(),
             };
             let mut fields = deployment.fields.clone();
-            if let Some(schedules) = fields.get_mut(&crate::model::Field::Schedules) {
-                super::complete_schedules(schedules, None);
+            if let Some(schedules) = fields.get_mut(&Field::Schedules) {
+                complete_schedules(schedules, None);
             }
             live.deployments.insert(
                 deployment.id.clone(),
@@ -36,9 +40,7 @@ pub fn compare(before: &Desired, after: &Desired, options: &Options) -> Plan {
         .iter()
         .map(|project| project.release.clone())
         .collect();
-    // What was declared counts as applied, so that a field that git lets go of shows as reset.
-    let applied = as_applied(before, &live);
-    let mut plan = diff(after, &live, &applied, &complete, options);
+    let mut plan = diff(after, &live, &as_applied(before), &complete, options);
     // A project that cannot be read at `before` has no past to compare with; its faults are not this change's.
     let unknown: BTreeSet<_> = before
         .projects
@@ -51,27 +53,23 @@ pub fn compare(before: &Desired, after: &Desired, options: &Options) -> Plan {
     plan
 }
 
-fn as_applied(desired: &Desired, live: &Live) -> Applied {
-    let mut applied = Applied::default();
-    for project in &desired.projects {
-        for deployment in &project.deployments {
-            let Some(live) = live.deployments.get(&deployment.id) else {
-                continue;
-            };
-            let fields: BTreeMap<_, _> = live
+/// What was declared counts as applied, so that a field that git lets go of shows as reset.
+fn as_applied(desired: &Desired) -> Applied {
+    let deployments = desired.projects.iter().flat_map(|project| {
+        project.deployments.iter().map(|deployment| {
+            let fields = deployment
                 .fields
                 .iter()
-                .map(|(field, value)| (*field, crate::model::fingerprint(value)))
-                .collect();
-            applied.deployments.insert(
-                deployment.id.clone(),
-                crate::model::AppliedDeployment {
-                    project: project.path.clone(),
-                    release: project.release.digest,
-                    fields,
-                },
-            );
-        }
+                .map(|(field, value)| (*field, fingerprint(value)));
+            let applied = AppliedDeployment {
+                project: project.path.clone(),
+                release: project.release.digest,
+                fields: fields.collect(),
+            };
+            (deployment.id.clone(), applied)
+        })
+    });
+    Applied {
+        deployments: deployments.collect(),
     }
-    applied
 }

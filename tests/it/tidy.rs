@@ -23,8 +23,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "run",
         &[
-            "apply", "backend", "cli", "config", "connect", "discover", "error", "model", "observe", "plan", "read",
-            "report", "state",
+            "apply", "backend", "cli", "config", "connect", "discover", "error", "model",
+            "observe", "plan", "read", "report", "state",
         ],
     ),
 ];
@@ -54,7 +54,10 @@ fn sources() -> Vec<(PathBuf, String)> {
         .into_iter()
         .map(|path| {
             let text = std::fs::read_to_string(&path).expect("UTF-8 source");
-            (path.strip_prefix(&root).expect("below src").to_owned(), text)
+            (
+                path.strip_prefix(&root).expect("below src").to_owned(),
+                text,
+            )
         })
         .collect()
 }
@@ -78,15 +81,25 @@ fn every_import_points_down() {
     let allowed: BTreeMap<&str, &[&str]> = MAY_IMPORT.iter().copied().collect();
     let mut wrong = Vec::new();
     for (path, text) in sources() {
-        let first = path.iter().next().and_then(|one| one.to_str()).expect("a name");
+        let first = path
+            .iter()
+            .next()
+            .and_then(|one| one.to_str())
+            .expect("a name");
         let module = first.strip_suffix(".rs").unwrap_or(first);
         let Some(may) = allowed.get(module) else {
-            wrong.push(format!("{}: module `{module}` is not in the list", path.display()));
+            wrong.push(format!(
+                "{}: module `{module}` is not in the list",
+                path.display()
+            ));
             continue;
         };
         for (line, name) in imports(&text) {
             if name != module && !may.contains(&name) && allowed.contains_key(name) {
-                wrong.push(format!("{}:{line}: `{module}` imports `{name}`", path.display()));
+                wrong.push(format!(
+                    "{}:{line}: `{module}` imports `{name}`",
+                    path.display()
+                ));
             }
         }
     }
@@ -100,10 +113,20 @@ fn vendors_do_not_know_each_other() {
         if parts.next() != Some("backend") {
             continue;
         }
-        let vendor = parts.next().map(|one| one.trim_end_matches(".rs")).unwrap_or_default();
-        for other in VENDORS.iter().filter(|other| VENDORS.contains(&vendor) && **other != vendor) {
+        let vendor = parts
+            .next()
+            .map(|one| one.trim_end_matches(".rs"))
+            .unwrap_or_default();
+        for other in VENDORS
+            .iter()
+            .filter(|other| VENDORS.contains(&vendor) && **other != vendor)
+        {
             for spelling in [format!("backend::{other}"), format!("super::{other}")] {
-                assert!(!text.contains(&spelling), "{}: {vendor} uses {spelling}", path.display());
+                assert!(
+                    !text.contains(&spelling),
+                    "{}: {vendor} uses {spelling}",
+                    path.display()
+                );
             }
         }
     }

@@ -1,0 +1,217 @@
+//! What happens to one deployment.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value, json};
+
+use super::diff::{self, Cause, FieldChange};
+use super::{Action, Change, Options};
+use crate::model::{
+    Applied, AppliedDeployment, Deployment, Digest, Field, Fields, Live, LiveDeployment, Owner,
+    Project, Registration, fingerprint, same,
+};
+
+/// Compares one deployment.
+pub(super) fn of(
+    project: &Project,
+    deployment: &Deployment,
+    live: &Live,
+    applied: &Applied,
+    options: &Options,
+) -> Change {
+    let live = live.deployments.get(&deployment.id);
+    let last = applied.deployments.get(&deployment.id);
+    let owner = Owner {
+        repository: options.repository.clone(),
+        environment: options.environment.clone(),
+        project: project.path.clone(),
+    };
+
+    // What it should be: what git declares, then for fields that git has let go of their default.
+    let mut wanted: Fields = deployment.fields.clone();
+    let current = live.map(|live| live_side(live, &wanted));
+    if let (Some(last), Some(current)) = (last, &current) {
+        for (field, last) in &last.fields {
+            // The code is never let go of: steps that a file spells out take its place.
+            if wanted.contains_key(field) || *field == Field::Code {
+                continue;
+            }
+            if current
+                .get(field)
+                .is_some_and(|value| print(*field, value, None) == *last)
+            {
+                wanted.insert(*field, field.default_value());
+            }
+        }
+    }
+    if let Some(schedules) = wanted.get_mut(&Field::Schedules) {
+        complete_schedules(
+            schedules,
+            current
+                .as_ref()
+                .and_then(|fields| fields.get(&Field::Schedules)),
+        );
+    }
+
+    let remembered = AppliedDeployment {
+        project: project.path.clone(),
+        release: project.release.digest,
+        fields: deployment
+            .fields
+            .iter()
+            .map(|(field, value)| (*field, fingerprint(value)))
+            .collect(),
+    };
+
+    let mut fields = Vec::new();
+    let mut changed = BTreeSet::new();
+    for (field, new) in &wanted {
+        let old = current.as_ref().and_then(|current| current.get(field));
+        let default = field.default_value();
+        if current.is_some() && same(old.unwrap_or(&default), new) {
+            continue;
+        }
+        changed.insert(*field);
+        // Someone else changed it when the live value is not the one that we left there.
+        let declared = deployment.fields.get(field);
+        let drifted = last
+            .and_then(|last| last.fields.get(field))
+            .is_some_and(|last| print(*field, old.unwrap_or(&default), declared) != *last);
+        let cause = if drifted && current.is_some() {
+            Cause::Drift
+        } else {
+            Cause::Git
+        };
+        diff::flatten(field.name(), old, Some(new), cause, &mut fields);
+    }
+    if let Some(live) = live
+        && live.owner.as_ref() != Some(&owner)
+    {
+        let text = |owner: &Owner| {
+            json!(format!(
+                "{} {} {}",
+                owner.repository, owner.environment, owner.project
+            ))
+        };
+        fields.push(FieldChange {
+            path: "owner".to_owned(),
+            old: live.owner.as_ref().map(text),
+            new: Some(text(&owner)),
+            cause: Cause::Git,
+        });
+    }
+    diff::hide(&mut fields, &deployment.hidden);
+
+    let action = match (live, fields.is_empty()) {
+        (None, _) => Action::Create,
+        (Some(_), true) => Action::Keep,
+        (Some(_), false) => Action::Update,
+    };
+    let mut all = current.unwrap_or_default();
+    all.extend(wanted);
+    if all.contains_key(&Field::PullSteps) {
+        all.remove(&Field::Code);
+    }
+    Change {
+        id: deployment.id.clone(),
+        action,
+        fields,
+        changed,
+        registration: Registration {
+            id: deployment.id.clone(),
+            owner,
+            fields: all,
+        },
+        live: live.cloned(),
+        forgotten: last != Some(&remembered),
+        applied: remembered,
+    }
+}
+
+/// The live fields in the words of the desired side: steps that a file spells out are compared with the steps as they
+/// are, whoever wrote them.
+fn live_side(live: &LiveDeployment, wanted: &Fields) -> Fields {
+    let mut fields = live.fields.clone();
+    if wanted.contains_key(&Field::PullSteps)
+        && let Some(steps) = fields.remove(&Field::Code)
+    {
+        fields.insert(Field::PullSteps, steps);
+    }
+    fields
+}
+
+/// Fills in what no file says of a schedule: from the live schedule of the same slug, so that one paused in the UI
+/// stays paused; a new one is active.
+pub(super) fn complete_schedules(schedules: &mut Value, live: Option<&Value>) {
+    let Some(schedules) = schedules.as_object_mut() else {
+        return;
+    };
+    for (slug, schedule) in schedules {
+        let Some(schedule) = schedule.as_object_mut() else {
+            continue;
+        };
+        let live = live
+            .and_then(|live| live.get(slug))
+            .and_then(Value::as_object);
+        let live_of = |key: &str| {
+            live.and_then(|live: &Map<String, Value>| live.get(key))
+                .cloned()
+        };
+        if !schedule.contains_key("active") {
+            schedule.insert(
+                "active".to_owned(),
+                live_of("active").unwrap_or(Value::Bool(true)),
+            );
+        }
+        if let (false, Some(runs)) = (
+            schedule.contains_key("max_scheduled_runs"),
+            live_of("max_scheduled_runs"),
+        ) {
+            schedule.insert("max_scheduled_runs".to_owned(), runs);
+        }
+    }
+}
+
+/// Whether a deployment's runs get their code from our release.
+pub(super) fn uses_release(change: &Change) -> bool {
+    let digest = change.applied.release.to_string();
+    change
+        .registration
+        .fields
+        .iter()
+        .any(|(field, value)| match field {
+            Field::Code => true,
+            Field::PullSteps => value.to_string().contains(&digest),
+            _ => false,
+        })
+}
+
+/// The fingerprint of a live value, to be compared with that of what we last applied.
+///
+/// Of schedules only what was declared counts, so that a pause in the UI, which is nobody's change to what git
+/// declares, is no drift: of a schedule that is still declared its keys there, of any other all but those that a server
+/// fills in.
+fn print(field: Field, live: &Value, declared: Option<&Value>) -> Digest {
+    let (Field::Schedules, Some(live)) = (field, live.as_object()) else {
+        return fingerprint(live);
+    };
+    let schedules = live.iter().map(|(slug, schedule)| {
+        let now = declared
+            .and_then(|declared| declared.get(slug))
+            .and_then(Value::as_object);
+        let counts = |key: &String| match now {
+            Some(now) => now.contains_key(key),
+            None => !matches!(key.as_str(), "active" | "max_scheduled_runs"),
+        };
+        let kept: Map<String, Value> = match schedule.as_object() {
+            Some(schedule) => schedule
+                .iter()
+                .filter(|(key, _)| counts(key))
+                .map(|(key, value)| (key.clone(), value.clone()))
+                .collect(),
+            None => Map::new(),
+        };
+        (slug.clone(), Value::Object(kept))
+    });
+    fingerprint(&Value::Object(schedules.collect()))
+}

@@ -1,0 +1,89 @@
+//! What only the comparison with the server can find wrong.
+
+use serde_json::Value;
+
+use super::Options;
+use crate::model::{Deployment, Diagnostic, Field, Live};
+
+/// What only the comparison can find wrong: owners, pools, queues, blocks and variables.
+pub(super) fn against_live(
+    deployment: &Deployment,
+    live: &Live,
+    options: &Options,
+    diagnostics: &mut Vec<Diagnostic>,
+) {
+    let place = |field| {
+        deployment
+            .places
+            .get(&field)
+            .unwrap_or(&deployment.place)
+            .clone()
+    };
+    if let Some(owner) = live
+        .deployments
+        .get(&deployment.id)
+        .and_then(|live| live.owner.as_ref())
+        && (owner.repository != options.repository || owner.environment != options.environment)
+    {
+        let message = format!(
+            "`{}` is already deployed by repository `{}`, environment `{}`",
+            deployment.id, owner.repository, owner.environment
+        );
+        let hint = "rename one of the two, or remove its `flowyard.*` labels to hand it over";
+        diagnostics.push(Diagnostic::error(deployment.place.clone(), message).hint(hint));
+    }
+    for reference in deployment
+        .references
+        .iter()
+        .filter(|one| live.missing.contains(one))
+    {
+        let message = format!("{reference} does not exist on the server");
+        let hint = "create it first, or correct the name in the template";
+        diagnostics.push(Diagnostic::error(deployment.place.clone(), message).hint(hint));
+    }
+    let (Some(pools), Some(pool)) = (
+        &live.pools,
+        deployment
+            .fields
+            .get(&Field::WorkPool)
+            .and_then(Value::as_str),
+    ) else {
+        return;
+    };
+    let Some(queues) = pools.get(pool) else {
+        let message = format!("work pool `{pool}` does not exist");
+        let hint = match nearest(pool, pools.keys()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None if pools.is_empty() => {
+                "there is no work pool yet; create one with `prefect work-pool create`".to_owned()
+            }
+            None => format!(
+                "there are: {}",
+                pools.keys().cloned().collect::<Vec<_>>().join(", ")
+            ),
+        };
+        diagnostics.push(Diagnostic::error(place(Field::WorkPool), message).hint(hint));
+        return;
+    };
+    if let Some(queue) = deployment
+        .fields
+        .get(&Field::WorkQueue)
+        .and_then(Value::as_str)
+        && !queues.contains(queue)
+    {
+        let message = format!("work queue `{queue}` does not exist in work pool `{pool}`");
+        let hint = match nearest(queue, queues.iter()) {
+            Some(near) => format!("did you mean `{near}`? Prefect makes the queue otherwise"),
+            None => "Prefect makes the queue when the deployment is registered".to_owned(),
+        };
+        diagnostics.push(Diagnostic::warning(place(Field::WorkQueue), message).hint(hint));
+    }
+}
+
+fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a String>) -> Option<&'a String> {
+    known
+        .map(|one| (strsim::jaro_winkler(name, one), one))
+        .filter(|(likeness, _)| *likeness > 0.8)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, one)| one)
+}
