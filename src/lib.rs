@@ -5,3 +5,4 @@ pub mod backend;
 pub mod model;
 pub mod plan;
 pub mod read;
+pub mod report;
