@@ -7,6 +7,9 @@
 
 pub mod diagnostics;
 mod done;
+pub mod json;
+pub mod markdown;
+pub mod progress;
 mod registered;
 mod rows;
 #[cfg(test)]
@@ -77,6 +80,20 @@ fn declared(plan: &Plan) -> String {
         "{} in {}",
         value::count(deployments, "deployment"),
         value::count(plan.projects.len(), "project")
+    )
+}
+
+/// `17 deployments in 9 projects`.
+fn size_of(desired: &Desired) -> String {
+    let deployments = desired
+        .projects
+        .iter()
+        .map(|project| project.deployments.len())
+        .sum();
+    format!(
+        "{} in {}",
+        value::count(deployments, "deployment"),
+        value::count(desired.projects.len(), "project")
     )
 }
 

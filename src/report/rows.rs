@@ -331,3 +331,46 @@ pub(super) fn project_code(project: &ProjectPlan) -> Option<String> {
         format!("{} -> {new} {upload}", old.join(", "))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn long_values_stand_below_each_other() {
+        let (old, new) = (json!("a".repeat(60)), json!("b".repeat(60)));
+        let row = Row::of_values("description", Some(&old), Some(&new), false);
+        let text = row.text(6);
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines.len(), 2);
+        // Both values begin in the same column, as the first line is written with an indent of 6.
+        assert_eq!(lines[0].find('"').map(|at| at + 6), lines[1].find('"'));
+    }
+
+    #[test]
+    fn null_is_nothing() {
+        let row = |old: Value, new: Value| Row::of_values("x", Some(&old), Some(&new), false);
+        assert_eq!(row(json!(null), json!(1)).sign, Sign::Added);
+        assert_eq!(row(json!(1), json!(null)).sign, Sign::Removed);
+        assert_eq!(row(json!(null), json!(null)).text(0), "x: null");
+    }
+
+    #[test]
+    fn a_foreign_pull_step_is_shown_as_it_is() {
+        let field = FieldChange {
+            path: "code".into(),
+            old: Some(json!({"prefect.deployments.steps.git_clone": {"repository": "x"}})),
+            new: Some(json!(format!(
+                "projects/a@{}",
+                crate::model::Digest::of(b"")
+            ))),
+            cause: Cause::Git,
+        };
+        assert_eq!(
+            code(&field).text(0),
+            r#"code: {"prefect.deployments.steps.git_clone": {"repository": "x"}} -> projects/a@e3b0c44298fc"#
+        );
+    }
+}

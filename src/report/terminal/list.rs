@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::WIDEST;
 use crate::model::{Deployment, Desired, Field, Project};
 use crate::report::style::{BOLD, DIM, WARNING, paint};
-use crate::report::{schedule, shown, value};
+use crate::report::{schedule, shown, size_of, value};
 
 /// Writes the projects with their requirements, and their deployments with entrypoint, work pool and schedules. The
 /// diagnostics are not in it.
@@ -31,21 +31,7 @@ pub fn list(desired: &Desired, out: &mut dyn Write) -> io::Result<()> {
         }
         writeln!(out)?;
     }
-    writeln!(out, "{}.", sum(desired))
-}
-
-/// `17 deployments in 9 projects`.
-pub(in crate::report) fn sum(desired: &Desired) -> String {
-    let deployments = desired
-        .projects
-        .iter()
-        .map(|project| project.deployments.len())
-        .sum();
-    format!(
-        "{} in {}",
-        value::count(deployments, "deployment"),
-        value::count(desired.projects.len(), "project")
-    )
+    writeln!(out, "{}.", size_of(desired))
 }
 
 fn heading(project: &Project, out: &mut dyn Write) -> io::Result<()> {
