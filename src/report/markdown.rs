@@ -58,11 +58,11 @@ impl Parts {
     }
 
     /// The text, with a note of what was left out.
-    fn finish(mut self, noun: &str) -> String {
+    fn finish(mut self) -> String {
         if self.left_out > 0 {
-            let number = super::value::count(self.left_out, noun);
+            let number = super::value::count(self.left_out, "section");
             self.text += &format!(
-                "\n… and {number} more, too long to show here: see the log, or run the command with `--format json`.\n"
+                "\n… {number} left out, too long to show here: see the log, or run the command with `--format json`.\n"
             );
         }
         self.text

@@ -103,11 +103,10 @@ fn drift_note(drifted: usize) -> Option<String> {
     match drifted {
         0 => None,
         1 => Some(format!(
-            "{fields} was changed on the server since the last deploy; deploying sets it back to what the files declare"
+            "{fields} was changed on the server since the last deploy; deploying sets it back"
         )),
         _ => Some(format!(
-            "{fields} were changed on the server since the last deploy; deploying sets them back to what the files \
-             declare"
+            "{fields} were changed on the server since the last deploy; deploying sets them back"
         )),
     }
 }

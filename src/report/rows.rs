@@ -373,4 +373,33 @@ mod tests {
             r#"code: {"prefect.deployments.steps.git_clone": {"repository": "x"}} -> projects/a@e3b0c44298fc"#
         );
     }
+
+    #[test]
+    fn schedules_whose_slugs_hold_dots_or_whose_kind_changes() {
+        let cron = |cron: &str| json!({"cron": cron, "timezone": "UTC", "day_or": true, "parameters": {}, "active": true});
+        let old = json!({"a": cron("0 1 * * *"), "a.b": cron("0 2 * * *"), "c": cron("0 3 * * *")});
+        let new = json!({
+            "a.b": cron("0 4 * * *"),
+            "c": {"interval": 60.0, "anchor_date": "2024-01-01T00:00:00+00:00", "timezone": "UTC", "parameters": {},
+                  "active": false},
+            "d.e": cron("0 5 * * *"),
+        });
+        let change = crate::report::sample::change(Field::Schedules, old, new);
+        insta::assert_snapshot!(crate::report::sample::rows(&change), @r#"
+        Removed schedule a: cron "0 1 * * *" UTC
+        Plain schedules.a.b.cron: "0 2 * * *" -> "0 4 * * *"
+        Plain schedules.c.active: true -> false
+        Added schedules.c.anchor_date: "2024-01-01T00:00:00+00:00"
+        Removed schedules.c.cron: "0 3 * * *"
+        Removed schedules.c.day_or: true
+        Added schedules.c.interval: 60.0
+        Added schedule d.e: cron "0 5 * * *" UTC
+        "#);
+    }
+
+    #[test]
+    fn a_version_of_its_own_is_shown() {
+        let change = crate::report::sample::change(Field::Version, json!("1"), json!("2"));
+        insta::assert_snapshot!(crate::report::sample::rows(&change), @r#"Plain version: "1" -> "2""#);
+    }
 }

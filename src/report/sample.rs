@@ -1,16 +1,19 @@
 //! A plan with something of everything, made by the real comparison from plain data.
 
+mod run;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use crate::apply::{Item, Outcome, Status};
 use crate::model::{
-    Applied, AppliedDeployment, CodeFile, CodeTree, Deployment, DeploymentId, Desired, Diagnostic,
-    Digest, Field, Fields, FileMode, Live, LiveDeployment, Owner, Place, Project, ReleaseRef,
-    RepoPath, fingerprint,
+    Applied, AppliedDeployment, CodeFile, CodeTree, Deployment, DeploymentId, Desired, Digest,
+    Field, Fields, FileMode, Live, LiveDeployment, Owner, Place, Project, ReleaseRef, RepoPath,
+    fingerprint,
 };
 use crate::plan::{self, Plan};
+
+pub(super) use run::{diagnostics, outcomes};
 
 pub(super) fn id(text: &str) -> DeploymentId {
     let (flow, name) = text.split_once('/').expect("a test writes flow/name");
@@ -76,7 +79,10 @@ fn project(path: &str, content: &str, files: usize, deployments: Vec<Deployment>
 }
 
 fn schema(properties: Value, required: Value) -> Value {
-    json!({"title": "Parameters", "type": "object", "properties": properties, "required": required})
+    let mut schema = json!({"title": "Parameters", "type": "object"});
+    schema["properties"] = properties;
+    schema["required"] = required;
+    schema
 }
 
 fn before() -> Desired {
@@ -346,96 +352,6 @@ pub(super) fn empty_plan() -> Plan {
     plan::diff(&before, &live, &applied(), &complete, &options(false))
 }
 
-/// What came of [`plan`]; with `failing`, one upload and one registration failed.
-pub(super) fn outcomes(plan: &Plan, failing: bool) -> Vec<Outcome> {
-    let mut outcomes = Vec::new();
-    for project in &plan.projects {
-        let mut add = |item, status| {
-            let link = match (&item, &status) {
-                (Item::Registration(id), Status::Done) => Some(format!(
-                    "http://127.0.0.1:4200/deployments/{}",
-                    id.name.len()
-                )),
-                _ => None,
-            };
-            outcomes.push(Outcome {
-                project: project.path.clone(),
-                item,
-                status,
-                link,
-            });
-        };
-        let broken = failing && project.path.as_str().starts_with("projects/x");
-        if project.upload != plan::Upload::Nothing {
-            let status = if broken {
-                Status::Failed {
-                    message:
-                        "upload x.py to x: azure://acme/code: the account refuses the key\u{1b}[2J"
-                            .into(),
-                    hint: Some("check AZURE_STORAGE_CONNECTION_STRING".into()),
-                }
-            } else {
-                Status::Done
-            };
-            add(Item::Release(project.release.clone()), status);
-        }
-        for change in &project.changes {
-            let status = match change.action {
-                plan::Action::Keep => continue,
-                _ if broken => Status::Skipped { reason: "its release is not complete".into() },
-                _ if failing && change.id.name == "hourly" => Status::Failed {
-                    message: "Prefect at http://127.0.0.1:4200/api: register load-dn/hourly: 422 job_variables \
-                              violate the pool's schema"
-                        .into(),
-                    hint: None,
-                },
-                _ => Status::Done,
-            };
-            add(Item::Registration(change.id.clone()), status);
-        }
-    }
-    if plan.prune {
-        for orphan in &plan.orphans {
-            let status = if failing {
-                Status::Skipped {
-                    reason: "something else failed; nothing is removed then".into(),
-                }
-            } else {
-                Status::Done
-            };
-            let item = Item::Removal(orphan.id.clone());
-            outcomes.push(Outcome {
-                project: orphan.project.clone(),
-                item,
-                status,
-                link: None,
-            });
-        }
-    }
-    outcomes
-}
-
-/// Faults as a reader finds them.
-pub(super) fn diagnostics() -> Vec<Diagnostic> {
-    let path = RepoPath::new("projects/a/daily.deployment.yaml");
-    vec![
-        Diagnostic::error(Place::at(path.clone(), 2, 1), "unknown key `schedle`")
-            .hint("did you mean `schedules`?"),
-        Diagnostic::error(
-            Place::at(path.clone(), 4, 9),
-            "`load-dn/daily` is declared twice",
-        )
-        .related(
-            Place::at(RepoPath::new("projects/b/x.deployment.yaml"), 3, 7),
-            "first declared here",
-        ),
-        Diagnostic::warning(
-            Place::file(RepoPath::new("projects/c")),
-            "no requirements\u{1b}[2J\nfile",
-        ),
-    ]
-}
-
 /// Output as a file would get it: without colours, and proven to be without other escapes.
 pub(super) fn plain(write: impl FnOnce(&mut dyn std::io::Write) -> std::io::Result<()>) -> String {
     let mut out = Vec::new();
@@ -449,4 +365,32 @@ pub(super) fn plain(write: impl FnOnce(&mut dyn std::io::Write) -> std::io::Resu
         "{text:?}"
     );
     text
+}
+
+/// The change of one deployment from `old`, as it is live and was last applied, to `new`.
+pub(super) fn change(field: Field, old: Value, new: Value) -> plan::Change {
+    let desired = |value| Desired {
+        projects: vec![project(
+            "p",
+            "same",
+            1,
+            vec![deployment(
+                "f/d",
+                "p/d.deployment.yaml",
+                fields([(field, value)]),
+            )],
+        )],
+        diagnostics: Vec::new(),
+    };
+    let mut plan = plan::compare(&desired(old), &desired(new), &options(false));
+    plan.projects.remove(0).changes.remove(0)
+}
+
+/// The rows of a change as text, each with its sign.
+pub(super) fn rows(change: &plan::Change) -> String {
+    let line = |row: super::rows::Row| format!("{:?} {}\n", row.sign, row.text(0));
+    super::rows::of_change(change)
+        .into_iter()
+        .map(line)
+        .collect()
 }

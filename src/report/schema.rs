@@ -54,16 +54,11 @@ pub(super) fn rows(fields: &[&FieldChange], change: &Change) -> Vec<Row> {
         rows.push(Row::new(label(name), old, new, drift));
     }
     for (name, fields) in definitions {
-        let what = format!("the definition of {}", value::text(name));
-        let drift = fields.iter().any(|field| is_drift(field));
-        if !fields.is_empty() && rows.iter().all(|row| row.label != what) {
-            rows.push(Row::new(
-                "parameter types",
-                None,
-                Some(format!("{what} changes")),
-                drift,
-            ));
-        }
+        let label = value::cut(
+            &format!("parameter type {}", value::text(name)),
+            value::WIDTH,
+        );
+        rows.push(changes(label, fields.iter().any(|field| is_drift(field))));
     }
     if rows.is_empty() {
         rows = parameters_order(&parameters)
@@ -153,10 +148,15 @@ fn parameters_order(parameters: &BTreeMap<&str, Vec<&FieldChange>>) -> Option<Ro
         "the titles of the parameters"
     };
     let drift = all().any(|field| is_drift(field));
-    Some(Row {
+    Some(changes(what.to_owned(), drift))
+}
+
+/// A row that says no more than that something changes.
+fn changes(label: String, drift: bool) -> Row {
+    Row {
         new: Some("changes".to_owned()),
-        ..Row::new(what, None, None, drift)
-    })
+        ..Row::new(label, None, None, drift)
+    }
 }
 
 /// `integer = 50`, `string, required`, `any`.
@@ -197,5 +197,74 @@ fn kind(schema: &Value, depth: usize) -> String {
         (Some("string"), Some(format)) => format,
         (Some(kind), _) => kind.to_owned(),
         (None, _) => "any".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::report::sample;
+
+    fn shown(old: Value, new: Value) -> String {
+        sample::rows(&sample::change(Field::ParameterSchema, old, new))
+    }
+
+    fn of(properties: Value) -> Value {
+        let mut schema = json!({"title": "Parameters", "type": "object"});
+        schema["properties"] = properties;
+        schema
+    }
+
+    #[test]
+    fn a_schema_where_there_was_none() {
+        let mut new = of(json!({
+            "any": {"title": "any", "position": 0},
+            "color": {"title": "color", "position": 1, "allOf": [{"$ref": "#/definitions/Color"}]},
+            "mode": {"title": "mode", "position": 2, "enum": ["a", "b"], "type": "string", "default": "a"},
+        }));
+        new["required"] = json!(["any"]);
+        new["definitions"] = json!({"Color": {"enum": ["red"], "type": "string"}});
+        insta::assert_snapshot!(shown(json!({}), new), @r#"
+        Added parameter any: any, required
+        Added parameter color: Color
+        Added parameter mode: "a" | "b" = "a"
+        Plain parameter type Color: changes
+        "#);
+    }
+
+    #[test]
+    fn parameters_that_stay() {
+        let mut old = of(json!({
+            "a": {"title": "a", "position": 0, "type": "integer"},
+            "b": {"title": "b", "position": 1, "type": "string", "default": "x"},
+        }));
+        old["required"] = json!(["a"]);
+        let new = of(json!({
+            "a": {"title": "a", "position": 1, "type": "string", "default": null},
+            "b": {"title": "b", "position": 0, "type": "string"},
+        }));
+        insta::assert_snapshot!(shown(old, new), @r#"
+        Added parameter a, default: null
+        Plain parameter a, type: "integer" -> "string"
+        Removed parameter b, default: "x"
+        Plain parameter a: required -> optional
+        "#);
+    }
+
+    #[test]
+    fn there_is_always_a_row() {
+        let old =
+            of(json!({"a": {"title": "a", "position": 0}, "b": {"title": "b", "position": 1}}));
+        let new =
+            of(json!({"a": {"title": "a", "position": 1}, "b": {"title": "b", "position": 0}}));
+        insta::assert_snapshot!(shown(old.clone(), new), @"Plain the order of the parameters: changes");
+        insta::assert_snapshot!(shown(of(json!({})), json!({"title": "Other", "type": "object", "properties": {}})), @r#"Plain parameter_openapi_schema.title: "Parameters" -> "Other""#);
+        insta::assert_snapshot!(shown(old, json!({})), @r#"
+        Removed parameter_openapi_schema.properties: {"a": {"position": 0, "title": "a"}, "b": {"position": 1, "title": "b"}}
+        Removed parameter_openapi_schema.title: "Parameters"
+        Removed parameter_openapi_schema.type: "object"
+        "#);
     }
 }

@@ -55,7 +55,10 @@ fn guarded(path: &str, value: &Value, gone: bool) -> Value {
             .collect::<Map<_, _>>()
             .into(),
         Value::Null | Value::Bool(_) => value.clone(),
-        _ if (gone && is_environment(path)) || looks_secret(path) => HIDDEN.into(),
+        _ if gone && is_environment(path) => HIDDEN.into(),
+        // A number is no secret: `max_tokens`.
+        Value::Number(_) => value.clone(),
+        _ if looks_secret(path) => HIDDEN.into(),
         _ => value.clone(),
     }
 }
@@ -117,6 +120,8 @@ mod tests {
         assert_eq!(guard("job_variables.env.DSN", false), json!("s3cr3t"));
         assert_eq!(guard("parameters.Api-Key", false), json!(HIDDEN));
         assert_eq!(guard("schedules.rotate_token.cron", true), json!("s3cr3t"));
+        let tokens = guarded("parameters.max_tokens", &json!(100), true);
+        assert_eq!(tokens, json!(100));
         let whole = guarded("job_variables.env", &json!({"DSN": "s3cr3t", "N": 1}), true);
         assert_eq!(whole, json!({"DSN": HIDDEN, "N": HIDDEN}));
     }

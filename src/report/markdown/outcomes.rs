@@ -33,7 +33,7 @@ pub fn outcomes(plan: &Plan, outcomes: &[Outcome], options: &Options) -> String 
     if !all.is_empty() {
         parts.add(&all);
     }
-    parts.finish("part")
+    parts.finish()
 }
 
 fn failure(done: &Done<'_>, outcome: &Outcome, message: &str, hint: Option<&str>) -> String {

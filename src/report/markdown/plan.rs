@@ -45,7 +45,7 @@ pub fn plan(plan: &Plan, desired: &Desired, options: &Options) -> String {
             parts.add(&project(one));
         }
     }
-    parts.finish("project")
+    parts.finish()
 }
 
 fn project(project: &ProjectPlan) -> String {
@@ -150,7 +150,7 @@ mod tests {
 
         **2 to create, 2 to update, 2 unchanged, 1 to remove; 2 releases to upload (9 files, 13.0 KB).**
 
-        **Drift:** 2 values were changed on the server since the last deploy; deploying sets them back to what the files declare.
+        **Drift:** 2 values were changed on the server since the last deploy; deploying sets them back.
 
         **2 errors, 1 warning in 2 files**
 

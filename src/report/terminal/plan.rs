@@ -10,21 +10,18 @@ use crate::report::{Options, declared, drift_note, for_environment, to_do, value
 /// Writes a plan: what changes by project and deployment, field by field, what is or would be removed, and one line
 /// that sums it up. The plan's diagnostics are not in it; see [`all_diagnostics`](crate::report::all_diagnostics).
 pub fn plan(plan: &Plan, options: &Options, out: &mut dyn Write) -> io::Result<()> {
-    let mut any = false;
     for one in &plan.projects {
         if !options.verbose && !changes(one) {
             continue;
         }
         project(one, options, out)?;
         writeln!(out)?;
-        any = true;
     }
     if !plan.orphans.is_empty() {
         orphans(plan, out)?;
         writeln!(out)?;
-        any = true;
     }
-    summary(plan, any, out)
+    summary(plan, out)
 }
 
 /// Whether there is anything to tell of a project.
@@ -115,7 +112,7 @@ fn orphans(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
     Ok(())
 }
 
-fn summary(plan: &Plan, any: bool, out: &mut dyn Write) -> io::Result<()> {
+fn summary(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
     let counts = plan.counts();
     let environment = for_environment(&plan.environment);
     if !plan.is_empty() {
@@ -134,9 +131,6 @@ fn summary(plan: &Plan, any: bool, out: &mut dyn Write) -> io::Result<()> {
     }
     if let Some(note) = drift_note(counts.drifted) {
         writeln!(out, "{} {note}.", paint(DRIFT, "Drift:"))?;
-    }
-    if counts.orphaned > 0 && !any {
-        writeln!(out, "{} registered, but declared nowhere.", counts.orphaned)?;
     }
     Ok(())
 }
@@ -196,7 +190,7 @@ mod tests {
           - remove old/one (was in projects/old)
 
         Plan for prod: 2 to create, 2 to update, 2 unchanged, 1 to remove; 2 releases to upload (9 files, 13.0 KB).
-        Drift: 2 values were changed on the server since the last deploy; deploying sets them back to what the files declare.
+        Drift: 2 values were changed on the server since the last deploy; deploying sets them back.
         "#);
     }
 
@@ -211,7 +205,7 @@ mod tests {
             old/one (was in projects/old)
 
         Plan for prod: 2 to create, 2 to update, 2 unchanged, 0 to remove; 2 releases to upload (9 files, 13.0 KB).
-        Drift: 2 values were changed on the server since the last deploy; deploying sets them back to what the files declare.
+        Drift: 2 values were changed on the server since the last deploy; deploying sets them back.
         ");
     }
 
