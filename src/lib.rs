@@ -11,6 +11,6 @@ pub mod model;
 pub mod observe;
 pub mod plan;
 pub mod read;
-//pub mod report;
-//pub mod run;
+pub mod report;
+pub mod run;
 pub mod state;

@@ -1,0 +1,132 @@
+//! What came of a plan, counted and in words.
+
+use std::collections::BTreeMap;
+
+use super::value;
+use crate::apply::{Item, Outcome, Status};
+use crate::model::{DeploymentId, RepoPath};
+use crate::plan::{Action, Plan, Upload};
+
+/// The outcomes of a plan, counted.
+pub(super) struct Done<'a> {
+    actions: BTreeMap<&'a DeploymentId, Action>,
+    uploads: BTreeMap<&'a RepoPath, (usize, u64)>,
+    /// Deployments that stayed as they were.
+    pub(super) kept: usize,
+    /// Deployments that were registered for the first time.
+    pub(super) created: usize,
+    /// Deployments that were registered anew.
+    pub(super) updated: usize,
+    /// Deployments that were removed.
+    pub(super) removed: usize,
+    /// Releases that became complete.
+    pub(super) uploaded: usize,
+    /// Items that failed.
+    pub(super) failed: usize,
+    /// Items that were not tried.
+    pub(super) skipped: usize,
+}
+
+impl<'a> Done<'a> {
+    /// Counts what came of a plan.
+    pub(super) fn of(plan: &'a Plan, outcomes: &[Outcome]) -> Self {
+        let actions = plan
+            .projects
+            .iter()
+            .flat_map(|project| &project.changes)
+            .map(|change| (&change.id, change.action))
+            .collect();
+        let uploads = plan
+            .projects
+            .iter()
+            .filter_map(|project| match project.upload {
+                Upload::Needed { files, bytes } => Some((&project.path, (files, bytes))),
+                Upload::Nothing => None,
+            })
+            .collect();
+        let mut done = Self {
+            actions,
+            uploads,
+            kept: plan.counts().keep,
+            created: 0,
+            updated: 0,
+            removed: 0,
+            uploaded: 0,
+            failed: 0,
+            skipped: 0,
+        };
+        for outcome in outcomes {
+            match (&outcome.status, &outcome.item) {
+                (Status::Failed { .. }, _) => done.failed += 1,
+                (Status::Skipped { .. }, _) => done.skipped += 1,
+                (Status::Done, Item::Release(_)) => done.uploaded += 1,
+                (Status::Done, Item::Removal(_)) => done.removed += 1,
+                (Status::Done, Item::Registration(id)) if done.is_create(id) => done.created += 1,
+                (Status::Done, Item::Registration(_)) => done.updated += 1,
+            }
+        }
+        done
+    }
+
+    /// Whether a deployment was to be registered for the first time.
+    pub(super) fn is_create(&self, id: &DeploymentId) -> bool {
+        self.actions.get(id) == Some(&Action::Create)
+    }
+
+    /// What an item does, for programs: `upload`, `create`, `update` or `remove`.
+    pub(super) fn action(&self, item: &Item) -> &'static str {
+        match item {
+            Item::Release(_) => "upload",
+            Item::Registration(id) if self.is_create(id) => "create",
+            Item::Registration(_) => "update",
+            Item::Removal(_) => "remove",
+        }
+    }
+
+    /// ` (7 files, 24.1 KB)`; empty where nothing was to be uploaded.
+    pub(super) fn amount(&self, project: &RepoPath) -> String {
+        match self.uploads.get(project) {
+            Some((files, bytes)) => {
+                format!(
+                    " ({}, {})",
+                    value::count(*files, "file"),
+                    value::size(*bytes)
+                )
+            }
+            None => String::new(),
+        }
+    }
+
+    /// `Deployed`, or how much less than that.
+    pub(super) fn heading(&self) -> &'static str {
+        let done = self.created + self.updated + self.removed + self.uploaded;
+        match (self.failed + self.skipped, done) {
+            (0, _) => "Deployed",
+            (_, 0) => "Nothing was deployed",
+            _ => "Deployed only in part",
+        }
+    }
+
+    /// `2 created, 1 updated, 14 unchanged, 0 removed; 3 releases uploaded; 1 failed, 2 skipped`.
+    pub(super) fn sum(&self) -> String {
+        let mut text = format!(
+            "{} created, {} updated, {} unchanged, {} removed",
+            self.created, self.updated, self.kept, self.removed
+        );
+        if self.uploaded > 0 {
+            text += &format!("; {} uploaded", value::count(self.uploaded, "release"));
+        }
+        if self.failed + self.skipped > 0 {
+            text += &format!("; {} failed, {} skipped", self.failed, self.skipped);
+        }
+        text
+    }
+}
+
+/// What an item is about: a deployment, or the release of a project.
+pub(super) fn subject(item: &Item) -> String {
+    match item {
+        Item::Release(release) => release.to_string(),
+        Item::Registration(id) | Item::Removal(id) => id.to_string(),
+    }
+}

@@ -1,0 +1,212 @@
+//! `"kind": "plan"`.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::{Fault, Place, document, path};
+use crate::model::{DeploymentId, Desired, Digest};
+use crate::plan::{Action, Cause, Plan, Upload};
+use crate::report::{all_diagnostics, shown};
+
+/// A plan, with `desired` for the places of its deployments and the faults of its files.
+pub fn plan(plan: &Plan, desired: &Desired) -> String {
+    with(plan, desired, |content| document("plan", content))
+}
+
+/// Hands the wire form of a plan on, as it borrows from what is made here.
+pub(super) fn with<T>(
+    plan: &Plan,
+    desired: &Desired,
+    then: impl FnOnce(PlanDocument<'_>) -> T,
+) -> T {
+    let diagnostics = all_diagnostics(desired, plan);
+    let places: BTreeMap<&DeploymentId, &crate::model::Place> = desired
+        .projects
+        .iter()
+        .flat_map(|project| &project.deployments)
+        .map(|deployment| (&deployment.id, &deployment.place))
+        .collect();
+    let projects = plan
+        .projects
+        .iter()
+        .map(|project| ProjectDocument {
+            path: path(&project.path),
+            release: project.release.digest,
+            upload: match project.upload {
+                Upload::Nothing => None,
+                Upload::Needed { files, bytes } => Some(UploadDocument { files, bytes }),
+            },
+            deployments: project
+                .changes
+                .iter()
+                .map(|change| ChangeDocument {
+                    id: change.id.to_string(),
+                    action: match change.action {
+                        Action::Create => "create",
+                        Action::Update => "update",
+                        Action::Keep => "keep",
+                    },
+                    place: places.get(&change.id).map(|place| Place::of(place)),
+                    fields: shown::fields(change)
+                        .into_iter()
+                        .map(|field| FieldDocument {
+                            path: field.path,
+                            old: field.old,
+                            new: field.new,
+                            cause: match field.cause {
+                                Cause::Git => "git",
+                                Cause::Drift => "drift",
+                            },
+                        })
+                        .collect(),
+                })
+                .collect(),
+        })
+        .collect();
+    let counts = plan.counts();
+    then(PlanDocument {
+        environment: &plan.environment,
+        projects,
+        orphans: plan
+            .orphans
+            .iter()
+            .map(|orphan| OrphanDocument {
+                id: orphan.id.to_string(),
+                project: path(&orphan.project),
+            })
+            .collect(),
+        prune: plan.prune,
+        diagnostics: Fault::all(&diagnostics),
+        summary: SummaryDocument {
+            create: counts.create,
+            update: counts.update,
+            keep: counts.keep,
+            remove: counts.remove,
+            orphaned: counts.orphaned,
+            drifted: counts.drifted,
+            uploads: counts.uploads,
+            files: counts.files,
+            bytes: counts.bytes,
+        },
+    })
+}
+
+/// A plan.
+#[derive(Serialize)]
+pub(super) struct PlanDocument<'a> {
+    environment: &'a str,
+    projects: Vec<ProjectDocument<'a>>,
+    orphans: Vec<OrphanDocument<'a>>,
+    prune: bool,
+    diagnostics: Vec<Fault<'a>>,
+    summary: SummaryDocument,
+}
+
+#[derive(Serialize)]
+struct ProjectDocument<'a> {
+    path: &'a str,
+    release: Digest,
+    upload: Option<UploadDocument>,
+    deployments: Vec<ChangeDocument<'a>>,
+}
+
+#[derive(Serialize)]
+struct UploadDocument {
+    files: usize,
+    bytes: u64,
+}
+
+#[derive(Serialize)]
+struct ChangeDocument<'a> {
+    id: String,
+    action: &'a str,
+    place: Option<Place<'a>>,
+    fields: Vec<FieldDocument<'a>>,
+}
+
+#[derive(Serialize)]
+struct FieldDocument<'a> {
+    path: String,
+    old: Option<Value>,
+    new: Option<Value>,
+    cause: &'a str,
+}
+
+#[derive(Serialize)]
+struct OrphanDocument<'a> {
+    id: String,
+    project: &'a str,
+}
+
+#[derive(Serialize)]
+struct SummaryDocument {
+    create: usize,
+    update: usize,
+    keep: usize,
+    remove: usize,
+    orphaned: usize,
+    drifted: usize,
+    uploads: usize,
+    files: usize,
+    bytes: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::report::sample;
+
+    #[test]
+    fn the_document_holds_the_plan() {
+        let text = plan(&sample::plan(true), &sample::desired());
+        assert!(text.ends_with("}\n"));
+        assert_eq!(text, plan(&sample::plan(true), &sample::desired()));
+        let document: Value = serde_json::from_str(&text).expect("it is JSON");
+        assert_eq!(document["version"], 1);
+        assert_eq!(document["kind"], "plan");
+        assert_eq!(
+            document["summary"],
+            json!({"create": 2, "update": 2, "keep": 2, "remove": 1, "orphaned": 0, "drifted": 2,
+                   "uploads": 2, "files": 9, "bytes": 13_000})
+        );
+        let weekly = &document["projects"][0]["deployments"][2];
+        insta::assert_snapshot!(serde_json::to_string_pretty(weekly).expect("it is JSON"), @r#"
+        {
+          "action": "update",
+          "fields": [
+            {
+              "cause": "git",
+              "new": "projects/news/load_dn@329214b59301a2ef1f2d855f1fc13f6d2ba0df5bf1a31a947e10bfdd617ed62a",
+              "old": "projects/news/load_dn@a0ad7d2f04fb6a8ecc909cbe190060b869725674380a03193ee24cfce1fbabb4",
+              "path": "code"
+            },
+            {
+              "cause": "git",
+              "new": "329214b59301",
+              "old": "a0ad7d2f04fb",
+              "path": "version"
+            }
+          ],
+          "id": "load-dn/weekly",
+          "place": {
+            "column": 1,
+            "line": 1,
+            "path": "projects/news/load_dn/weekly.deployment.yaml"
+          }
+        }
+        "#);
+    }
+
+    #[test]
+    fn no_secret_is_in_it() {
+        let text = plan(&sample::plan(true), &sample::desired());
+        assert!(
+            text.contains("{{ $DN_TOKEN }}") && !text.contains("-secret"),
+            "{text}"
+        );
+    }
+}

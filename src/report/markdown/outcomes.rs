@@ -1,0 +1,139 @@
+//! What was done.
+
+use super::escape::{block, code, link};
+use super::{Options, Parts};
+use crate::apply::{Outcome, Status};
+use crate::plan::Plan;
+use crate::report::done::{Done, subject};
+use crate::report::{declared, value};
+
+/// What came of a plan: a heading, what it sums up to, the failures with their reasons, what was skipped, and, folded,
+/// what was done.
+pub fn outcomes(plan: &Plan, outcomes: &[Outcome], options: &Options) -> String {
+    let mut head = super::heading("flowyard deploy", &plan.environment);
+    if outcomes.is_empty() {
+        head += &format!(
+            "**Nothing to do.** {} are as the files declare.\n",
+            declared(plan)
+        );
+        return head;
+    }
+    let done = Done::of(plan, outcomes);
+    head += &format!("**{}:** {}.\n", done.heading(), done.sum());
+    let mut parts = Parts::after(head, options);
+    for outcome in outcomes {
+        if let Status::Failed { message, hint } = &outcome.status {
+            parts.add(&failure(&done, outcome, message, hint.as_deref()));
+        }
+    }
+    if done.skipped > 0 {
+        parts.add(&skipped(&done, outcomes));
+    }
+    let all = done_items(&done, outcomes);
+    if !all.is_empty() {
+        parts.add(&all);
+    }
+    parts.finish()
+}
+
+fn failure(done: &Done<'_>, outcome: &Outcome, message: &str, hint: Option<&str>) -> String {
+    let action = done.action(&outcome.item);
+    let mut text = format!(
+        "❌ **failed to {action}** {}\n\n",
+        code(&subject(&outcome.item))
+    );
+    let mut lines = vec![value::escaped(message)];
+    lines.extend(hint.map(|hint| format!("hint: {}", value::escaped(hint))));
+    text += &block("text", &lines);
+    if let Some(url) = &outcome.link {
+        text += &format!("\n{}\n", link("Open it", url));
+    }
+    text
+}
+
+fn skipped(done: &Done<'_>, outcomes: &[Outcome]) -> String {
+    let mut text = String::new();
+    for outcome in outcomes {
+        if let Status::Skipped { reason } = &outcome.status {
+            let action = done.action(&outcome.item);
+            let what = code(&subject(&outcome.item));
+            text += &format!("- skipped to {action} {what}: {}\n", code(reason));
+        }
+    }
+    text
+}
+
+fn done_items(done: &Done<'_>, outcomes: &[Outcome]) -> String {
+    let mut list = String::new();
+    for outcome in outcomes.iter().filter(|one| one.status == Status::Done) {
+        let word = match done.action(&outcome.item) {
+            "upload" => "uploaded",
+            "create" => "created",
+            "update" => "updated",
+            _ => "removed",
+        };
+        list += &format!("- {word} {}", code(&subject(&outcome.item)));
+        if word == "uploaded" {
+            list += &done.amount(&outcome.project);
+        }
+        if let (Some(url), "created") = (&outcome.link, word) {
+            list += &format!(" · {}", link("open", url));
+        }
+        list.push('\n');
+    }
+    if list.is_empty() {
+        return list;
+    }
+    format!("<details><summary>What was done</summary>\n\n{list}\n</details>\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::sample;
+
+    #[test]
+    fn failures_come_first() {
+        let plan = sample::plan(true);
+        let all = sample::outcomes(&plan, true);
+        insta::assert_snapshot!(outcomes(&plan, &all, &Options::default()), @r"
+        ### flowyard deploy for `prod`
+
+        **Deployed only in part:** 1 created, 1 updated, 2 unchanged, 0 removed; 1 release uploaded; 2 failed, 2 skipped.
+
+        ❌ **failed to update** `load-dn/hourly`
+
+        ```text
+        Prefect at http://127.0.0.1:4200/api: register load-dn/hourly: 422 job_variables violate the pool's schema
+        ```
+
+        ❌ **failed to upload** ``projects/x`</details>|@all\u{1b}[31m@44498e83cc74``
+
+        ```text
+        upload x.py to x: azure://acme/code: the account refuses the key\u{1b}[2J
+        hint: check AZURE_STORAGE_CONNECTION_STRING
+        ```
+
+        - skipped to create ````x```/</details>\n::error::|@all\u{1b}[2J````: `its release is not complete`
+        - skipped to remove `old/one`: `something else failed; nothing is removed then`
+
+        <details><summary>What was done</summary>
+
+        - uploaded `projects/news/load_dn@329214b59301` (8 files, 12.0 KB)
+        - created `load-dn/backfill` · [open](http://127.0.0.1:4200/deployments/8)
+        - updated `load-dn/weekly`
+
+        </details>
+        ");
+    }
+
+    #[test]
+    fn nothing_to_do_is_one_line() {
+        let text = outcomes(&sample::empty_plan(), &[], &Options::default());
+        insta::assert_snapshot!(text, @"
+        ### flowyard deploy for `prod`
+
+        **Nothing to do.** 5 deployments in 3 projects are as the files declare.
+        ");
+    }
+}
