@@ -75,7 +75,13 @@ impl Run {
             Root::Bare(path) => config_of(&Tree::revision(path, "HEAD", &RepoPath::root())?)?,
         };
         let config = Config::new(&global, &process, text.as_deref())?;
-        Ok(Self { global, root, git, process, config })
+        Ok(Self {
+            global,
+            root,
+            git,
+            process,
+            config,
+        })
     }
 
     fn path(&self) -> &Path {
@@ -94,7 +100,7 @@ impl Run {
     fn declared(&self, narrow: &Narrow) -> anyhow::Result<(Tree, Desired)> {
         let tree = self.tree()?;
         let desired = self.read(&tree, &self.config, true)?;
-        let desired = narrow::apply(desired, narrow, self.git.as_ref(), self.path())?;
+        let desired = narrow::apply(desired, narrow, self.git.as_ref(), &tree, self.path())?;
         Ok((tree, desired))
     }
 
@@ -119,7 +125,11 @@ impl Run {
         Ok(read::desired(tree, &found, &settings))
     }
 
-    fn template_values(&self, tree: &Tree, config: &Config) -> anyhow::Result<BTreeMap<String, Value>> {
+    fn template_values(
+        &self,
+        tree: &Tree,
+        config: &Config,
+    ) -> anyhow::Result<BTreeMap<String, Value>> {
         let mut values: BTreeMap<String, Value> = config
             .vars
             .iter()
@@ -134,7 +144,10 @@ impl Run {
             },
         };
         if let Some(sha) = head {
-            values.insert("flowyard.git.short_sha".to_owned(), sha.get(..7).unwrap_or(&sha).into());
+            values.insert(
+                "flowyard.git.short_sha".to_owned(),
+                sha.get(..7).unwrap_or(&sha).into(),
+            );
             values.insert("flowyard.git.sha".to_owned(), sha.into());
         }
         Ok(values)
@@ -143,8 +156,17 @@ impl Run {
     /// Our mark: what the configuration says, else the origin's `owner/name`, else the root folder's name.
     fn repository(&self) -> String {
         let origin = || self.git.as_ref().and_then(Git::origin);
-        let folder = || self.path().file_name().map(|name| name.to_string_lossy().into_owned());
-        self.config.repository.clone().or_else(origin).or_else(folder).unwrap_or_else(|| "root".to_owned())
+        let folder = || {
+            self.path()
+                .file_name()
+                .map(|name| name.to_string_lossy().into_owned())
+        };
+        self.config
+            .repository
+            .clone()
+            .or_else(origin)
+            .or_else(folder)
+            .unwrap_or_else(|| "root".to_owned())
     }
 
     fn plan_options(&self, prune: bool, narrowed: bool) -> plan::Options {
@@ -173,9 +195,15 @@ impl Run {
         )
         .await
         .map_err(Failure::Unreachable);
-        waiting.finish_and_clear();
+        drop(waiting);
         let observed = observed?;
-        let plan = plan::diff(desired, &observed.live, &observed.applied, &observed.complete, options);
+        let plan = plan::diff(
+            desired,
+            &observed.live,
+            &observed.applied,
+            &observed.complete,
+            options,
+        );
         Ok((observed, plan))
     }
 

@@ -22,7 +22,13 @@ use crate::state::{self, Lease};
 pub(super) async fn plan(run: &Run, options: &cli::Plan) -> Result<(), Failure> {
     let narrowed = options.narrow.narrows();
     let tree = run.tree()?;
-    let desired = read(run, &tree, &options.narrow, options.against.is_some(), options.keep_going)?;
+    let desired = read(
+        run,
+        &tree,
+        &options.narrow,
+        options.against.is_some(),
+        options.keep_going,
+    )?;
     let (plan, faults) = match &options.against {
         Some(revision) => {
             let plan = against(run, revision, &desired, &options.narrow)?;
@@ -32,7 +38,9 @@ pub(super) async fn plan(run: &Run, options: &cli::Plan) -> Result<(), Failure> 
             // A plan of what can be read is worth showing; whether all of it can be decides the exit code.
             let backends = connect::backends(&run.config, run.path())?;
             let plan_options = run.plan_options(options.prune && !options.keep_going, narrowed);
-            let (_, plan) = run.observe_and_plan(&backends, &desired, &plan_options).await?;
+            let (_, plan) = run
+                .observe_and_plan(&backends, &desired, &plan_options)
+                .await?;
             let faults = plan.diagnostics.clone();
             (plan, faults)
         }
@@ -69,7 +77,9 @@ pub(super) async fn deploy(run: &Run, options: &cli::Deploy) -> Result<(), Failu
                 .with_context(|| format!("read the plan {}", path.display()))?;
             let environment = &saved.options.environment;
             if *environment != run.config.environment {
-                let error = anyhow::anyhow!("the plan is for the environment `{environment}`; add --env {environment}");
+                let error = anyhow::anyhow!(
+                    "the plan is for the environment `{environment}`; add --env {environment}"
+                );
                 return Err(Failure::Usage(error));
             }
             Some(saved)
@@ -92,7 +102,9 @@ pub(super) async fn deploy(run: &Run, options: &cli::Deploy) -> Result<(), Failu
     }
     let backends = connect::backends(&run.config, run.path())?;
     let plan_options = run.plan_options(prune && !options.keep_going, narrow.narrows());
-    let (mut observed, mut plan) = run.observe_and_plan(&backends, &desired, &plan_options).await?;
+    let (mut observed, mut plan) = run
+        .observe_and_plan(&backends, &desired, &plan_options)
+        .await?;
     super::faulty(run, &plan.diagnostics)?;
     if let Some(saved) = &saved {
         let moved = plan::moved(&saved.snapshot, &Snapshot::of(&plan));
@@ -106,17 +118,27 @@ pub(super) async fn deploy(run: &Run, options: &cli::Deploy) -> Result<(), Failu
     }
 
     if run.global.local {
-        backend::folder::prepare(&run.path().join(LOCAL)).map_err(|error| Failure::Unreachable(error.into()))?;
+        backend::folder::prepare(&run.path().join(LOCAL))
+            .map_err(|error| Failure::Unreachable(error.into()))?;
     }
     let stop = Arc::new(AtomicBool::new(false));
     let environment = &run.config.environment;
-    let lease = Lease::acquire(backends.store.clone(), environment, &run.config.holder, stop.clone())
+    let lease = Lease::acquire(
+        backends.store.clone(),
+        environment,
+        &run.config.holder,
+        stop.clone(),
+    )
+    .await
+    .map_err(Failure::Unreachable)?;
+    // Another deploy may have ended between our look and our lease.
+    let (_, tag) = state::load(&*backends.store, environment)
         .await
         .map_err(Failure::Unreachable)?;
-    // Another deploy may have ended between our look and our lease.
-    let (_, tag) = state::load(&*backends.store, environment).await.map_err(Failure::Unreachable)?;
     if tag != observed.tag {
-        (observed, plan) = run.observe_and_plan(&backends, &desired, &plan_options).await?;
+        (observed, plan) = run
+            .observe_and_plan(&backends, &desired, &plan_options)
+            .await?;
         if let Some(saved) = &saved {
             let moved = plan::moved(&saved.snapshot, &Snapshot::of(&plan));
             if !moved.is_empty() {
@@ -128,7 +150,11 @@ pub(super) async fn deploy(run: &Run, options: &cli::Deploy) -> Result<(), Failu
     let interrupted = stop_on_interrupt(stop.clone());
     let content = |path: &crate::model::RepoPath| content(&tree, path);
     let work = Work {
-        code: desired.projects.iter().map(|project| (&project.path, &project.code)).collect(),
+        code: desired
+            .projects
+            .iter()
+            .map(|project| (&project.path, &project.code))
+            .collect(),
         applied: &observed.applied,
         content: &content,
         store: &*backends.store,
@@ -136,7 +162,12 @@ pub(super) async fn deploy(run: &Run, options: &cli::Deploy) -> Result<(), Failu
         jobs: usize::from(options.jobs),
         stop: &stop,
     };
-    let outcomes = apply::execute(&plan, &work, &progress::Progress::new()).await;
+    let outcomes = apply::execute(
+        &plan,
+        &work,
+        &progress::Progress::new(&plan, run.global.verbose > 0),
+    )
+    .await;
     interrupted.abort();
     let kept = remember(&plan, &outcomes, &backends, environment).await;
     let released = lease.release().await;
@@ -182,7 +213,7 @@ fn read(
     keep_going: bool,
 ) -> anyhow::Result<Desired> {
     let desired = run.read(tree, &run.config, offline)?;
-    let mut desired = narrow::apply(desired, narrow, run.git.as_ref(), run.path())?;
+    let mut desired = narrow::apply(desired, narrow, run.git.as_ref(), tree, run.path())?;
     if keep_going {
         for project in desired.projects.iter_mut().filter(|project| project.faulty) {
             project.deployments.clear();
@@ -192,7 +223,12 @@ fn read(
 }
 
 /// The plan from what a revision declares, with the revision's own configuration.
-fn against(run: &Run, revision: &str, after: &Desired, narrow: &cli::Narrow) -> Result<Plan, Failure> {
+fn against(
+    run: &Run,
+    revision: &str,
+    after: &Desired,
+    narrow: &cli::Narrow,
+) -> Result<Plan, Failure> {
     let tree = Tree::revision(run.path(), revision, &crate::model::RepoPath::root())?;
     let text = config_of(&tree)?;
     let config = Config::new(&run.global, &run.process, text.as_deref())
@@ -200,20 +236,32 @@ fn against(run: &Run, revision: &str, after: &Desired, narrow: &cli::Narrow) -> 
     let mut before = run.read(&tree, &config, true)?;
     if narrow.narrows() {
         // The same projects on both sides; one that is gone is not part of a narrowed plan.
-        before.projects.retain(|one| after.projects.iter().any(|other| other.path == one.path));
+        before
+            .projects
+            .retain(|one| after.projects.iter().any(|other| other.path == one.path));
     }
-    Ok(plan::compare(&before, after, &run.plan_options(true, narrow.narrows())))
+    Ok(plan::compare(
+        &before,
+        after,
+        &run.plan_options(true, narrow.narrows()),
+    ))
 }
 
 fn errors(diagnostics: &[Diagnostic], forgiven: bool) -> usize {
-    if forgiven { 0 } else { diagnostics.iter().filter(|one| one.is_error()).count() }
+    if forgiven {
+        0
+    } else {
+        diagnostics.iter().filter(|one| one.is_error()).count()
+    }
 }
 
 fn content(tree: &Tree, path: &crate::model::RepoPath) -> anyhow::Result<Content> {
     Ok(match tree.source(path)? {
         discover::Content::Bytes(bytes) => Content::Bytes(bytes.into()),
         discover::Content::File(file) => {
-            let length = std::fs::metadata(&file).with_context(|| format!("read {path}"))?.len();
+            let length = std::fs::metadata(&file)
+                .with_context(|| format!("read {path}"))?
+                .len();
             Content::File { path: file, length }
         }
     })
@@ -246,7 +294,8 @@ async fn remember(
             apply::Item::Release(_) => None,
         })
         .collect();
-    let next = |before: &crate::model::Applied| plan.next_applied(before, |id| !undone.contains(id));
+    let next =
+        |before: &crate::model::Applied| plan.next_applied(before, |id| !undone.contains(id));
     state::save(&*backends.store, environment, next).await
 }
 

@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail};
 
 use crate::cli::Narrow;
 use crate::config;
-use crate::discover::{Git, Scope};
+use crate::discover::{Git, Scope, Tree};
 use crate::model::{Desired, Project, RepoPath};
 
 impl Narrow {
@@ -23,6 +23,7 @@ pub(super) fn apply(
     mut desired: Desired,
     narrow: &Narrow,
     git: Option<&Git>,
+    tree: &Tree,
     root: &Path,
 ) -> anyhow::Result<Desired> {
     if !narrow.narrows() {
@@ -33,18 +34,31 @@ pub(super) fn apply(
     let changed = match &narrow.since {
         None => None,
         Some(revision) => match git {
-            Some(git) => Some(git.changed_since(revision)?),
-            None => bail!("--since needs git; {} is in no git repository", root.display()),
+            Some(git) => Some(git.changed_since(revision, tree)?),
+            None => bail!(
+                "--since needs git; {} is in no git repository",
+                root.display()
+            ),
         },
     };
     let (kept, dropped): (Vec<Project>, Vec<Project>) =
         desired.projects.into_iter().partition(|project| {
             scope.holds(&project.path)
-                && changed.as_ref().is_none_or(|changed| concerns(project, changed))
+                && changed
+                    .as_ref()
+                    .is_none_or(|changed| concerns(project, changed))
         });
     if kept.is_empty() && !narrow.projects.is_empty() && narrow.since.is_none() {
-        let paths: Vec<String> = dropped.iter().take(10).map(|one| one.path.to_string()).collect();
-        bail!("no project matches {}; there are: {}", narrow.projects.join(", "), paths.join(", "));
+        let paths: Vec<String> = dropped
+            .iter()
+            .take(10)
+            .map(|one| one.path.to_string())
+            .collect();
+        bail!(
+            "no project matches {}; there are: {}",
+            narrow.projects.join(", "),
+            paths.join(", ")
+        );
     }
     let unwanted: BTreeSet<&RepoPath> = dropped.iter().map(|project| &project.path).collect();
     let wanted: BTreeSet<&RepoPath> = kept.iter().map(|project| &project.path).collect();
@@ -75,8 +89,14 @@ fn concerns(project: &Project, changed: &BTreeSet<RepoPath>) -> bool {
     let below = |path: &RepoPath| path.below(&project.path).is_some();
     let held = |path: &RepoPath| {
         path.below(base).is_some_and(|inside| {
-            project.code.files().binary_search_by(|file| file.path.as_str().cmp(inside)).is_ok()
+            project
+                .code
+                .files()
+                .binary_search_by(|file| file.path.as_str().cmp(inside))
+                .is_ok()
         })
     };
-    changed.iter().any(|path| below(path) || held(path) || project.requirements.as_ref() == Some(path))
+    changed
+        .iter()
+        .any(|path| below(path) || held(path) || project.requirements.as_ref() == Some(path))
 }

@@ -26,9 +26,16 @@ pub(super) fn check(desired: &Desired, run: &Run) -> anyhow::Result<()> {
     let faults = &desired.diagnostics;
     print(|out| match run.global.format {
         Format::Terminal if faults.is_empty() => {
-            let deployments: usize = desired.projects.iter().map(|one| one.deployments.len()).sum();
+            let deployments: usize = desired
+                .projects
+                .iter()
+                .map(|one| one.deployments.len())
+                .sum();
             let projects = desired.projects.len();
-            writeln!(out, "No faults in {deployments} deployments of {projects} projects.")
+            writeln!(
+                out,
+                "No faults in {deployments} deployments of {projects} projects."
+            )
         }
         Format::Terminal => report::diagnostics::render(faults, &|path| run.source(path), out),
         Format::Json => text(out, &json::check(desired, faults)),
@@ -45,11 +52,14 @@ pub(super) fn plan(plan: &Plan, desired: &Desired, run: &Run) -> anyhow::Result<
             .and_then(|()| writeln!(err))
             .context("write to stderr")?;
     }
-    let options = report::Options { verbose: run.global.verbose > 0 };
+    let options = options(run);
     print(|out| match run.global.format {
         Format::Terminal => terminal::plan(plan, &options, out),
         Format::Json => text(out, &json::plan(plan, desired)),
-        Format::Markdown => text(out, &markdown::plan(plan, desired)),
+        Format::Markdown => text(
+            out,
+            &markdown::plan(plan, desired, &markdown::Options::default()),
+        ),
     })
 }
 
@@ -58,7 +68,10 @@ pub(super) fn outcomes(plan: &Plan, outcomes: &[Outcome], run: &Run) -> anyhow::
     print(|out| match run.global.format {
         Format::Terminal => terminal::outcomes(plan, outcomes, out),
         Format::Json => text(out, &json::outcomes(plan, outcomes)),
-        Format::Markdown => text(out, &markdown::outcomes(plan, outcomes)),
+        Format::Markdown => text(
+            out,
+            &markdown::outcomes(plan, outcomes, &markdown::Options::default()),
+        ),
     })
 }
 
@@ -76,6 +89,12 @@ pub(super) fn completions(shell: clap_complete::Shell) -> anyhow::Result<()> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "flowyard", &mut script);
     print(|out| out.write_all(&script))
+}
+
+fn options(run: &Run) -> report::Options {
+    report::Options {
+        verbose: run.global.verbose > 0,
+    }
 }
 
 fn text(out: &mut dyn Write, text: &str) -> io::Result<()> {
