@@ -25,6 +25,7 @@ pub enum Field {
     /// Object.
     Parameters,
     /// Object: the JSON schema of the flow's parameters.
+    #[serde(rename = "parameter_openapi_schema")]
     ParameterSchema,
     /// Boolean.
     EnforceParameterSchema,
@@ -33,8 +34,10 @@ pub enum Field {
     /// Boolean.
     Paused,
     /// String or null.
+    #[serde(rename = "work_pool_name")]
     WorkPool,
     /// String or null.
+    #[serde(rename = "work_queue_name")]
     WorkQueue,
     /// Object.
     JobVariables,
