@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::document::Position;
 use super::faults::{Faults, nearest};
-use super::python::{Flow, FlowFault, Module, SyntaxFault};
+use super::python::{Flow, FlowFault, Gap, Module, Part, SyntaxFault};
 use crate::discover::Tree;
 use crate::model::{Diagnostic, Place, RepoPath};
 
@@ -115,19 +115,8 @@ impl<'a> Flows<'a> {
         };
         match module.flow(function) {
             Ok(flow) => {
-                for unknown in &flow.unknown {
-                    let place = Place::at(file.clone(), unknown.line, unknown.column);
-                    faults.push(
-                        Diagnostic::warning(
-                            place,
-                            format!(
-                                "the parameter `{}` of `{function}`: {}",
-                                unknown.parameter,
-                                unknown.reason()
-                            ),
-                        )
-                        .hint("it is registered without a type, so that any value is accepted"),
-                    );
+                for gap in &flow.unknown {
+                    faults.push(of_gap(gap, &file, function));
                 }
                 Some(Entrypoint {
                     at,
@@ -169,6 +158,26 @@ impl<'a> Flows<'a> {
     }
 }
 
+/// What only a running interpreter could tell: said, but nothing is held back for it.
+fn of_gap(gap: &Gap, file: &RepoPath, function: &str) -> Diagnostic {
+    let (of, hint) = match &gap.part {
+        Part::Annotation(name) => (
+            format!("the type of `{name}`"),
+            "the parameter is registered without a type, so that any value is accepted",
+        ),
+        Part::Default(name) => (
+            format!("the default of `{name}`"),
+            "the parameter is registered without a default, and as not required",
+        ),
+        Part::Description => (
+            "the description".to_owned(),
+            "give `description` in the deployment file",
+        ),
+    };
+    let message = format!("{of} of the flow `{function}` is not known: {}", gap.reason);
+    Diagnostic::warning(Place::at(file.clone(), gap.line, gap.column), message).hint(hint)
+}
+
 fn load(tree: &Tree, file: &RepoPath) -> Result<Module, Broken> {
     let bytes = tree
         .read(file)
@@ -195,27 +204,24 @@ fn refuse(
                 }
             }
         }
-        FlowFault::NotAFlow { line, column } => {
-            let fault = Diagnostic::error(
-                faults.place(at),
-                format!("`{function}` in {file} is not a flow"),
-            )
-            .hint("decorate it with `@flow` from Prefect")
-            .related(
-                Place::at(file.clone(), *line, *column),
-                "it is defined here",
-            );
+        FlowFault::NotAFlow { line, column, .. } => {
+            let message = format!("`{function}` in {file} is not a flow: {fault}");
+            let fault = Diagnostic::error(faults.place(at), message)
+                .hint("decorate it with `@flow` from Prefect")
+                .related(
+                    Place::at(file.clone(), *line, *column),
+                    "it is defined here",
+                );
             faults.push(fault);
         }
-        FlowFault::NameNotConstant {
-            line,
-            column,
-            expression,
-        } => {
+        FlowFault::NameNotConstant { line, column, .. }
+        | FlowFault::NameRefused { line, column, .. }
+        | FlowFault::ParameterRefused { line, column, .. } => {
             let place = Place::at(file.clone(), *line, *column);
-            let message = format!("the flow's name is not a constant: `{expression}`");
-            let hint = "write the name as text, or give `flow_name` in the deployment file";
-            faults.push(Diagnostic::error(place, message).hint(hint));
+            faults.push(Diagnostic::error(
+                place,
+                format!("the flow `{function}`: {fault}"),
+            ));
         }
     }
 }

@@ -1,67 +1,373 @@
-//! Python, read by parsing.
-#![allow(missing_docs)]
+//! Python, read by parsing and never run: the flows of a file, their names, parameters and parameter schemas.
+//!
+//! Reading is total: any text gives a result or a fault, in time and memory bounded by its length. What only a running
+//! interpreter could tell is reported as a [`Gap`], never guessed.
+
+mod annotation;
+mod class;
+mod constant;
+mod depth;
+mod docstring;
+mod flow;
+mod schema;
+mod scope;
+mod value;
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
+use ruff_python_ast::statement_visitor::{StatementVisitor, walk_stmt};
+use ruff_python_ast::{ModModule, Stmt};
+use ruff_text_size::{Ranged, TextRange, TextSize};
+
+use constant::Evaluator;
+use flow::{Configured, Found};
+use scope::Scope;
+
+/// A parsed Python file.
 #[derive(Debug)]
-pub struct Module(String);
-#[derive(Debug)]
+pub struct Module {
+    /// With `\n` for every line's end, as Python itself reads it.
+    source: String,
+    syntax: ModModule,
+}
+
+/// A file that is not Python.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
 pub struct SyntaxFault {
+    /// Line, from 1; 0 where the fault is the whole file's.
     pub line: u32,
+    /// Column in characters, from 1; 0 where the fault is the whole file's.
     pub column: u32,
+    /// What is wrong: a lower-case fragment.
     pub message: String,
 }
-#[derive(Debug)]
-pub struct UnknownType {
-    pub parameter: String,
-    pub annotation: String,
+
+/// A flow, as Prefect 3 would register it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Flow {
+    /// The flow's name: `name=` of the decorator, or the function's name with `-` for `_`.
+    pub name: String,
+    /// `description=` of the decorator, or the function's docstring without its indentation; `None` without either.
+    pub description: Option<String>,
+    /// The names of all parameters in order, `*args` and `**kwargs` among them, `self` and `cls` not.
+    pub parameters: Vec<String>,
+    /// Whether it takes any other keyword (`**kwargs`).
+    pub variadic: bool,
+    /// `parameter_openapi_schema`: an object with `title`, `type` and `properties`, and with `required` and
+    /// `definitions` where these are not empty.
+    pub schema: serde_json::Value,
+    /// What of it only a running interpreter could tell, in order of the parameters; the schema says nothing of it.
+    pub unknown: Vec<Gap>,
+    /// Line of the function's name, from 1.
     pub line: u32,
+    /// Column of the function's name in characters, from 1.
     pub column: u32,
 }
-impl UnknownType {
-    pub fn reason(&self) -> String {
-        self.annotation.clone()
-    }
+
+/// Something of a flow that could not be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// What it is of.
+    pub part: Part,
+    /// The expression as written.
+    pub text: String,
+    /// Why: a lower-case fragment.
+    pub reason: String,
+    /// Line of the expression, from 1.
+    pub line: u32,
+    /// Column of the expression in characters, from 1.
+    pub column: u32,
 }
-#[derive(Debug)]
-pub struct Flow {
-    pub name: String,
-    pub description: Option<String>,
-    pub parameters: Vec<String>,
-    pub variadic: bool,
-    pub schema: serde_json::Value,
-    pub unknown: Vec<UnknownType>,
+
+/// A part of a flow's declaration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// The type of the parameter of this name: its schema lets any value through.
+    Annotation(String),
+    /// The default of the parameter of this name: the schema gives none, and does not require the parameter.
+    Default(String),
+    /// `description=` of the decorator: the flow has none.
+    Description,
 }
-#[derive(Debug)]
+
+/// Why a function could not be read as a flow. The message fits after "failed to read the flow: ".
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FlowFault {
+    /// There is no such function.
+    #[error("the file defines no such function")]
     Missing {
+        /// The flow of the file whose name is nearest, if one is near.
         nearest: Option<String>,
     },
+    /// It is there, but not a flow.
+    #[error("{}", match decorator {
+        Some(decorator) => format!("`@{decorator}` is not known to make a flow"),
+        None => "it is not decorated with `@flow`".to_owned(),
+    })]
     NotAFlow {
+        /// Line of its name, from 1.
         line: u32,
+        /// Column of its name in characters, from 1.
         column: u32,
+        /// A decorator of unknown origin that it has, as written.
+        decorator: Option<String>,
     },
+    /// `name=` is not a constant.
+    #[error("its name `{expression}` is not a constant: {reason}")]
     NameNotConstant {
+        /// Line of the expression, from 1.
         line: u32,
+        /// Column of the expression in characters, from 1.
         column: u32,
+        /// The expression as written.
         expression: String,
+        /// Why: a lower-case fragment.
+        reason: String,
+    },
+    /// The name holds one of the characters that Prefect refuses: `/ % & < >`.
+    #[error("its name {name:?} holds one of `/ % & < >`, which Prefect refuses")]
+    NameRefused {
+        /// Line of the name, from 1.
+        line: u32,
+        /// Column of the name in characters, from 1.
+        column: u32,
+        /// The name.
+        name: String,
+    },
+    /// A parameter's name starts with `_`, or is `return_state` or `wait_for`: Prefect refuses such a flow.
+    #[error("its parameter `{parameter}` has a name that Prefect refuses")]
+    ParameterRefused {
+        /// Line of the parameter, from 1.
+        line: u32,
+        /// Column of the parameter in characters, from 1.
+        column: u32,
+        /// The name.
+        parameter: String,
     },
 }
+
 impl Module {
+    /// Parses a file's text. Any line ends and a byte order mark are fine.
     pub fn parse(source: &str) -> Result<Self, SyntaxFault> {
-        Ok(Self(source.to_owned()))
-    }
-    pub fn imports(&self) -> Vec<String> {
-        Vec::new()
-    }
-    pub fn flow(&self, f: &str) -> Result<Flow, FlowFault> {
-        if !self.0.contains(&format!("def {f}(")) {
-            return Err(FlowFault::Missing { nearest: None });
+        if let Some(reason) = depth::refuse(source) {
+            return Err(SyntaxFault {
+                line: 0,
+                column: 0,
+                message: reason.to_owned(),
+            });
         }
+        let source = if source.contains('\r') {
+            Cow::Owned(source.replace("\r\n", "\n").replace('\r', "\n"))
+        } else {
+            Cow::Borrowed(source)
+        };
+        match ruff_python_parser::parse_module(&source) {
+            Ok(parsed) => Ok(Self {
+                syntax: parsed.into_syntax(),
+                source: source.into_owned(),
+            }),
+            Err(fault) => {
+                let (line, column) = place(&source, fault.location.start());
+                let message = fault.error.to_string();
+                let mut chars = message.chars();
+                let message = chars
+                    .next()
+                    .map(|first| first.to_lowercase().chain(chars).collect());
+                Err(SyntaxFault {
+                    line,
+                    column,
+                    message: message.unwrap_or_default(),
+                })
+            }
+        }
+    }
+
+    /// The flow that an entrypoint names after its `:`, `function` or `Class.method`; of several definitions the last.
+    pub fn flow(&self, function: &str) -> Result<Flow, FlowFault> {
+        let scope = Scope::of(&self.syntax.body);
+        let evaluator = Evaluator::new(&scope);
+        let definition = match flow::find(&evaluator, function) {
+            Found::Flow(definition) => definition,
+            Found::Other(at, decorator) => {
+                let (line, column) = self.place(at);
+                let decorator = decorator.map(|decorator| self.text(decorator.range()));
+                return Err(FlowFault::NotAFlow {
+                    line,
+                    column,
+                    decorator,
+                });
+            }
+            Found::Missing => {
+                let nearest = flow::all(&scope)
+                    .into_iter()
+                    .map(|(name, _)| (strsim::jaro_winkler(name, function), name))
+                    .filter(|(likeness, _)| *likeness > 0.8)
+                    .max_by(|a, b| a.0.total_cmp(&b.0))
+                    .map(|(_, name)| name.to_owned());
+                return Err(FlowFault::Missing { nearest });
+            }
+        };
+        let name = self.name(&evaluator, &definition)?;
+        for parameter in definition.function.parameters.iter() {
+            let parameter = &parameter.as_parameter().name;
+            if parameter.starts_with('_')
+                || matches!(parameter.as_str(), "return_state" | "wait_for")
+            {
+                let (line, column) = self.place(parameter.start());
+                return Err(FlowFault::ParameterRefused {
+                    line,
+                    column,
+                    parameter: parameter.to_string(),
+                });
+            }
+        }
+        let mut unknown = Vec::new();
+        let description = match definition.configured(&evaluator, "description") {
+            Configured::Text(text, _) => Some(text),
+            Configured::Absent => schema::docstring_of(definition.function),
+            Configured::Unknown(expression, reason) => {
+                unknown.push(self.gap(Part::Description, expression.range(), reason));
+                None
+            }
+        };
+        let signature = schema::signature(&evaluator, definition.function);
+        for (parameter, part, expression, reason) in signature.gaps {
+            let part = match part {
+                schema::Part::Annotation => Part::Annotation(parameter),
+                schema::Part::Default => Part::Default(parameter),
+            };
+            unknown.push(self.gap(part, expression.range(), reason));
+        }
+        let (line, column) = self.place(definition.function.name.start());
         Ok(Flow {
-            name: f.replace('_', "-"),
-            description: None,
-            parameters: vec![],
-            variadic: true,
-            schema: serde_json::json!({"title": "Parameters", "type": "object", "properties": {}}),
-            unknown: vec![],
+            name,
+            description,
+            parameters: signature.parameters,
+            variadic: signature.variadic,
+            schema: signature.schema,
+            unknown,
+            line,
+            column,
         })
     }
+
+    /// The flows at the top level: the names that entrypoints can give, each with the line of its function, from 1, in
+    /// the order of the file.
+    pub fn flows(&self) -> Vec<(String, u32)> {
+        let scope = Scope::of(&self.syntax.body);
+        flow::all(&scope)
+            .into_iter()
+            .map(|(name, definition)| {
+                (
+                    name.to_owned(),
+                    self.place(definition.function.name.start()).0,
+                )
+            })
+            .collect()
+    }
+
+    /// The modules that the file imports anywhere, by their full names and each once, sorted: `a.b` for `import a.b`,
+    /// `a.b.c` for `from a.b import c` (which may be a module or something in one), `a.*` for `from a import *`;
+    /// relative ones with their leading dots.
+    pub fn imports(&self) -> Vec<String> {
+        let mut imports = Imports::default();
+        imports.visit_body(&self.syntax.body);
+        imports.0.into_iter().collect()
+    }
+
+    fn name<'a>(
+        &self,
+        evaluator: &Evaluator<'a>,
+        definition: &flow::Definition<'a>,
+    ) -> Result<String, FlowFault> {
+        let (name, at) = match definition.configured(evaluator, "name") {
+            Configured::Text(name, at) => (name, at),
+            Configured::Absent => {
+                let function = &definition.function.name;
+                (function.as_str().replace('_', "-"), function.start())
+            }
+            Configured::Unknown(expression, unknown) => {
+                let (line, column) = self.place(expression.start());
+                return Err(FlowFault::NameNotConstant {
+                    line,
+                    column,
+                    expression: self.text(expression.range()),
+                    reason: unknown.reason,
+                });
+            }
+        };
+        if name.contains(['/', '%', '&', '<', '>']) {
+            let (line, column) = self.place(at);
+            return Err(FlowFault::NameRefused { line, column, name });
+        }
+        Ok(name)
+    }
+
+    fn gap(&self, part: Part, range: TextRange, unknown: value::Unknown) -> Gap {
+        let (line, column) = self.place(range.start());
+        Gap {
+            part,
+            text: self.text(range),
+            reason: unknown.reason,
+            line,
+            column,
+        }
+    }
+
+    /// The source of an expression.
+    fn text(&self, range: TextRange) -> String {
+        self.source
+            .get(range.start().to_usize()..range.end().to_usize())
+            .unwrap_or_default()
+            .to_owned()
+    }
+
+    fn place(&self, at: TextSize) -> (u32, u32) {
+        place(&self.source, at)
+    }
 }
+
+/// Line and column, from 1, of an offset in a text whose lines end in `\n`; a byte order mark takes no column.
+fn place(source: &str, at: TextSize) -> (u32, u32) {
+    let before = source.get(..at.to_usize()).unwrap_or(source);
+    let start = before.rfind('\n').map_or(0, |newline| newline + 1);
+    let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
+    let column = before[start..]
+        .trim_start_matches('\u{feff}')
+        .chars()
+        .count()
+        + 1;
+    (
+        u32::try_from(line).unwrap_or(u32::MAX),
+        u32::try_from(column).unwrap_or(u32::MAX),
+    )
+}
+
+/// The modules that are imported.
+#[derive(Default)]
+struct Imports(BTreeSet<String>);
+
+impl<'s> StatementVisitor<'s> for Imports {
+    fn visit_stmt(&mut self, statement: &'s Stmt) {
+        match statement {
+            Stmt::Import(import) => {
+                self.0
+                    .extend(import.names.iter().map(|alias| alias.name.to_string()));
+            }
+            Stmt::ImportFrom(import) => {
+                let dots = ".".repeat(usize::try_from(import.level).unwrap_or_default());
+                let module = import.module.as_ref().map_or("", |module| module.as_str());
+                let dot = if module.is_empty() { "" } else { "." };
+                for alias in &import.names {
+                    self.0.insert(format!("{dots}{module}{dot}{}", alias.name));
+                }
+            }
+            other => walk_stmt(self, other),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,520 @@
+//! Type annotations as JSON schema, as pydantic 2 writes it.
+
+mod constraint;
+mod definition;
+mod named;
+
+use ruff_python_ast::{Expr, Operator};
+use ruff_python_parser::parse_expression;
+use ruff_text_size::TextSize;
+use serde_json::{Map, Value as Json, json};
+
+use super::constant::{Context, Evaluator, is_typing};
+use super::depth;
+use super::scope::Named;
+use super::value::{Unknown, Value};
+
+/// How deep annotations and the aliases in them lead into each other.
+const DEPTH: u32 = 60;
+
+/// A type's schema.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Shape {
+    /// The schema without what follows.
+    pub(super) json: Map<String, Json>,
+    /// Whether it is a `$ref` (or that or null): a field of such a type gets no title.
+    pub(super) named: bool,
+    /// What `Annotated[…, Field(…)]` adds: `title`, `description`, `examples`, `deprecated` and extras.
+    pub(super) extra: Map<String, Json>,
+    /// `Field(default=…)` in an `Annotated`, in JSON.
+    pub(super) default: Option<Json>,
+}
+
+impl Shape {
+    fn of(json: Json) -> Self {
+        match json {
+            Json::Object(json) => Self {
+                json,
+                ..Self::default()
+            },
+            _ => Self::default(),
+        }
+    }
+
+    /// Everything in one object, as it stands inside of another schema.
+    fn whole(self) -> Json {
+        let mut json = self.json;
+        json.extend(self.extra);
+        Json::Object(json)
+    }
+}
+
+/// Why there is no schema for an annotation.
+#[derive(Clone, Debug)]
+pub(super) enum Fault {
+    /// Prefect itself finds none, and lets any value through.
+    Any,
+    /// The same, except that it is left out of a union of several types.
+    Omitted,
+    /// It cannot be told without more than this file.
+    Unknown(Unknown),
+}
+
+/// Which names an annotation sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Names {
+    /// Those of the module, before the flow.
+    Module,
+    /// Those of all of the module: in the string annotations of a class, which pydantic resolves when they are used.
+    Late,
+    /// Those of Prefect's own module: what pydantic resolves strings with that Python left as they are.
+    Prefect,
+}
+
+/// Where an annotation stands.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    pub(super) names: Names,
+    /// The place of the string literal that holds it.
+    pub(super) within: Option<TextSize>,
+    /// Whether a string in it is resolved with the names of the module (in a class) or with Prefect's.
+    pub(super) in_class: bool,
+}
+
+impl Place {
+    /// An annotation of a parameter.
+    pub(super) const PARAMETER: Self = Self {
+        names: Names::Module,
+        within: None,
+        in_class: false,
+    };
+
+    fn at(self, expression: &Expr) -> TextSize {
+        Context {
+            within: self.within,
+            locals: &[],
+        }
+        .place(expression)
+    }
+}
+
+/// Turns annotations into schemas, and gathers the definitions that they refer to.
+pub(super) struct Types<'e, 'a> {
+    pub(super) evaluator: &'e Evaluator<'a>,
+    pub(super) definitions: Map<String, Json>,
+    depth: u32,
+}
+
+impl<'e, 'a> Types<'e, 'a> {
+    pub(super) fn new(evaluator: &'e Evaluator<'a>) -> Self {
+        Self {
+            evaluator,
+            definitions: Map::new(),
+            depth: 0,
+        }
+    }
+
+    /// The schema of an annotation.
+    pub(super) fn shape(&mut self, annotation: &Expr, place: Place) -> Result<Shape, Fault> {
+        if self.depth >= DEPTH || !self.evaluator.charge(1) {
+            return fault("it is nested too deep", place.at(annotation));
+        }
+        self.depth += 1;
+        let shape = self.shape_inner(annotation, place);
+        self.depth -= 1;
+        shape
+    }
+
+    fn shape_inner(&mut self, annotation: &Expr, place: Place) -> Result<Shape, Fault> {
+        let at = place.at(annotation);
+        match annotation {
+            Expr::NoneLiteral(_) => Ok(Shape::of(json!({"type": "null"}))),
+            Expr::StringLiteral(literal) => {
+                let names = if place.in_class {
+                    Names::Late
+                } else {
+                    Names::Prefect
+                };
+                let place = Place {
+                    names,
+                    within: Some(at),
+                    ..place
+                };
+                self.text(literal.value.to_str(), place)
+            }
+            Expr::BinOp(binary) if binary.op == Operator::BitOr => self.union(annotation, place),
+            Expr::Subscript(subscript) => match self.resolve(&subscript.value, place)? {
+                Target::Named(full)
+                    if is_typing(&full, "Optional") || is_typing(&full, "Union") =>
+                {
+                    self.union(annotation, place)
+                }
+                Target::Named(full) if is_typing(&full, "Literal") => {
+                    self.literal(&subscript.slice, place)
+                }
+                Target::Named(full) if is_typing(&full, "Annotated") => {
+                    self.annotated(&subscript.slice, place)
+                }
+                Target::Named(full)
+                    if matches!(&*subscript.slice, Expr::Tuple(tuple) if tuple.is_empty())
+                        && (full == "builtins.tuple" || is_typing(&full, "Tuple")) =>
+                {
+                    Ok(Shape::of(
+                        json!({"type": "array", "maxItems": 0, "minItems": 0}),
+                    ))
+                }
+                Target::Named(full) => {
+                    let arguments = match &*subscript.slice {
+                        Expr::Tuple(tuple) => tuple.elts.as_slice(),
+                        single => std::slice::from_ref(single),
+                    };
+                    self.generic(&full, arguments, place, at)
+                }
+                _ => fault("it is a generic of this file", at),
+            },
+            Expr::Call(call) => match self.resolve(&call.func, place)? {
+                Target::Named(full) => self.constrained(&full, call, place, at),
+                _ => fault("it comes from a call", at),
+            },
+            Expr::Name(_) | Expr::Attribute(_) => match self.resolve(annotation, place)? {
+                Target::Named(full) => self.bare(&full, at),
+                Target::Class(class) => self.class(class, at),
+                Target::Alias(alias) => self.alias(alias, at),
+            },
+            _ => fault("it is not evaluated", at),
+        }
+    }
+
+    /// The schema of a string annotation's text.
+    pub(super) fn text(&mut self, text: &str, place: Place) -> Result<Shape, Fault> {
+        let at = place.within.unwrap_or_default();
+        if let Some(reason) = depth::refuse(text) {
+            return fault(reason, at);
+        }
+        match parse_expression(text.trim_matches([' ', '\t'])) {
+            Ok(parsed) => self.shape(parsed.expr(), place),
+            Err(_) => fault("the text is not a type", at),
+        }
+    }
+
+    /// The schema of an assignment's value that is used as a type.
+    fn alias(&mut self, value: &'a Expr, at: TextSize) -> Result<Shape, Fault> {
+        let place = Place::PARAMETER;
+        if let Expr::Call(call) = value
+            && let Target::Named(full) = self.resolve(&call.func, place)?
+        {
+            if is_typing(&full, "NewType") {
+                return match call.arguments.args.get(1) {
+                    Some(original) => self.shape(original, place),
+                    None => fault("the `NewType` has no type", at),
+                };
+            }
+            if is_typing(&full, "TypeVar") {
+                let bounded = call.arguments.args.len() > 1 || !call.arguments.keywords.is_empty();
+                return if bounded {
+                    fault("the type variable is bounded", at)
+                } else {
+                    Ok(Shape::default())
+                };
+            }
+        }
+        match value {
+            // As a bare name a text is no type to Python, but pydantic never sees one: it is a plain value.
+            Expr::StringLiteral(_) => fault("it is the name of a text", at),
+            _ => self.shape(value, place),
+        }
+    }
+
+    fn union(&mut self, annotation: &Expr, place: Place) -> Result<Shape, Fault> {
+        let mut choices = Vec::new();
+        let (mut nullable, mut omitted) = (false, 0);
+        self.choices(annotation, place, &mut choices, &mut nullable, &mut omitted)?;
+        if omitted > 0 && omitted + choices.len() < 2 {
+            return Err(Fault::Omitted);
+        }
+        let only = choices.len() == 1;
+        let named = only && choices.first().is_some_and(|choice| choice.named);
+        let mut schemas: Vec<Json> = choices.into_iter().map(Shape::whole).collect();
+        if nullable {
+            schemas.push(json!({"type": "null"}));
+        }
+        let Json::Object(json) = either(schemas) else {
+            return Ok(Shape::default());
+        };
+        Ok(Shape {
+            json,
+            named,
+            ..Shape::default()
+        })
+    }
+
+    /// The members of a union and of the unions in it, without null.
+    fn choices(
+        &mut self,
+        annotation: &Expr,
+        place: Place,
+        choices: &mut Vec<Shape>,
+        nullable: &mut bool,
+        omitted: &mut usize,
+    ) -> Result<(), Fault> {
+        if self.depth >= DEPTH || !self.evaluator.charge(1) {
+            return fault("it is nested too deep", place.at(annotation));
+        }
+        self.depth += 1;
+        let result = self.choices_inner(annotation, place, choices, nullable, omitted);
+        self.depth -= 1;
+        result
+    }
+
+    fn choices_inner(
+        &mut self,
+        annotation: &Expr,
+        place: Place,
+        choices: &mut Vec<Shape>,
+        nullable: &mut bool,
+        omitted: &mut usize,
+    ) -> Result<(), Fault> {
+        match annotation {
+            Expr::NoneLiteral(_) => {
+                *nullable = true;
+                return Ok(());
+            }
+            Expr::BinOp(binary) if binary.op == Operator::BitOr => {
+                self.choices(&binary.left, place, choices, nullable, omitted)?;
+                return self.choices(&binary.right, place, choices, nullable, omitted);
+            }
+            Expr::Subscript(subscript) => {
+                if let Target::Named(full) = self.resolve(&subscript.value, place)? {
+                    if is_typing(&full, "Optional") {
+                        *nullable = true;
+                        return self.choices(&subscript.slice, place, choices, nullable, omitted);
+                    }
+                    if is_typing(&full, "Union") {
+                        let members = match &*subscript.slice {
+                            Expr::Tuple(tuple) => tuple.elts.as_slice(),
+                            single => std::slice::from_ref(single),
+                        };
+                        for member in members {
+                            self.choices(member, place, choices, nullable, omitted)?;
+                        }
+                        return Ok(());
+                    }
+                }
+            }
+            Expr::Name(_) | Expr::Attribute(_) => {
+                if let Target::Alias(alias) = self.resolve(annotation, place)?
+                    && matches!(alias, Expr::BinOp(_) | Expr::Subscript(_))
+                {
+                    return self.choices(alias, Place::PARAMETER, choices, nullable, omitted);
+                }
+            }
+            _ => {}
+        }
+        let shape = match self.shape(annotation, place) {
+            Err(Fault::Omitted) => {
+                *omitted += 1;
+                return Ok(());
+            }
+            other => other?,
+        };
+        if Json::Object(shape.json.clone()) == json!({"type": "null"}) {
+            *nullable = true;
+        } else {
+            choices.push(shape);
+        }
+        Ok(())
+    }
+
+    /// What a name or an attribute stands for.
+    fn resolve(&self, expression: &Expr, place: Place) -> Result<Target<'a>, Fault> {
+        let at = place.at(expression);
+        match expression {
+            Expr::Name(name) => {
+                let name = name.id.as_str();
+                if place.names == Names::Prefect {
+                    return match name {
+                        "typing" | "t" => Ok(Target::Named("typing".to_owned())),
+                        "pydantic" | "inspect" => Ok(Target::Named(name.to_owned())),
+                        _ if super::scope::BUILTINS.binary_search(&name).is_ok() => {
+                            Ok(Target::Named(format!("builtins.{name}")))
+                        }
+                        _ => Err(Fault::Any),
+                    };
+                }
+                let lookup = if place.names == Names::Late {
+                    TextSize::new(u32::MAX)
+                } else {
+                    at
+                };
+                match self.evaluator.scope.lookup(name, lookup) {
+                    Named::Imported(full) => Ok(Target::Named(full)),
+                    Named::Class(class) => Ok(Target::Class(class)),
+                    Named::Value {
+                        expression,
+                        stable: true,
+                    } => match expression {
+                        Expr::Name(_) | Expr::Attribute(_) => {
+                            if self.evaluator.charge(1) && expression.start_before(at) {
+                                self.resolve(expression, Place::PARAMETER)
+                            } else {
+                                fault("the name leads to itself", at)
+                            }
+                        }
+                        _ => Ok(Target::Alias(expression)),
+                    },
+                    Named::Undefined => fault(format!("the name `{name}` is not defined"), at),
+                    _ => fault(
+                        format!("what `{name}` is depends on how the module runs"),
+                        at,
+                    ),
+                }
+            }
+            Expr::Attribute(attribute) => match self.resolve(&attribute.value, place)? {
+                Target::Named(module) => Ok(Target::Named(format!("{module}.{}", attribute.attr))),
+                _ => fault("it is an attribute of something in this file", at),
+            },
+            _ => fault("it is not evaluated", at),
+        }
+    }
+
+    fn literal(&mut self, choices: &Expr, place: Place) -> Result<Shape, Fault> {
+        let mut values = Vec::new();
+        self.literal_values(choices, place, &mut values)?;
+        let mut distinct: Vec<Json> = Vec::new();
+        for value in values {
+            if !distinct.contains(&value) {
+                distinct.push(value);
+            }
+        }
+        let mut json = Map::new();
+        if let Some(kind) = common_type(&distinct) {
+            json.insert("type".to_owned(), kind.into());
+        }
+        match <[Json; 1]>::try_from(distinct) {
+            Ok([only]) => json.insert("const".to_owned(), only),
+            Err(several) => json.insert("enum".to_owned(), several.into()),
+        };
+        Ok(Shape {
+            json,
+            ..Shape::default()
+        })
+    }
+
+    fn literal_values(
+        &mut self,
+        choices: &Expr,
+        place: Place,
+        values: &mut Vec<Json>,
+    ) -> Result<(), Fault> {
+        let choices = match choices {
+            Expr::Tuple(tuple) => tuple.elts.as_slice(),
+            single => std::slice::from_ref(single),
+        };
+        for choice in choices {
+            let at = place.at(choice);
+            if !self.evaluator.charge(1 + values.len() / 16) || self.depth >= DEPTH {
+                return fault("it has too many values", at);
+            }
+            let nested = match choice {
+                Expr::Subscript(subscript) => Some(subscript),
+                Expr::Name(_) => match self.resolve(choice, place) {
+                    Ok(Target::Alias(Expr::Subscript(subscript))) => Some(subscript),
+                    _ => None,
+                },
+                _ => None,
+            };
+            if let Some(subscript) = nested {
+                match self.resolve(&subscript.value, place)? {
+                    Target::Named(full) if is_typing(&full, "Literal") => {
+                        self.depth += 1;
+                        let result = self.literal_values(&subscript.slice, place, values);
+                        self.depth -= 1;
+                        result?;
+                        continue;
+                    }
+                    _ => return fault("a value of the literal is not known", at),
+                }
+            }
+            let context = Context {
+                within: place.within,
+                locals: &[],
+            };
+            match self.evaluator.eval(choice, context) {
+                Value::Unknown(unknown) => return Err(Fault::Unknown(unknown)),
+                value => match value.json() {
+                    Some(value) => values.push(value),
+                    None => return fault("a value of the literal is not known", at),
+                },
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a name in an annotation stands for.
+enum Target<'a> {
+    /// By its full name.
+    Named(String),
+    Class(&'a ruff_python_ast::StmtClassDef),
+    /// The value of an assignment.
+    Alias(&'a Expr),
+}
+
+/// Whether an expression starts before a place; what a name stands for always does.
+trait Before {
+    fn start_before(&self, at: TextSize) -> bool;
+}
+
+impl Before for Expr {
+    fn start_before(&self, at: TextSize) -> bool {
+        use ruff_text_size::Ranged;
+        self.start() < at
+    }
+}
+
+fn fault<T>(reason: impl Into<String>, at: TextSize) -> Result<T, Fault> {
+    Err(Fault::Unknown(Unknown {
+        reason: reason.into(),
+        at,
+    }))
+}
+
+/// `anyOf` of the schemas: those in an `anyOf` lifted out of it, each once, and a single one as it is.
+fn either(schemas: Vec<Json>) -> Json {
+    let mut members: Vec<Json> = Vec::with_capacity(schemas.len());
+    for schema in schemas {
+        let lifted = match schema {
+            Json::Object(mut map) if map.len() == 1 && map.contains_key("anyOf") => {
+                match map.remove("anyOf") {
+                    Some(Json::Array(inner)) => inner,
+                    _ => Vec::new(),
+                }
+            }
+            other => vec![other],
+        };
+        for schema in lifted {
+            if !members.contains(&schema) {
+                members.push(schema);
+            }
+        }
+    }
+    match <[Json; 1]>::try_from(members) {
+        Ok([only]) => only,
+        Err(members) => json!({ "anyOf": members }),
+    }
+}
+
+/// The JSON type that all values have, where it is one.
+fn common_type(values: &[Json]) -> Option<&'static str> {
+    let kind = |value: &Json| match value {
+        Json::Null => "null",
+        Json::Bool(_) => "boolean",
+        Json::Number(number) if number.is_f64() => "number",
+        Json::Number(_) => "integer",
+        Json::String(_) => "string",
+        Json::Array(_) => "array",
+        Json::Object(_) => "object",
+    };
+    let first = kind(values.first()?);
+    (first != "object" && values.iter().all(|value| kind(value) == first)).then_some(first)
+}
