@@ -27,7 +27,9 @@ static BUDGET: Semaphore = Semaphore::const_new(BUDGET_BYTES);
 pub fn client() -> Result<reqwest::Client> {
     if rustls::crypto::CryptoProvider::get_default().is_none() {
         // Fails only where another thread was faster, which is as good.
-        rustls::crypto::ring::default_provider().install_default().ok();
+        rustls::crypto::ring::default_provider()
+            .install_default()
+            .ok();
     }
     reqwest::Client::builder()
         .connect_timeout(Duration::from_secs(5))
@@ -35,7 +37,13 @@ pub fn client() -> Result<reqwest::Client> {
         .redirect(reqwest::redirect::Policy::none())
         .user_agent(concat!("flowyard/", env!("CARGO_PKG_VERSION")))
         .build()
-        .map_err(|error| Error::new(Kind::Other, "HTTP", format!("set up the client: {}", root(&error))))
+        .map_err(|error| {
+            Error::new(
+                Kind::Other,
+                "HTTP",
+                format!("set up the client: {}", root(&error)),
+            )
+        })
 }
 
 /// Refuses keys that some storage would change or misread: empty components, `.` and `..`, control characters,
@@ -54,7 +62,11 @@ pub(super) fn check_key(service: &str, key: &str) -> Result<()> {
     } else {
         return Ok(());
     };
-    Err(Error::new(Kind::Other, service, format!("use {key:?} as a key: {fault}")))
+    Err(Error::new(
+        Kind::Other,
+        service,
+        format!("use {key:?} as a key: {fault}"),
+    ))
 }
 
 /// Brings a store's prefix into the form in which it goes before a key: without a leading slash, with one at the end,
@@ -119,7 +131,11 @@ impl Pieces {
         }
         let want = usize::try_from(self.length - self.at).map_or(size, |rest| rest.min(size));
         let file = self.file.take();
-        let (path, length, last) = (self.path.clone(), self.length, self.at + want as u64 == self.length);
+        let (path, length, last) = (
+            self.path.clone(),
+            self.length,
+            self.at + want as u64 == self.length,
+        );
         let read = tokio::task::spawn_blocking(move || {
             let mut file = match file {
                 Some(file) => file,
@@ -138,7 +154,11 @@ impl Pieces {
         .await
         .expect("reading a file does not panic");
         let (file, piece, now) = read.map_err(|error| {
-            Error::new(Kind::Other, &self.service, format!("read {}: {error}", self.path.display()))
+            Error::new(
+                Kind::Other,
+                &self.service,
+                format!("read {}: {error}", self.path.display()),
+            )
         })?;
         if now != self.length || piece.len() != want {
             return Err(Error::new(
@@ -174,7 +194,18 @@ mod tests {
 
     #[test]
     fn keys_that_a_storage_would_change_are_refused() {
-        for key in ["", "/a", "a/", "a//b", "a/../b", ".", "a\nb", "a\0b", "a\\b", &"x".repeat(1025)] {
+        for key in [
+            "",
+            "/a",
+            "a/",
+            "a//b",
+            "a/../b",
+            ".",
+            "a\nb",
+            "a\0b",
+            "a\\b",
+            &"x".repeat(1025),
+        ] {
             assert!(check_key("test", key).is_err(), "{key:?}");
         }
         for key in ["a", "a b+ü%#?.txt", "a/.flowyard/b", "...", "~[x]"] {
@@ -200,7 +231,10 @@ mod tests {
         }
         assert_eq!(seen, ["0123", "4567", "89"]);
         for length in [0, 9, 11] {
-            let error = Pieces::new("test", &path, length).whole().await.expect_err("another length");
+            let error = Pieces::new("test", &path, length)
+                .whole()
+                .await
+                .expect_err("another length");
             assert!(error.message.contains("10 bytes instead of"), "{error}");
         }
     }

@@ -42,7 +42,11 @@ async fn keys(store: &dyn Store, prefix: &str) -> Vec<String> {
 }
 
 async fn read(store: &dyn Store, key: &str) -> Bytes {
-    store.get(key).await.unwrap_or_else(|error| panic!("read {key}: {error}")).0
+    store
+        .get(key)
+        .await
+        .unwrap_or_else(|error| panic!("read {key}: {error}"))
+        .0
 }
 
 /// The whole contract, on a store that is empty.
@@ -60,9 +64,21 @@ async fn holds(store: &dyn Store) {
 
 async fn empty(store: &dyn Store) {
     assert_eq!(store.list("").await.expect("a list"), []);
-    assert_eq!(store.get("missing").await.expect_err("missing").kind, Kind::NotFound);
-    store.delete("missing").await.expect("deleting what is absent");
-    assert_eq!(store.put_if_absent("nothing", bytes("")).await.expect("a write"), Put::Created);
+    assert_eq!(
+        store.get("missing").await.expect_err("missing").kind,
+        Kind::NotFound
+    );
+    store
+        .delete("missing")
+        .await
+        .expect("deleting what is absent");
+    assert_eq!(
+        store
+            .put_if_absent("nothing", bytes(""))
+            .await
+            .expect("a write"),
+        Put::Created
+    );
     assert_eq!(read(store, "nothing").await, "");
     let listed = store.list("").await.expect("a list");
     assert_eq!(
@@ -74,20 +90,34 @@ async fn empty(store: &dyn Store) {
     );
     store.delete("nothing").await.expect("a deletion");
     store.delete("nothing").await.expect("a second deletion");
-    assert_eq!(store.get("nothing").await.expect_err("deleted").kind, Kind::NotFound);
+    assert_eq!(
+        store.get("nothing").await.expect_err("deleted").kind,
+        Kind::NotFound
+    );
 }
 
 async fn strange_keys(store: &dyn Store) {
-    let mut expected: Vec<String> = STRANGE.iter().map(|name| format!("strange/{name}")).collect();
+    let mut expected: Vec<String> = STRANGE
+        .iter()
+        .map(|name| format!("strange/{name}"))
+        .collect();
     expected.sort();
     for key in &expected {
-        assert_eq!(store.put_if_absent(key, bytes(key)).await.expect(key), Put::Created, "{key}");
+        assert_eq!(
+            store.put_if_absent(key, bytes(key)).await.expect(key),
+            Put::Created,
+            "{key}"
+        );
     }
     assert_eq!(keys(store, "strange/").await, expected);
     for key in &expected {
         assert_eq!(read(store, key).await, key.as_bytes(), "{key}");
         // No key stands for another.
-        assert_eq!(store.put_if_absent(key, bytes("x")).await.expect(key), Put::Exists, "{key}");
+        assert_eq!(
+            store.put_if_absent(key, bytes("x")).await.expect(key),
+            Put::Exists,
+            "{key}"
+        );
         assert_eq!(keys(store, key).await, [key.as_str()], "{key}");
     }
     for key in &expected {
@@ -97,7 +127,16 @@ async fn strange_keys(store: &dyn Store) {
 }
 
 async fn refused_keys(store: &dyn Store) {
-    for key in ["", "/a", "a/", "a//b", "a/../b", ".", "line\nbreak", "back\\slash"] {
+    for key in [
+        "",
+        "/a",
+        "a/",
+        "a//b",
+        "a/../b",
+        ".",
+        "line\nbreak",
+        "back\\slash",
+    ] {
         let error = store.put_if_absent(key, bytes("x")).await.expect_err(key);
         assert_eq!(error.kind, Kind::Other, "{key:?}: {error}");
         assert!(store.get(key).await.is_err(), "{key:?}");
@@ -112,8 +151,14 @@ async fn prefixes(store: &dyn Store) {
     }
     assert_eq!(keys(store, "p/a").await, ["p/a.txt", "p/a/1", "p/ab/2"]);
     assert_eq!(keys(store, "p/a/").await, ["p/a/1"]);
-    assert_eq!(keys(store, "p").await, ["p/a.txt", "p/a/1", "p/ab/2", "p/b"]);
-    assert_eq!(keys(store, "").await, ["p/a.txt", "p/a/1", "p/ab/2", "p/b", "q"]);
+    assert_eq!(
+        keys(store, "p").await,
+        ["p/a.txt", "p/a/1", "p/ab/2", "p/b"]
+    );
+    assert_eq!(
+        keys(store, "").await,
+        ["p/a.txt", "p/a/1", "p/ab/2", "p/b", "q"]
+    );
     assert!(keys(store, "p/a/1/").await.is_empty());
     assert!(keys(store, "nowhere/").await.is_empty());
     for key in keys(store, "").await {
@@ -122,12 +167,27 @@ async fn prefixes(store: &dyn Store) {
 }
 
 async fn put_if_absent(store: &dyn Store) {
-    assert_eq!(store.put_if_absent("once", bytes("first")).await.expect("a write"), Put::Created);
-    assert_eq!(store.put_if_absent("once", bytes("second")).await.expect("a write"), Put::Exists);
+    assert_eq!(
+        store
+            .put_if_absent("once", bytes("first"))
+            .await
+            .expect("a write"),
+        Put::Created
+    );
+    assert_eq!(
+        store
+            .put_if_absent("once", bytes("second"))
+            .await
+            .expect("a write"),
+        Put::Exists
+    );
     assert_eq!(read(store, "once").await, "first");
     let race = futures::stream::iter(0..16)
         .map(|at| async move {
-            let put = store.put_if_absent("race", bytes(&at.to_string())).await.expect("a write");
+            let put = store
+                .put_if_absent("race", bytes(&at.to_string()))
+                .await
+                .expect("a write");
             (put == Put::Created).then_some(at)
         })
         .buffer_unordered(16);
@@ -138,20 +198,36 @@ async fn put_if_absent(store: &dyn Store) {
 
 async fn put_if_unchanged(store: &dyn Store) {
     let put = |text: &'static str, tag: Option<Tag>| async move {
-        store.put_if_unchanged("state", Bytes::from_static(text.as_bytes()), tag.as_ref()).await
+        store
+            .put_if_unchanged("state", Bytes::from_static(text.as_bytes()), tag.as_ref())
+            .await
     };
     let first = put("one", None).await.expect("a first write");
-    assert_eq!(put("other", None).await.expect_err("it exists").kind, Kind::Conflict);
+    assert_eq!(
+        put("other", None).await.expect_err("it exists").kind,
+        Kind::Conflict
+    );
     let (content, tag) = store.get("state").await.expect("the object");
     assert_eq!((content, &tag), (Bytes::from_static(b"one"), &first));
     let second = put("two", Some(tag)).await.expect("an update");
     assert_ne!(first, second);
-    assert_eq!(put("late", Some(first)).await.expect_err("it changed").kind, Kind::Conflict);
+    assert_eq!(
+        put("late", Some(first)).await.expect_err("it changed").kind,
+        Kind::Conflict
+    );
     assert_eq!(read(store, "state").await, "two");
-    let third = put("three", Some(second)).await.expect("an update with the tag of a write");
+    let third = put("three", Some(second))
+        .await
+        .expect("an update with the tag of a write");
     store.delete("state").await.expect("a deletion");
-    assert_eq!(put("gone", Some(third)).await.expect_err("it is gone").kind, Kind::Conflict);
-    assert_eq!(store.get("state").await.expect_err("still gone").kind, Kind::NotFound);
+    assert_eq!(
+        put("gone", Some(third)).await.expect_err("it is gone").kind,
+        Kind::Conflict
+    );
+    assert_eq!(
+        store.get("state").await.expect_err("still gone").kind,
+        Kind::NotFound
+    );
     let start = put("0", None).await.expect("a write");
     let race = futures::stream::iter(0..8)
         .map(|at| {
@@ -163,7 +239,11 @@ async fn put_if_unchanged(store: &dyn Store) {
         })
         .buffer_unordered(8);
     let done: Vec<_> = race.collect().await;
-    assert_eq!(done.iter().filter(|done| done.is_ok()).count(), 1, "exactly one update wins");
+    assert_eq!(
+        done.iter().filter(|done| done.is_ok()).count(),
+        1,
+        "exactly one update wins"
+    );
     for error in done.into_iter().filter_map(Result::err) {
         assert_eq!(error.kind, Kind::Conflict, "{error}");
     }
@@ -184,17 +264,36 @@ async fn files(store: &dyn Store) {
             path: path.clone(),
             length: length as u64,
         };
-        assert_eq!(store.put_if_absent(&key, file(length)).await.expect(&key), Put::Created, "{key}");
+        assert_eq!(
+            store.put_if_absent(&key, file(length)).await.expect(&key),
+            Put::Created,
+            "{key}"
+        );
         assert!(read(store, &key).await == content, "{key}: another content");
-        assert_eq!(store.put_if_absent(&key, file(length)).await.expect(&key), Put::Exists, "{key}");
+        assert_eq!(
+            store.put_if_absent(&key, file(length)).await.expect(&key),
+            Put::Exists,
+            "{key}"
+        );
         let listed = store.list(&key).await.expect("a list");
-        assert_eq!(listed.iter().map(|entry| entry.length).collect::<Vec<_>>(), [length as u64]);
+        assert_eq!(
+            listed.iter().map(|entry| entry.length).collect::<Vec<_>>(),
+            [length as u64]
+        );
         // A file that is not what it was is an error, and nothing of it appears.
         for other in [length + 1, length.saturating_sub(1)] {
             if other != length {
-                let error = store.put_if_absent("files/changed", file(other)).await.expect_err("another length");
+                let error = store
+                    .put_if_absent("files/changed", file(other))
+                    .await
+                    .expect_err("another length");
                 assert_eq!(error.kind, Kind::Other, "{error}");
-                assert!(error.message.contains(&format!("{length} bytes instead of {other}")), "{error}");
+                assert!(
+                    error
+                        .message
+                        .contains(&format!("{length} bytes instead of {other}")),
+                    "{error}"
+                );
             }
         }
         store.delete(&key).await.expect("a deletion");
@@ -218,7 +317,11 @@ async fn files(store: &dyn Store) {
         })
         .buffer_unordered(3);
     let puts: Vec<Put> = race.map(|put| put.expect("a write")).collect().await;
-    assert_eq!(puts.iter().filter(|put| **put == Put::Created).count(), 1, "{puts:?}");
+    assert_eq!(
+        puts.iter().filter(|put| **put == Put::Created).count(),
+        1,
+        "{puts:?}"
+    );
     assert!(read(store, "files/race").await == content);
 }
 
@@ -226,30 +329,58 @@ async fn copies(store: &dyn Store) {
     for (from, text) in [("copies/a b+ü%#?", "content"), ("copies/empty", "")] {
         let to = format!("{from}/2");
         let to = to.replace("copies/", "copied/");
-        store.put_if_absent(from, bytes(text)).await.expect("a write");
+        store
+            .put_if_absent(from, bytes(text))
+            .await
+            .expect("a write");
         match store.copy_if_absent(from, &to).await.expect("a copy") {
             Some(put) => {
                 assert_eq!(put, Put::Created);
                 assert_eq!(read(store, &to).await, text);
-                store.put_if_absent("copies/other", bytes("other")).await.expect("a write");
-                let again = store.copy_if_absent("copies/other", &to).await.expect("a copy");
+                store
+                    .put_if_absent("copies/other", bytes("other"))
+                    .await
+                    .expect("a write");
+                let again = store
+                    .copy_if_absent("copies/other", &to)
+                    .await
+                    .expect("a copy");
                 assert_eq!(again, Some(Put::Exists));
                 assert_eq!(read(store, &to).await, text);
                 assert_eq!(read(store, from).await, text);
             }
-            None => assert!(keys(store, "copied/").await.is_empty(), "a refused copy leaves nothing"),
+            None => assert!(
+                keys(store, "copied/").await.is_empty(),
+                "a refused copy leaves nothing"
+            ),
         }
     }
-    assert_eq!(store.copy_if_absent("copies/absent", "copied/absent").await.expect("no error"), None);
-    assert_eq!(store.get("copied/absent").await.expect_err("nothing to copy").kind, Kind::NotFound);
+    assert_eq!(
+        store
+            .copy_if_absent("copies/absent", "copied/absent")
+            .await
+            .expect("no error"),
+        None
+    );
+    assert_eq!(
+        store
+            .get("copied/absent")
+            .await
+            .expect_err("nothing to copy")
+            .kind,
+        Kind::NotFound
+    );
 }
 
 async fn many(store: &dyn Store) {
-    let mut expected: Vec<String> = (0..1_234).map(|at| format!("many/{}/{at}", at % 7)).collect();
+    let mut expected: Vec<String> = (0..1_234)
+        .map(|at| format!("many/{}/{at}", at % 7))
+        .collect();
     let puts = futures::stream::iter(&expected)
         .map(|key| store.put_if_absent(key, bytes(key)))
         .buffer_unordered(32);
-    puts.for_each(|put| async move { assert_eq!(put.expect("a write"), Put::Created) }).await;
+    puts.for_each(|put| async move { assert_eq!(put.expect("a write"), Put::Created) })
+        .await;
     expected.sort();
     assert_eq!(keys(store, "many/").await, expected);
 }
@@ -258,15 +389,27 @@ async fn many(store: &dyn Store) {
 async fn unreachable(store: &dyn Store, secret: &str) {
     let started = Instant::now();
     let tag = Tag("\"1\"".to_owned());
+    let (list, get, put, update, copy, delete) = futures::join!(
+        store.list(""),
+        store.get("a"),
+        store.put_if_absent("a", bytes("x")),
+        store.put_if_unchanged("a", Bytes::new(), Some(&tag)),
+        store.copy_if_absent("a", "b"),
+        store.delete("a"),
+    );
     let errors = [
-        store.list("").await.expect_err("no server"),
-        store.get("a").await.expect_err("no server"),
-        store.put_if_absent("a", bytes("x")).await.expect_err("no server"),
-        store.put_if_unchanged("a", Bytes::new(), Some(&tag)).await.expect_err("no server"),
-        store.copy_if_absent("a", "b").await.expect_err("no server"),
-        store.delete("a").await.expect_err("no server"),
+        list.expect_err("no server"),
+        get.expect_err("no server"),
+        put.expect_err("no server"),
+        update.expect_err("no server"),
+        copy.expect_err("no server"),
+        delete.expect_err("no server"),
     ];
-    assert!(started.elapsed() < Duration::from_secs(3 * 6), "{:?} for six requests", started.elapsed());
+    assert!(
+        started.elapsed() < Duration::from_secs(3),
+        "{:?}",
+        started.elapsed()
+    );
     for error in errors {
         assert_eq!(error.kind, Kind::Unavailable, "{error}");
         assert!(error.to_string().contains("refused"), "{error}");
@@ -277,15 +420,30 @@ async fn unreachable(store: &dyn Store, secret: &str) {
 /// A container or bucket that is not there: nothing to list, and a write says how to make it.
 async fn missing(store: &dyn Store, name: &str) {
     assert_eq!(store.list("").await.expect("a list"), []);
-    assert_eq!(store.get("a").await.expect_err("missing").kind, Kind::NotFound);
+    assert_eq!(
+        store.get("a").await.expect_err("missing").kind,
+        Kind::NotFound
+    );
     store.delete("a").await.expect("deleting what is absent");
     for error in [
-        store.put_if_absent("a", bytes("x")).await.expect_err("missing"),
-        store.put_if_unchanged("a", Bytes::new(), None).await.expect_err("missing"),
+        store
+            .put_if_absent("a", bytes("x"))
+            .await
+            .expect_err("missing"),
+        store
+            .put_if_unchanged("a", Bytes::new(), None)
+            .await
+            .expect_err("missing"),
     ] {
         assert_eq!(error.kind, Kind::NotFound, "{error}");
         assert!(error.message.contains(name), "{error}");
-        assert!(error.hint.as_deref().is_some_and(|hint| hint.contains(name)), "{error}");
+        assert!(
+            error
+                .hint
+                .as_deref()
+                .is_some_and(|hint| hint.contains(name)),
+            "{error}"
+        );
     }
 }
 
@@ -294,8 +452,14 @@ async fn denied(store: &dyn Store, secret: &str) {
     for error in [
         store.list("").await.expect_err("denied"),
         store.get("a").await.expect_err("denied"),
-        store.put_if_absent("a", bytes("x")).await.expect_err("denied"),
-        store.put_if_unchanged("a", Bytes::new(), None).await.expect_err("denied"),
+        store
+            .put_if_absent("a", bytes("x"))
+            .await
+            .expect_err("denied"),
+        store
+            .put_if_unchanged("a", Bytes::new(), None)
+            .await
+            .expect_err("denied"),
         store.delete("a").await.expect_err("denied"),
     ] {
         assert_eq!(error.kind, Kind::Denied, "{error}");
@@ -305,21 +469,40 @@ async fn denied(store: &dyn Store, secret: &str) {
 }
 
 fn container(connection: String, name: &str, prefix: &str) -> Container {
-    Container::open(None, name, prefix, Auth::ConnectionString(connection.into()), &http()).expect("a container")
+    Container::open(
+        None,
+        name,
+        prefix,
+        Auth::ConnectionString(connection.into()),
+        &http(),
+    )
+    .expect("a container")
 }
 
 #[tokio::test]
 async fn azure_by_key() {
     let azurite = services::azurite::Azurite::start().await;
     azurite.create_container("work").await;
-    holds(&container(azurite.connection_string(), "work", "deep/er prefix")).await;
+    holds(&container(
+        azurite.connection_string(),
+        "work",
+        "deep/er prefix",
+    ))
+    .await;
     holds(&container(azurite.connection_string(), "work", "deep/er")).await;
-    missing(&container(azurite.connection_string(), "absent", ""), "absent").await;
-    let wrong = azurite.connection_string().replace("AccountKey=E", "AccountKey=F");
-    denied(&container(wrong, "work", ""), "by8vdM02xNOcqFl").await;
-    let nobody = azurite
+    missing(
+        &container(azurite.connection_string(), "absent", ""),
+        "absent",
+    )
+    .await;
+    let wrong = azurite
         .connection_string()
-        .replace(&format!(":{}/", azurite.port), &format!(":{}/", services::process::free_port()));
+        .replace("AccountKey=E", "AccountKey=F");
+    denied(&container(wrong, "work", ""), "by8vdM02xNOcqFl").await;
+    let nobody = azurite.connection_string().replace(
+        &format!(":{}/", azurite.port),
+        &format!(":{}/", services::process::free_port()),
+    );
     unreachable(&container(nobody, "work", ""), "by8vdM02xNOcqFl").await;
 }
 
@@ -328,11 +511,18 @@ async fn azure_by_signature() {
     let azurite = services::azurite::Azurite::start().await;
     azurite.create_container("work").await;
     holds(&container(azurite.sas_connection_string(), "work", "")).await;
-    missing(&container(azurite.sas_connection_string(), "absent", "p"), "absent").await;
+    missing(
+        &container(azurite.sas_connection_string(), "absent", "p"),
+        "absent",
+    )
+    .await;
     let wrong = azurite.sas_connection_string().replace("sig=", "sig=AAAA");
     denied(&container(wrong, "work", ""), "AAAA").await;
     let sas = Auth::Sas(format!("?{}", azurite.sas()).into());
-    let account = format!("http://127.0.0.1:{}/devstoreaccount1", services::process::free_port());
+    let account = format!(
+        "http://127.0.0.1:{}/devstoreaccount1",
+        services::process::free_port()
+    );
     let store = Container::open(Some(&account), "work", "", sas, &http()).expect("a container");
     unreachable(&store, "sig=").await;
 }
@@ -383,6 +573,8 @@ async fn folder() {
     let root = folder.path().join("not/there yet");
     holds(&Folder::open(&root)).await;
     let staged = std::fs::read_dir(root.join(".flowyard/staging")).expect("the staging folder");
-    let left: Vec<_> = staged.map(|entry| entry.expect("an entry").file_name()).collect();
+    let left: Vec<_> = staged
+        .map(|entry| entry.expect("an entry").file_name())
+        .collect();
     assert_eq!(left, ["lock"], "no half-written file is left");
 }

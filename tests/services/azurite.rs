@@ -6,7 +6,8 @@ use super::process::{Service, free_port, http, install, run};
 
 /// The published account and key of every Azurite.
 const ACCOUNT: &str = "devstoreaccount1";
-const KEY: &str = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
+const KEY: &str =
+    "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
 
 /// A running Azurite with its own empty memory.
 #[derive(Debug)]
@@ -21,7 +22,13 @@ impl Azurite {
     pub async fn start() -> Self {
         let folder = install("azurite-3.35.0", |folder| {
             run(Command::new("npm")
-                .args(["install", "--no-audit", "--no-fund", "--no-save", "--prefix"])
+                .args([
+                    "install",
+                    "--no-audit",
+                    "--no-fund",
+                    "--no-save",
+                    "--prefix",
+                ])
                 .arg(folder)
                 .arg("azurite@3.35.0"));
         });
@@ -29,7 +36,12 @@ impl Azurite {
         let mut service = Service::start(
             "azurite",
             Command::new(folder.join("node_modules/.bin/azurite-blob"))
-                .args(["--silent", "--inMemoryPersistence", "--skipApiVersionCheck", "--disableTelemetry"])
+                .args([
+                    "--silent",
+                    "--inMemoryPersistence",
+                    "--skipApiVersionCheck",
+                    "--disableTelemetry",
+                ])
                 .args(["--blobHost", "127.0.0.1", "--blobPort", &port.to_string()]),
         );
         service.listens(port).await;
@@ -46,12 +58,19 @@ impl Azurite {
 
     /// A connection string with the account's key.
     pub fn connection_string(&self) -> String {
-        format!("AccountName={ACCOUNT};AccountKey={KEY};BlobEndpoint={}", self.endpoint())
+        format!(
+            "AccountName={ACCOUNT};AccountKey={KEY};BlobEndpoint={}",
+            self.endpoint()
+        )
     }
 
     /// A connection string with a signature that may do everything until the year 2099.
     pub fn sas_connection_string(&self) -> String {
-        format!("BlobEndpoint={};SharedAccessSignature={}", self.endpoint(), self.sas())
+        format!(
+            "BlobEndpoint={};SharedAccessSignature={}",
+            self.endpoint(),
+            self.sas()
+        )
     }
 
     /// A shared access signature of the account.
@@ -74,7 +93,11 @@ impl Azurite {
 
     /// Creates a container.
     pub async fn create_container(&self, name: &str) {
-        let url = format!("{}/{name}?restype=container&{}", self.endpoint(), self.sas());
+        let url = format!(
+            "{}/{name}?restype=container&{}",
+            self.endpoint(),
+            self.sas()
+        );
         let answer = http()
             .put(url)
             .header("x-ms-version", "2019-12-12")

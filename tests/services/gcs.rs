@@ -16,12 +16,17 @@ pub struct Gcs {
 impl Gcs {
     /// Starts one that has one bucket.
     pub async fn start(bucket: &str) -> Self {
-        let folder = venv("gcs-2026.7.19", &["gcp-storage-emulator==2026.7.19", "setuptools<81"]);
+        let folder = venv(
+            "gcs-2026.7.19",
+            &["gcp-storage-emulator==2026.7.19", "setuptools<81"],
+        );
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/services/gcs_server.py");
         let port = free_port();
         let mut service = Service::start(
             "gcs",
-            Command::new(folder.join("bin/python")).arg(script).args([&port.to_string(), bucket]),
+            Command::new(folder.join("bin/python"))
+                .arg(script)
+                .args([&port.to_string(), bucket]),
         );
         service.listens(port).await;
         Self {

@@ -9,8 +9,11 @@ use std::time::{Duration, Instant};
 
 /// Where tools are installed once for all tests: `services` in cargo's target folder.
 pub fn tools_dir() -> PathBuf {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from);
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(target).join("services")
+    let target =
+        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from);
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join(target)
+        .join("services")
 }
 
 /// Installs a tool into a folder of [`tools_dir`], unless an earlier run did; `steps` get the folder's path. Tests of
@@ -33,7 +36,9 @@ pub fn install(name: &str, steps: impl FnOnce(&Path)) -> PathBuf {
 
 /// Runs a command to its end; what it wrote is in the panic if it fails.
 pub fn run(command: &mut Command) {
-    let output = command.output().unwrap_or_else(|error| panic!("start {command:?}: {error}"));
+    let output = command
+        .output()
+        .unwrap_or_else(|error| panic!("start {command:?}: {error}"));
     assert!(
         output.status.success(),
         "{command:?} failed:\n{}{}",
@@ -62,16 +67,25 @@ pub fn free_port() -> u16 {
 pub fn http() -> reqwest::Client {
     if rustls::crypto::CryptoProvider::get_default().is_none() {
         // Fails only where another thread was faster, which is as good.
-        rustls::crypto::ring::default_provider().install_default().ok();
+        rustls::crypto::ring::default_provider()
+            .install_default()
+            .ok();
     }
     reqwest::Client::new()
 }
 
 /// Repeats `check` until it holds; panics with `what` when the time is over.
-pub async fn wait_until<F: Future<Output = bool>>(deadline: Duration, what: &str, mut check: impl FnMut() -> F) {
+pub async fn wait_until<F: Future<Output = bool>>(
+    deadline: Duration,
+    what: &str,
+    mut check: impl FnMut() -> F,
+) {
     let started = Instant::now();
     while !check().await {
-        assert!(started.elapsed() < deadline, "waited {deadline:?} in vain until {what}");
+        assert!(
+            started.elapsed() < deadline,
+            "waited {deadline:?} in vain until {what}"
+        );
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
@@ -110,7 +124,11 @@ impl Service {
                 "the service ended ({ended:?}):\n{}",
                 fs::read_to_string(&self.log).unwrap_or_default()
             );
-            async move { tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok() }
+            async move {
+                tokio::net::TcpStream::connect(("127.0.0.1", port))
+                    .await
+                    .is_ok()
+            }
         })
         .await;
     }
@@ -120,7 +138,10 @@ impl Drop for Service {
     fn drop(&mut self) {
         // The group has the child's id, which is ours until it is waited for.
         let group = format!("-{}", self.child.id());
-        Command::new("kill").args(["-KILL", "--", &group]).status().ok();
+        Command::new("kill")
+            .args(["-KILL", "--", &group])
+            .status()
+            .ok();
         self.child.wait().ok();
     }
 }

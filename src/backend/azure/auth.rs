@@ -70,7 +70,9 @@ impl Proof {
                 "check that the shared access signature has not expired and grants read, add, create, write, delete \
                  and list on this container"
             }
-            Self::Token(_) => "give this identity the role \"Storage Blob Data Contributor\" on the account or container",
+            Self::Token(_) => {
+                "give this identity the role \"Storage Blob Data Contributor\" on the account or container"
+            }
         }
     }
 }
@@ -88,7 +90,10 @@ pub(super) fn resolve(account: Option<&str>, auth: Auth) -> Result<Access> {
                 _ => Ok(access),
             }
         }
-        Auth::AccountKey { account: owner, key } => {
+        Auth::AccountKey {
+            account: owner,
+            key,
+        } => {
             let endpoint = endpoint(account.unwrap_or(&owner))?;
             Ok(Access {
                 proof: Proof::Key(SharedKey::new(&owner, key.expose_secret())?),
@@ -103,8 +108,10 @@ pub(super) fn resolve(account: Option<&str>, auth: Auth) -> Result<Access> {
 
 fn named(account: Option<&str>, proof: Proof) -> Result<Access> {
     let Some(account) = account else {
-        return Err(fault("find the account: only a connection string names it itself".to_owned())
-            .hint("write it into the storage's URL: azure://ACCOUNT/CONTAINER/PREFIX"));
+        return Err(
+            fault("find the account: only a connection string names it itself".to_owned())
+                .hint("write it into the storage's URL: azure://ACCOUNT/CONTAINER/PREFIX"),
+        );
     };
     let endpoint = endpoint(account)?;
     Ok(Access {
@@ -136,9 +143,12 @@ fn endpoint(account: &str) -> Result<Url> {
 fn parse_endpoint(text: &str) -> Result<Url> {
     // The query is never shown: people paste endpoints with a signature in it.
     let shown = text.split('?').next().unwrap_or_default();
-    let mut url = Url::parse(text).map_err(|error| fault(format!("read the blob endpoint {shown:?}: {error}")))?;
+    let mut url = Url::parse(text)
+        .map_err(|error| fault(format!("read the blob endpoint {shown:?}: {error}")))?;
     if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
-        return Err(fault(format!("read the blob endpoint {shown:?}: not an http or https URL")));
+        return Err(fault(format!(
+            "read the blob endpoint {shown:?}: not an http or https URL"
+        )));
     }
     url.set_query(None);
     url.set_fragment(None);
@@ -161,8 +171,10 @@ fn account_of(endpoint: &Url) -> String {
 fn trim_sas(sas: &str) -> Result<SecretString> {
     let sas = sas.trim().trim_start_matches('?');
     if !sas.split('&').any(|pair| pair.starts_with("sig=")) {
-        return Err(fault("read the shared access signature: it has no `sig=`".to_owned())
-            .hint("it looks like `sv=...&ss=b&srt=co&sp=rwdlac&se=...&sig=...`"));
+        return Err(
+            fault("read the shared access signature: it has no `sig=`".to_owned())
+                .hint("it looks like `sv=...&ss=b&srt=co&sp=rwdlac&se=...&sig=...`"),
+        );
     }
     Ok(SecretString::from(sas.to_owned()))
 }
@@ -170,14 +182,24 @@ fn trim_sas(sas: &str) -> Result<SecretString> {
 fn parse(text: &str) -> Result<Access> {
     let fault = |message: String| fault(format!("read the connection string: {message}"));
     let mut settings = BTreeMap::new();
-    for part in text.trim().split(';').map(str::trim).filter(|part| !part.is_empty()) {
+    for part in text
+        .trim()
+        .split(';')
+        .map(str::trim)
+        .filter(|part| !part.is_empty())
+    {
         // Neither part is shown where there is no `=`: it might be a key alone.
         let (name, value) = part
             .split_once('=')
             .ok_or_else(|| fault("a part of it is not NAME=VALUE".to_owned()))?;
         settings.insert(name.trim().to_ascii_lowercase(), value.trim());
     }
-    let get = |name: &str| settings.get(name).copied().filter(|value| !value.is_empty());
+    let get = |name: &str| {
+        settings
+            .get(name)
+            .copied()
+            .filter(|value| !value.is_empty())
+    };
     if get("usedevelopmentstorage").is_some_and(|value| value.eq_ignore_ascii_case("true")) {
         return parse(DEVELOPMENT);
     }
@@ -188,13 +210,21 @@ fn parse(text: &str) -> Result<Access> {
             let suffix = get("endpointsuffix").unwrap_or("core.windows.net");
             parse_endpoint(&format!("{protocol}://{account}.blob.{suffix}"))?
         }
-        (None, None) => return Err(fault("it has neither AccountName nor BlobEndpoint".to_owned())),
+        (None, None) => {
+            return Err(fault(
+                "it has neither AccountName nor BlobEndpoint".to_owned(),
+            ));
+        }
     };
     let account = get("accountname").map_or_else(|| account_of(&endpoint), str::to_owned);
     let proof = match (get("sharedaccesssignature"), get("accountkey")) {
         (Some(sas), _) => Proof::Sas(trim_sas(sas)?),
         (None, Some(key)) => Proof::Key(SharedKey::new(&account, key)?),
-        (None, None) => return Err(fault("it has neither AccountKey nor SharedAccessSignature".to_owned())),
+        (None, None) => {
+            return Err(fault(
+                "it has neither AccountKey nor SharedAccessSignature".to_owned(),
+            ));
+        }
     };
     Ok(Access {
         account,
@@ -215,7 +245,11 @@ impl SharedKey {
     fn new(account: &str, key: &str) -> Result<Self> {
         base64::engine::general_purpose::STANDARD
             .decode(key)
-            .map_err(|_| fault(format!("use the key of account `{account}`: it is not base64")))?;
+            .map_err(|_| {
+                fault(format!(
+                    "use the key of account `{account}`: it is not base64"
+                ))
+            })?;
         Ok(Self {
             account: account.to_owned(),
             key: Secret::new(key.to_owned()),
@@ -261,7 +295,10 @@ impl SharedKey {
         text += &format!("/{}{}", self.account, request.url().path());
         let mut query: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for (name, value) in request.url().query_pairs() {
-            query.entry(name.to_lowercase()).or_default().push(value.into_owned());
+            query
+                .entry(name.to_lowercase())
+                .or_default()
+                .push(value.into_owned());
         }
         for (name, mut values) in query {
             values.sort();
@@ -273,7 +310,12 @@ impl SharedKey {
 
 #[async_trait]
 impl Policy for SharedKey {
-    async fn send(&self, ctx: &Context, request: &mut Request, next: &[Arc<dyn Policy>]) -> PolicyResult {
+    async fn send(
+        &self,
+        ctx: &Context,
+        request: &mut Request,
+        next: &[Arc<dyn Policy>],
+    ) -> PolicyResult {
         // The SDK writes a key's slashes as %2F; Azure's other clients sign and send them plain. A `%2F` in the key
         // itself stands as %252F, so nothing else is touched.
         if request.url().path().contains("%2F") {
@@ -282,7 +324,10 @@ impl Policy for SharedKey {
         }
         request.insert_header("x-ms-date", to_rfc7231(&OffsetDateTime::now_utc()));
         let signature = hmac_sha256(&self.text(request), &self.key)?;
-        request.insert_header("authorization", format!("SharedKey {}:{signature}", self.account));
+        request.insert_header(
+            "authorization",
+            format!("SharedKey {}:{signature}", self.account),
+        );
         next[0].send(ctx, request, &next[1..]).await
     }
 }
@@ -298,12 +343,20 @@ mod tests {
 
     #[test]
     fn connection_strings_of_every_kind() {
-        let access = connection("AccountName=acme;AccountKey=a2V5;EndpointSuffix=core.chinacloudapi.cn").expect("a key");
-        assert_eq!(access.endpoint.as_str(), "https://acme.blob.core.chinacloudapi.cn/");
+        let access =
+            connection("AccountName=acme;AccountKey=a2V5;EndpointSuffix=core.chinacloudapi.cn")
+                .expect("a key");
+        assert_eq!(
+            access.endpoint.as_str(),
+            "https://acme.blob.core.chinacloudapi.cn/"
+        );
         assert!(matches!(access.proof, Proof::Key(_)));
         let access = connection("UseDevelopmentStorage=true;").expect("development");
         assert_eq!(access.account, "devstoreaccount1");
-        assert_eq!(access.endpoint.as_str(), "http://127.0.0.1:10000/devstoreaccount1");
+        assert_eq!(
+            access.endpoint.as_str(),
+            "http://127.0.0.1:10000/devstoreaccount1"
+        );
         let access =
             connection("BlobEndpoint=https://acme.blob.core.windows.net/;SharedAccessSignature=?sv=1&sig=abc%3D").expect("a sas");
         assert_eq!(access.account, "acme");
@@ -322,7 +375,10 @@ mod tests {
             "",
         ] {
             let error = connection(text).expect_err(text);
-            assert!(!format!("{error:?} {error}").contains("c2VjcmV0"), "{error}");
+            assert!(
+                !format!("{error:?} {error}").contains("c2VjcmV0"),
+                "{error}"
+            );
         }
         let access = connection("AccountName=acme;AccountKey=c2VjcmV0").expect("a key");
         assert!(!format!("{access:?}").contains("c2VjcmV0"));
@@ -332,8 +388,12 @@ mod tests {
     fn an_account_is_a_name_or_an_endpoint() {
         let sas = || Auth::Sas("sig=x".to_owned().into());
         let access = resolve(Some("acme"), sas()).expect("a name");
-        assert_eq!(access.endpoint.as_str(), "https://acme.blob.core.windows.net/");
-        let access = resolve(Some("http://127.0.0.1:1/devstoreaccount1/"), sas()).expect("an endpoint");
+        assert_eq!(
+            access.endpoint.as_str(),
+            "https://acme.blob.core.windows.net/"
+        );
+        let access =
+            resolve(Some("http://127.0.0.1:1/devstoreaccount1/"), sas()).expect("an endpoint");
         assert_eq!(access.account, "devstoreaccount1");
         assert!(resolve(Some("Not An Account"), sas()).is_err());
         assert!(resolve(None, sas()).is_err());

@@ -9,9 +9,10 @@ use azure_core::credentials::{AccessToken, Secret, TokenCredential, TokenRequest
 use azure_core::error::ErrorKind;
 use azure_core::http::{ClientOptions, RetryOptions, Transport};
 use azure_identity::{
-    AzureCliCredential, AzureCliCredentialOptions, ClientAssertionCredentialOptions, ClientSecretCredential,
-    ClientSecretCredentialOptions, ManagedIdentityCredential, ManagedIdentityCredentialOptions, UserAssignedId,
-    WorkloadIdentityCredential, WorkloadIdentityCredentialOptions,
+    AzureCliCredential, AzureCliCredentialOptions, ClientAssertionCredentialOptions,
+    ClientSecretCredential, ClientSecretCredentialOptions, ManagedIdentityCredential,
+    ManagedIdentityCredentialOptions, UserAssignedId, WorkloadIdentityCredential,
+    WorkloadIdentityCredentialOptions,
 };
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -40,12 +41,19 @@ pub struct Identity {
 /// address that every Azure machine has; elsewhere that costs a second, once.
 pub fn entra(identity: Identity, http: &reqwest::Client) -> Result<Arc<dyn TokenCredential>> {
     let fault = |message: &str| Error::new(Kind::Denied, "Entra ID", message);
-    let invalid =
-        |error: azure_core::Error| Error::new(Kind::Denied, "Entra ID", format!("use the identity: {}", root(&error)));
+    let invalid = |error: azure_core::Error| {
+        Error::new(
+            Kind::Denied,
+            "Entra ID",
+            format!("use the identity: {}", root(&error)),
+        )
+    };
     if let Some(secret) = identity.secret {
         let (Some(tenant), Some(client)) = (identity.tenant, identity.client) else {
-            return Err(fault("use the client secret: the tenant or the client id is missing")
-                .hint("set AZURE_TENANT_ID and AZURE_CLIENT_ID too"));
+            return Err(
+                fault("use the client secret: the tenant or the client id is missing")
+                    .hint("set AZURE_TENANT_ID and AZURE_CLIENT_ID too"),
+            );
         };
         return Ok(ClientSecretCredential::new(
             &tenant,
@@ -59,18 +67,22 @@ pub fn entra(identity: Identity, http: &reqwest::Client) -> Result<Arc<dyn Token
     }
     if let Some(file) = identity.token_file {
         let (Some(tenant), Some(client)) = (identity.tenant, identity.client) else {
-            return Err(fault("use the federated token: the tenant or the client id is missing")
-                .hint("set AZURE_TENANT_ID and AZURE_CLIENT_ID too"));
+            return Err(
+                fault("use the federated token: the tenant or the client id is missing")
+                    .hint("set AZURE_TENANT_ID and AZURE_CLIENT_ID too"),
+            );
         };
-        return Ok(WorkloadIdentityCredential::new(Some(WorkloadIdentityCredentialOptions {
-            credential_options: ClientAssertionCredentialOptions {
-                client_options: options(http.clone(), Retry::default()),
-            },
-            client_id: Some(client),
-            tenant_id: Some(tenant),
-            token_file_path: Some(file),
-        }))
-        .map_err(invalid)?);
+        return Ok(
+            WorkloadIdentityCredential::new(Some(WorkloadIdentityCredentialOptions {
+                credential_options: ClientAssertionCredentialOptions {
+                    client_options: options(http.clone(), Retry::default()),
+                },
+                client_id: Some(client),
+                tenant_id: Some(tenant),
+                token_file_path: Some(file),
+            }))
+            .map_err(invalid)?,
+        );
     }
     // The metadata address is on the link itself: never through a proxy, and quick to be missing.
     let link = reqwest::Client::builder()
@@ -155,16 +167,24 @@ mod tests {
 
     #[async_trait]
     impl TokenCredential for Answer {
-        async fn get_token(&self, _: &[&str], _: Option<TokenRequestOptions<'_>>) -> azure_core::Result<AccessToken> {
+        async fn get_token(
+            &self,
+            _: &[&str],
+            _: Option<TokenRequestOptions<'_>>,
+        ) -> azure_core::Result<AccessToken> {
             match self.0 {
                 Some(token) => Ok(AccessToken::new(token, OffsetDateTime::now_utc())),
-                None => Err(azure_core::Error::with_message(ErrorKind::Credential, "not here")),
+                None => Err(azure_core::Error::with_message(
+                    ErrorKind::Credential,
+                    "not here",
+                )),
             }
         }
     }
 
     fn chain(answers: [Option<&'static str>; 2]) -> Chain {
-        let [first, second] = answers.map(|answer| Arc::new(Answer(answer)) as Arc<dyn TokenCredential>);
+        let [first, second] =
+            answers.map(|answer| Arc::new(Answer(answer)) as Arc<dyn TokenCredential>);
         Chain {
             links: vec![("first", first), ("second", second)],
             chosen: OnceLock::new(),
@@ -177,8 +197,14 @@ mod tests {
         let token = found.get_token(&["scope"], None).await.expect("a token");
         assert_eq!(token.token.secret(), "token");
         assert_eq!(found.chosen.get(), Some(&1));
-        let error = chain([None, None]).get_token(&["scope"], None).await.expect_err("none works");
-        assert_eq!(error.to_string(), "no identity works (first: not here; second: not here)");
+        let error = chain([None, None])
+            .get_token(&["scope"], None)
+            .await
+            .expect_err("none works");
+        assert_eq!(
+            error.to_string(),
+            "no identity works (first: not here; second: not here)"
+        );
     }
 
     #[test]
@@ -192,7 +218,12 @@ mod tests {
             &http,
         )
         .expect_err("no tenant");
-        assert!(error.hint.as_deref().is_some_and(|hint| hint.contains("AZURE_TENANT_ID")));
+        assert!(
+            error
+                .hint
+                .as_deref()
+                .is_some_and(|hint| hint.contains("AZURE_TENANT_ID"))
+        );
         assert!(!format!("{error:?}").contains("hush"));
     }
 }

@@ -12,8 +12,9 @@ use async_trait::async_trait;
 use azure_core::error::ErrorKind;
 use azure_core::http::{ClientOptions, Etag, RetryOptions, StatusCode, Transport};
 use azure_storage_blob::models::{
-    BlobClientDeleteOptions, BlobClientGetPropertiesResultHeaders as _, BlobClientStartCopyFromUrlOptions,
-    BlobClientStartCopyFromUrlResultHeaders as _, BlobContainerClientListBlobsOptions, BlockBlobClientCommitBlockListOptions,
+    BlobClientDeleteOptions, BlobClientGetPropertiesResultHeaders as _,
+    BlobClientStartCopyFromUrlOptions, BlobClientStartCopyFromUrlResultHeaders as _,
+    BlobContainerClientListBlobsOptions, BlockBlobClientCommitBlockListOptions,
     BlockBlobClientUploadOptions, BlockLookupList, CopyStatus, DeleteSnapshotsOptionType,
     ListBlobsIncludeItem,
 };
@@ -76,7 +77,11 @@ impl Container {
         http: &reqwest::Client,
     ) -> Result<Self> {
         let access = auth::resolve(account, auth)?;
-        let subject = format!("azure://{}/{container}/{}", access.account, prefix.trim_matches('/'));
+        let subject = format!(
+            "azure://{}/{container}/{}",
+            access.account,
+            prefix.trim_matches('/')
+        );
         let subject = subject.trim_end_matches('/').to_owned();
         let fault = |message: String| Error::new(Kind::Other, &subject, message);
         let valid = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '$';
@@ -104,7 +109,9 @@ impl Container {
             Proof::Token(credential) => token = Some(credential),
         }
         if token.is_some() && url.scheme() != "https" {
-            return Err(fault("send an Entra token over http: Azure takes it over https only".to_owned()));
+            return Err(fault(
+                "send an Entra token over http: Azure takes it over https only".to_owned(),
+            ));
         }
         let options = BlobContainerClientOptions {
             client_options: options,
@@ -127,7 +134,12 @@ impl Container {
     }
 
     /// One request. `Ok(None)`: there is such a blob already.
-    async fn put_whole(&self, key: &str, bytes: Bytes, condition: Condition<'_>) -> Result<Option<Tag>> {
+    async fn put_whole(
+        &self,
+        key: &str,
+        bytes: Bytes,
+        condition: Condition<'_>,
+    ) -> Result<Option<Tag>> {
         let (if_match, if_none_match) = condition.headers();
         let options = BlockBlobClientUploadOptions {
             if_match,
@@ -139,7 +151,11 @@ impl Container {
         match self.blob(key)?.upload(bytes.into(), Some(options)).await {
             Ok(done) => match done.etag {
                 Some(etag) => Ok(Some(Tag(etag.into()))),
-                None => Err(Error::new(Kind::Other, &self.subject, format!("write `{key}`: the answer has no ETag"))),
+                None => Err(Error::new(
+                    Kind::Other,
+                    &self.subject,
+                    format!("write `{key}`: the answer has no ETag"),
+                )),
             },
             Err(error) if is_taken(&error) => Ok(None),
             Err(error) => Err(self.failed("write", key, &error)),
@@ -152,7 +168,9 @@ impl Container {
         // Spares the transfer where the answer is known beforehand.
         match blob.get_properties(None).await {
             Ok(_) => return Ok(Put::Exists),
-            Err(error) if error.http_status() == Some(StatusCode::NotFound) && !is_no_container(&error) => {}
+            Err(error)
+                if error.http_status() == Some(StatusCode::NotFound)
+                    && !is_no_container(&error) => {}
             Err(error) => return Err(self.failed("write", key, &error)),
         }
         let client = Arc::new(blob.block_blob_client());
@@ -167,11 +185,17 @@ impl Container {
             let Some(piece) = pieces.next(size).await? else {
                 break;
             };
-            let id = [upload.as_bytes().as_slice(), &(ids.len() as u32).to_be_bytes()].concat();
+            let id = [
+                upload.as_bytes().as_slice(),
+                &(ids.len() as u32).to_be_bytes(),
+            ]
+            .concat();
             ids.push(id.clone());
             let client = Arc::clone(&client);
             sending.spawn(async move {
-                let sent = client.stage_block(&id, piece.len() as u64, piece.into(), None).await;
+                let sent = client
+                    .stage_block(&id, piece.len() as u64, piece.into(), None)
+                    .await;
                 drop(share);
                 sent.map(|_| ())
             });
@@ -197,7 +221,11 @@ impl Container {
             Ok(_) => Ok(Put::Created),
             Err(error) if is_taken(&error) => Ok(Put::Exists),
             // Who commits first throws away everyone else's blocks.
-            Err(error) if code(&error) == "InvalidBlockList" && blob.exists().await.unwrap_or(false) => Ok(Put::Exists),
+            Err(error)
+                if code(&error) == "InvalidBlockList" && blob.exists().await.unwrap_or(false) =>
+            {
+                Ok(Put::Exists)
+            }
             Err(error) => Err(self.failed("write", key, &error)),
         }
     }
@@ -207,7 +235,11 @@ impl Container {
         match sending.join_next().await {
             None | Some(Ok(Ok(()))) => Ok(()),
             Some(Ok(Err(error))) => Err(self.failed("write", key, &error)),
-            Some(Err(error)) => Err(Error::new(Kind::Other, &self.subject, format!("write `{key}`: {error}"))),
+            Some(Err(error)) => Err(Error::new(
+                Kind::Other,
+                &self.subject,
+                format!("write `{key}`: {error}"),
+            )),
         }
     }
 
@@ -227,10 +259,15 @@ impl Container {
                 pause = (pause * 2).min(Duration::from_secs(2));
             }
         };
-        tokio::time::timeout(COPY_PATIENCE, waiting).await.unwrap_or_else(|_| {
-            let message = format!("copy to `{key}`: it is not done after {} s", COPY_PATIENCE.as_secs());
-            Err(Error::new(Kind::Unavailable, &self.subject, message))
-        })
+        tokio::time::timeout(COPY_PATIENCE, waiting)
+            .await
+            .unwrap_or_else(|_| {
+                let message = format!(
+                    "copy to `{key}`: it is not done after {} s",
+                    COPY_PATIENCE.as_secs()
+                );
+                Err(Error::new(Kind::Unavailable, &self.subject, message))
+            })
     }
 
     fn failed(&self, verb: &str, key: &str, error: &azure_core::Error) -> Error {
@@ -339,7 +376,10 @@ impl Store for Container {
                 let (Some(name), Some(properties)) = (blob.name, blob.properties) else {
                     continue;
                 };
-                let metadata = blob.metadata.and_then(|metadata| metadata.values).unwrap_or_default();
+                let metadata = blob
+                    .metadata
+                    .and_then(|metadata| metadata.values)
+                    .unwrap_or_default();
                 if metadata.get(FOLDER_MARK).is_some_and(|mark| mark == "true") {
                     continue;
                 }
@@ -357,9 +397,17 @@ impl Store for Container {
 
     async fn get(&self, key: &str) -> Result<(Bytes, Tag)> {
         let failed = |error: &azure_core::Error| self.failed("read", key, error);
-        let got = self.blob(key)?.download(None).await.map_err(|error| failed(&error))?;
+        let got = self
+            .blob(key)?
+            .download(None)
+            .await
+            .map_err(|error| failed(&error))?;
         let Some(etag) = got.properties.etag else {
-            return Err(Error::new(Kind::Other, &self.subject, format!("read `{key}`: the answer has no ETag")));
+            return Err(Error::new(
+                Kind::Other,
+                &self.subject,
+                format!("read `{key}`: the answer has no ETag"),
+            ));
         };
         let bytes = got.body.collect().await.map_err(|error| failed(&error))?;
         Ok((bytes, Tag(etag.into())))
@@ -378,7 +426,11 @@ impl Store for Container {
             }
         };
         let written = self.put_whole(key, bytes, Condition::Absent).await?;
-        Ok(if written.is_some() { Put::Created } else { Put::Exists })
+        Ok(if written.is_some() {
+            Put::Created
+        } else {
+            Put::Exists
+        })
     }
 
     async fn put_if_unchanged(&self, key: &str, bytes: Bytes, tag: Option<&Tag>) -> Result<Tag> {
@@ -390,7 +442,9 @@ impl Store for Container {
         match self.put_whole(key, bytes, condition).await {
             Ok(written) => written.ok_or_else(conflict),
             // Azurite's answer to `If-Match` where there is no blob.
-            Err(error) if tag.is_some() && error.kind == Kind::NotFound && error.hint.is_none() => Err(conflict()),
+            Err(error) if tag.is_some() && error.kind == Kind::NotFound && error.hint.is_none() => {
+                Err(conflict())
+            }
             Err(error) => Err(error),
         }
     }
@@ -404,7 +458,9 @@ impl Store for Container {
             ..Default::default()
         };
         let status = match target.start_copy_from_url(source, Some(options)).await {
-            Ok(started) => started.copy_status().map_err(|error| self.failed("copy to", to, &error))?,
+            Ok(started) => started
+                .copy_status()
+                .map_err(|error| self.failed("copy to", to, &error))?,
             Err(error) if is_taken(&error) => return Ok(Some(Put::Exists)),
             Err(error) if is_no_container(&error) => return Err(self.failed("copy to", to, &error)),
             Err(error) => {

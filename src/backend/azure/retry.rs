@@ -36,14 +36,21 @@ impl Default for Retry {
 
 #[async_trait]
 impl Policy for Retry {
-    async fn send(&self, ctx: &Context, request: &mut Request, next: &[Arc<dyn Policy>]) -> PolicyResult {
+    async fn send(
+        &self,
+        ctx: &Context,
+        request: &mut Request,
+        next: &[Arc<dyn Policy>],
+    ) -> PolicyResult {
         let started = Instant::now();
         let mut tries = 0;
         loop {
             let result = next[0].send(ctx, request, &next[1..]).await;
             tries += 1;
             let (limit, asked) = match &result {
-                Ok(response) if is_passing(response.status()) => (self.other, retry_after(response.headers())),
+                Ok(response) if is_passing(response.status()) => {
+                    (self.other, retry_after(response.headers()))
+                }
                 Err(error) if matches!(error.kind(), ErrorKind::Connection) => (self.connect, None),
                 Err(error) if matches!(error.kind(), ErrorKind::Io) => (self.other, None),
                 _ => return result,

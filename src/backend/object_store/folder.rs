@@ -39,7 +39,8 @@ impl Folder {
     fn path(&self, key: &str) -> Result<PathBuf> {
         check_key(&self.subject(), key)?;
         if is_staging(key) {
-            let message = format!("use {key:?} as a key: that folder is for files that are being written");
+            let message =
+                format!("use {key:?} as a key: that folder is for files that are being written");
             return Err(Error::new(Kind::Other, self.subject(), message));
         }
         Ok(self.root.join(key))
@@ -60,7 +61,9 @@ impl Folder {
             let kind = match error.kind() {
                 ErrorKind::NotFound => Kind::NotFound,
                 ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => Kind::Denied,
-                ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::StaleNetworkFileHandle => Kind::Unavailable,
+                ErrorKind::StorageFull
+                | ErrorKind::QuotaExceeded
+                | ErrorKind::StaleNetworkFileHandle => Kind::Unavailable,
                 _ => Kind::Other,
             };
             Error::new(kind, self.subject(), format!("{verb} `{key}`: {error}"))
@@ -69,7 +72,8 @@ impl Folder {
 }
 
 fn is_staging(key: &str) -> bool {
-    key.strip_prefix(STAGING).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    key.strip_prefix(STAGING)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 fn tag_of(content: &[u8]) -> Tag {
@@ -104,7 +108,9 @@ fn publish(mut staged: NamedTempFile, path: &Path, overwrite: bool) -> io::Resul
         };
         match renamed {
             Ok(_) => return Ok(true),
-            Err(error) if !overwrite && error.error.kind() == ErrorKind::AlreadyExists => return Ok(false),
+            Err(error) if !overwrite && error.error.kind() == ErrorKind::AlreadyExists => {
+                return Ok(false);
+            }
             // A deletion has just removed the folder, which was empty.
             Err(error) if error.error.kind() == ErrorKind::NotFound && tries < 100 => {
                 tries += 1;
@@ -134,7 +140,11 @@ fn copy(from: &Path, length: u64, to: &mut File) -> io::Result<()> {
 fn lock(root: &Path) -> io::Result<File> {
     let staging = root.join(STAGING);
     fs::create_dir_all(&staging)?;
-    let lock = File::options().create(true).truncate(false).write(true).open(staging.join("lock"))?;
+    let lock = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(staging.join("lock"))?;
     lock.lock()?;
     Ok(lock)
 }
@@ -142,7 +152,9 @@ fn lock(root: &Path) -> io::Result<File> {
 /// Adds what lies below `folder`, whose own key is `base` with its `/`, and starts with `prefix`.
 fn walk(folder: &Path, base: &str, prefix: &str, entries: &mut Vec<Entry>) -> io::Result<()> {
     let listing = match fs::read_dir(folder) {
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(()),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            return Ok(());
+        }
         listing => listing?,
     };
     for entry in listing {
@@ -190,7 +202,12 @@ impl Store for Folder {
                 return Ok(entries);
             }
             let slash = if base.is_empty() { "" } else { "/" };
-            walk(&root.join(base), &format!("{base}{slash}"), &wanted, &mut entries)?;
+            walk(
+                &root.join(base),
+                &format!("{base}{slash}"),
+                &wanted,
+                &mut entries,
+            )?;
             entries.sort();
             Ok(entries)
         })
@@ -219,7 +236,11 @@ impl Store for Folder {
                 Content::Bytes(bytes) => staged.write_all(&bytes)?,
                 Content::File { path, length } => copy(&path, length, staged.as_file_mut())?,
             }
-            Ok(if publish(staged, &path, false)? { Put::Created } else { Put::Exists })
+            Ok(if publish(staged, &path, false)? {
+                Put::Created
+            } else {
+                Put::Exists
+            })
         })
         .await
     }
@@ -257,7 +278,11 @@ impl Store for Folder {
             };
             let mut staged = stage(root)?;
             copy(&source, length, staged.as_file_mut())?;
-            Ok(Some(if publish(staged, &target, false)? { Put::Created } else { Put::Exists }))
+            Ok(Some(if publish(staged, &target, false)? {
+                Put::Created
+            } else {
+                Put::Exists
+            }))
         })
         .await
     }
@@ -274,7 +299,10 @@ impl Store for Folder {
                 _ => {}
             }
             // Other stores have no empty folders either.
-            let parents = path.ancestors().skip(1).take_while(|parent| *parent != root);
+            let parents = path
+                .ancestors()
+                .skip(1)
+                .take_while(|parent| *parent != root);
             for parent in parents {
                 if fs::remove_dir(parent).is_err() {
                     break;
@@ -290,7 +318,12 @@ impl Store for Folder {
 fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
     match fs::read(path) {
         Ok(content) => Ok(Some(content)),
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::IsADirectory) => {
+        Err(error)
+            if matches!(
+                error.kind(),
+                ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::IsADirectory
+            ) =>
+        {
             Ok(None)
         }
         Err(error) => Err(error),
@@ -306,13 +339,30 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let store = Folder::open(folder.path());
         let content = || Content::Bytes(Bytes::from_static(b"x"));
-        store.put_if_absent(".flowyard/lock/prod", content()).await.expect("a write");
-        store.put_if_absent("a/b/c", content()).await.expect("a write");
-        let keys: Vec<String> = store.list("").await.expect("a list").into_iter().map(|entry| entry.key).collect();
+        store
+            .put_if_absent(".flowyard/lock/prod", content())
+            .await
+            .expect("a write");
+        store
+            .put_if_absent("a/b/c", content())
+            .await
+            .expect("a write");
+        let keys: Vec<String> = store
+            .list("")
+            .await
+            .expect("a list")
+            .into_iter()
+            .map(|entry| entry.key)
+            .collect();
         assert_eq!(keys, [".flowyard/lock/prod", "a/b/c"]);
         store.delete("a/b/c").await.expect("a deletion");
         assert!(!folder.path().join("a").exists());
-        assert!(store.put_if_absent(".flowyard/staging/x", content()).await.is_err());
+        assert!(
+            store
+                .put_if_absent(".flowyard/staging/x", content())
+                .await
+                .is_err()
+        );
         assert!(store.list("../").await.expect("a list").is_empty());
     }
 

@@ -46,22 +46,32 @@ impl HttpConnector for Shared {
 impl HttpService for Shared {
     async fn call(&self, mut request: HttpRequest) -> Result<HttpResponse, HttpError> {
         let query = request.uri().query().unwrap_or_default();
-        if request.method() == Method::POST && query.split('&').any(|pair| pair.starts_with("uploadId=")) {
-            request.headers_mut().insert(IF_NONE_MATCH, HeaderValue::from_static("*"));
+        if request.method() == Method::POST
+            && query.split('&').any(|pair| pair.starts_with("uploadId="))
+        {
+            request
+                .headers_mut()
+                .insert(IF_NONE_MATCH, HeaderValue::from_static("*"));
         }
         let mut pause = Duration::from_millis(200);
         for _ in 0..2 {
             match self.send(request.clone()).await {
-                Err(error) if error.kind() == HttpErrorKind::Connect => tokio::time::sleep(pause).await,
+                Err(error) if error.kind() == HttpErrorKind::Connect => {
+                    tokio::time::sleep(pause).await
+                }
                 other => return other,
             }
             pause *= 3;
         }
         // As `Unknown`, the crate does not try again.
-        self.send(request).await.map_err(|error| match error.kind() {
-            HttpErrorKind::Connect => HttpError::new(HttpErrorKind::Unknown, Unreachable(root(&error))),
-            _ => error,
-        })
+        self.send(request)
+            .await
+            .map_err(|error| match error.kind() {
+                HttpErrorKind::Connect => {
+                    HttpError::new(HttpErrorKind::Unknown, Unreachable(root(&error)))
+                }
+                _ => error,
+            })
     }
 }
 
@@ -72,7 +82,10 @@ impl Shared {
             Some(file) => self.send_file(request, file).await?,
         };
         if matches!(response.status().as_u16(), 429 | 503) {
-            let asked = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+            let asked = response
+                .headers()
+                .get(RETRY_AFTER)
+                .and_then(|value| value.to_str().ok());
             if let Some(seconds) = asked.and_then(|asked| asked.trim().parse().ok()) {
                 tokio::time::sleep(Duration::from_secs(seconds).min(LONGEST_PAUSE)).await;
             }
@@ -80,10 +93,20 @@ impl Shared {
         Ok(response)
     }
 
-    async fn send_file(&self, request: HttpRequest, file: FileBody) -> Result<HttpResponse, HttpError> {
-        let other = |error: &dyn std::error::Error| HttpError::new(HttpErrorKind::Unknown, Unreachable(root(error)));
+    async fn send_file(
+        &self,
+        request: HttpRequest,
+        file: FileBody,
+    ) -> Result<HttpResponse, HttpError> {
+        let other = |error: &dyn std::error::Error| {
+            HttpError::new(HttpErrorKind::Unknown, Unreachable(root(error)))
+        };
         let (parts, _) = request.into_parts();
-        let url: url::Url = parts.uri.to_string().parse().map_err(|error: url::ParseError| other(&error))?;
+        let url: url::Url = parts
+            .uri
+            .to_string()
+            .parse()
+            .map_err(|error: url::ParseError| other(&error))?;
         let _share = share(2 * PIECE).await;
         let pieces = Pieces::new(&file.service, &file.path, file.length);
         let stream = futures::stream::try_unfold(pieces, |mut pieces| async move {

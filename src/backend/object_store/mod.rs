@@ -6,13 +6,16 @@ mod http;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, S3ConditionalPut, S3CopyIfNotExists};
+use ::object_store::aws::{
+    AmazonS3Builder, AmazonS3ConfigKey, S3ConditionalPut, S3CopyIfNotExists,
+};
 use ::object_store::gcp::{GcpCredential, GoogleCloudStorageBuilder, GoogleConfigKey};
 use ::object_store::list::{PaginatedListOptions, PaginatedListStore};
 use ::object_store::path::Path;
 use ::object_store::{
-    BackoffConfig, CopyMode, CopyOptions, MultipartUpload, ObjectStore, ObjectStoreExt as _, PutMode, PutMultipartOptions, PutOptions,
-    PutPayload, RetryConfig, StaticCredentialProvider, UpdateVersion,
+    BackoffConfig, CopyMode, CopyOptions, MultipartUpload, ObjectStore, ObjectStoreExt as _,
+    PutMode, PutMultipartOptions, PutOptions, PutPayload, RetryConfig, StaticCredentialProvider,
+    UpdateVersion,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -91,8 +94,12 @@ enum Service {
 impl Service {
     fn hint(self) -> &'static str {
         match self {
-            Self::S3 => "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY and that they may read, write and list this bucket",
-            Self::Gcs => "check the service account and that it has the role \"Storage Object Admin\" on this bucket",
+            Self::S3 => {
+                "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY and that they may read, write and list this bucket"
+            }
+            Self::Gcs => {
+                "check the service account and that it has the role \"Storage Object Admin\" on this bucket"
+            }
         }
     }
 }
@@ -133,7 +140,13 @@ impl Bucket {
             .with_retry(retry())
             .with_http_connector(Shared(http.clone()))
             .build()
-            .map_err(|error| Error::new(Kind::Other, &subject, format!("set up the client: {}", root(&error))))?;
+            .map_err(|error| {
+                Error::new(
+                    Kind::Other,
+                    &subject,
+                    format!("set up the client: {}", root(&error)),
+                )
+            })?;
         Self::new(Arc::new(objects), Service::S3, bucket, prefix, subject)
     }
 
@@ -152,7 +165,9 @@ impl Bucket {
         if let Some(endpoint) = &access.endpoint {
             builder = builder.with_base_url(endpoint.trim_end_matches('/'));
             if access.service_account.is_none() {
-                let nobody = GcpCredential { bearer: String::new() };
+                let nobody = GcpCredential {
+                    bearer: String::new(),
+                };
                 builder = builder.with_credentials(Arc::new(StaticCredentialProvider::new(nobody)));
             }
         }
@@ -161,13 +176,29 @@ impl Bucket {
             .with_retry(retry())
             .with_http_connector(Shared(http.clone()))
             .build()
-            .map_err(|error| Error::new(Kind::Other, &subject, format!("set up the client: {}", root(&error))))?;
+            .map_err(|error| {
+                Error::new(
+                    Kind::Other,
+                    &subject,
+                    format!("set up the client: {}", root(&error)),
+                )
+            })?;
         Self::new(Arc::new(objects), Service::Gcs, bucket, prefix, subject)
     }
 
-    fn new(objects: Arc<dyn Objects>, service: Service, bucket: &str, prefix: &str, subject: String) -> Result<Self> {
+    fn new(
+        objects: Arc<dyn Objects>,
+        service: Service,
+        bucket: &str,
+        prefix: &str,
+        subject: String,
+    ) -> Result<Self> {
         if bucket.is_empty() || bucket.contains(|c: char| c == '/' || c.is_whitespace()) {
-            return Err(Error::new(Kind::Other, &subject, format!("use {bucket:?} as a bucket's name")));
+            return Err(Error::new(
+                Kind::Other,
+                &subject,
+                format!("use {bucket:?} as a bucket's name"),
+            ));
         }
         Ok(Self {
             prefix: clean_prefix(&subject, prefix)?,
@@ -204,7 +235,11 @@ impl Bucket {
         let payload = PutPayload::from(bytes);
         let mut tries = 0;
         loop {
-            match self.objects.put_opts(&path, payload.clone(), options.clone()).await {
+            match self
+                .objects
+                .put_opts(&path, payload.clone(), options.clone())
+                .await
+            {
                 Ok(done) => return self.tag(key, done.e_tag, done.version).map(Some),
                 // S3: another conditional write is under way, which may still fail.
                 Err(error) if tries < 5 && is_under_way(&error) => tries += 1,
@@ -218,7 +253,10 @@ impl Bucket {
     /// Uploads a long file part by part; it appears with the last request, which carries the condition.
     async fn put_parts(&self, key: &str, pieces: Pieces, length: u64) -> Result<Put> {
         let path = self.path(key)?;
-        let started = self.objects.put_multipart_opts(&path, PutMultipartOptions::default()).await;
+        let started = self
+            .objects
+            .put_multipart_opts(&path, PutMultipartOptions::default())
+            .await;
         let mut upload = started.map_err(|error| self.failed("write", key, &error))?;
         let size = piece_size(length, PART, MOST_PARTS);
         let done = match self.send_parts(key, &mut *upload, pieces, size).await {
@@ -262,7 +300,11 @@ impl Bucket {
                     None | Some(Ok(Ok(()))) => {}
                     Some(Ok(Err(error))) => return Err(self.failed("write", key, &error)),
                     Some(Err(error)) => {
-                        return Err(Error::new(Kind::Other, &self.subject, format!("write `{key}`: {error}")));
+                        return Err(Error::new(
+                            Kind::Other,
+                            &self.subject,
+                            format!("write `{key}`: {error}"),
+                        ));
                     }
                 }
             }
@@ -281,7 +323,11 @@ impl Bucket {
             length,
         });
         let written = self.put(key, Bytes::new(), options).await?;
-        Ok(if written.is_some() { Put::Created } else { Put::Exists })
+        Ok(if written.is_some() {
+            Put::Created
+        } else {
+            Put::Exists
+        })
     }
 
     fn failed(&self, verb: &str, key: &str, error: &::object_store::Error) -> Error {
@@ -302,8 +348,11 @@ impl Bucket {
                 return new(ours.kind, ours.message.clone());
             }
             if let Some(unreachable) = cause.downcast_ref::<Unreachable>() {
-                return new(Kind::Unavailable, format!("cannot reach the service: {unreachable}"))
-                    .hint("check the endpoint, the network and any proxy");
+                return new(
+                    Kind::Unavailable,
+                    format!("cannot reach the service: {unreachable}"),
+                )
+                .hint("check the endpoint, the network and any proxy");
             }
             match cause.source() {
                 Some(source) => cause = source,
@@ -321,20 +370,35 @@ impl Bucket {
         if code == Some("NoSuchBucket") {
             let hint = match self.service {
                 Service::S3 => format!("create it: aws s3 mb s3://{}", self.bucket),
-                Service::Gcs => format!("create it: gcloud storage buckets create gs://{}", self.bucket),
+                Service::Gcs => format!(
+                    "create it: gcloud storage buckets create gs://{}",
+                    self.bucket
+                ),
             };
-            return new(Kind::NotFound, format!("there is no bucket `{}`", self.bucket)).hint(hint);
+            return new(
+                Kind::NotFound,
+                format!("there is no bucket `{}`", self.bucket),
+            )
+            .hint(hint);
         }
         match (error, status) {
-            (Source::NotFound { .. }, _) | (_, Some(404)) => new(Kind::NotFound, format!("there is no such object ({said})")),
-            (Source::PermissionDenied { .. } | Source::Unauthenticated { .. }, _) | (_, Some(401 | 403)) => {
-                new(Kind::Denied, format!("the service refuses us ({said})")).hint(self.service.hint())
+            (Source::NotFound { .. }, _) | (_, Some(404)) => {
+                new(Kind::NotFound, format!("there is no such object ({said})"))
             }
-            (Source::AlreadyExists { .. } | Source::Precondition { .. }, _) | (_, Some(409 | 412)) => {
+            (Source::PermissionDenied { .. } | Source::Unauthenticated { .. }, _)
+            | (_, Some(401 | 403)) => new(Kind::Denied, format!("the service refuses us ({said})"))
+                .hint(self.service.hint()),
+            (Source::AlreadyExists { .. } | Source::Precondition { .. }, _)
+            | (_, Some(409 | 412)) => {
                 new(Kind::Conflict, format!("someone else was first ({said})"))
             }
-            (_, Some(408 | 429 | 500..)) => new(Kind::Unavailable, format!("the service fails ({said})")),
-            (_, Some(_)) => new(Kind::Other, format!("the service refuses the request ({said})")),
+            (_, Some(408 | 429 | 500..)) => {
+                new(Kind::Unavailable, format!("the service fails ({said})"))
+            }
+            (_, Some(_)) => new(
+                Kind::Other,
+                format!("the service refuses the request ({said})"),
+            ),
             (_, None) => new(Kind::Unavailable, said),
         }
     }
@@ -347,10 +411,12 @@ fn subject(scheme: &str, bucket: &str, prefix: &str) -> String {
 
 fn check_scheme(subject: &str, endpoint: Option<&str>, allow_http: bool) -> Result<()> {
     match endpoint {
-        Some(endpoint) if endpoint.starts_with("http://") && !allow_http => {
-            Err(Error::new(Kind::Other, subject, "use an endpoint with http://: it is not encrypted")
-                .hint("allow it explicitly where the network is trusted"))
-        }
+        Some(endpoint) if endpoint.starts_with("http://") && !allow_http => Err(Error::new(
+            Kind::Other,
+            subject,
+            "use an endpoint with http://: it is not encrypted",
+        )
+        .hint("allow it explicitly where the network is trusted")),
         _ => Ok(()),
     }
 }
@@ -386,8 +452,10 @@ fn is_under_way(error: &::object_store::Error) -> bool {
 
 fn is_taken(error: &::object_store::Error) -> bool {
     use ::object_store::Error as Source;
-    matches!(error, Source::AlreadyExists { .. } | Source::Precondition { .. })
-        || matches!(status(&error.to_string()), Some(412))
+    matches!(
+        error,
+        Source::AlreadyExists { .. } | Source::Precondition { .. }
+    ) || matches!(status(&error.to_string()), Some(412))
 }
 
 #[async_trait]
@@ -406,12 +474,20 @@ impl Store for Bucket {
                 Ok(page) => page,
                 Err(error) => {
                     let error = self.failed("list", prefix, &error);
-                    return if error.kind == Kind::NotFound { Ok(entries) } else { Err(error) };
+                    return if error.kind == Kind::NotFound {
+                        Ok(entries)
+                    } else {
+                        Err(error)
+                    };
                 }
             };
             entries.extend(page.result.objects.into_iter().filter_map(|object| {
                 Some(Entry {
-                    key: object.location.as_ref().strip_prefix(&self.prefix)?.to_owned(),
+                    key: object
+                        .location
+                        .as_ref()
+                        .strip_prefix(&self.prefix)?
+                        .to_owned(),
                     length: object.size,
                 })
             }));
@@ -428,7 +504,10 @@ impl Store for Bucket {
         let got = self.objects.get(&self.path(key)?).await;
         let got = got.map_err(|error| self.failed("read", key, &error))?;
         let tag = self.tag(key, got.meta.e_tag.clone(), got.meta.version.clone())?;
-        let bytes = got.bytes().await.map_err(|error| self.failed("read", key, &error))?;
+        let bytes = got
+            .bytes()
+            .await
+            .map_err(|error| self.failed("read", key, &error))?;
         Ok((bytes, tag))
     }
 
@@ -454,7 +533,11 @@ impl Store for Bucket {
             }
         };
         let written = self.put(key, bytes, PutMode::Create.into()).await?;
-        Ok(if written.is_some() { Put::Created } else { Put::Exists })
+        Ok(if written.is_some() {
+            Put::Created
+        } else {
+            Put::Exists
+        })
     }
 
     async fn put_if_unchanged(&self, key: &str, bytes: Bytes, tag: Option<&Tag>) -> Result<Tag> {
@@ -474,7 +557,11 @@ impl Store for Bucket {
 
     async fn copy_if_absent(&self, from: &str, to: &str) -> Result<Option<Put>> {
         let options = CopyOptions::new().with_mode(CopyMode::Create);
-        match self.objects.copy_opts(&self.path(from)?, &self.path(to)?, options).await {
+        match self
+            .objects
+            .copy_opts(&self.path(from)?, &self.path(to)?, options)
+            .await
+        {
             Ok(()) => Ok(Some(Put::Created)),
             Err(error) if is_taken(&error) => Ok(Some(Put::Exists)),
             Err(error) => {
