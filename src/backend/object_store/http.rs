@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use reqwest::Method;
 use reqwest::header::{CONTENT_LENGTH, HeaderValue, IF_NONE_MATCH, RETRY_AFTER};
 
-use super::super::transfer::{Pieces, root, share};
+use crate::backend::transfer::{Pieces, root, share};
 
 /// Pieces of a streamed file that may wait to be sent.
 const PIECE: usize = 1 << 20;
@@ -28,8 +28,8 @@ pub(super) struct FileBody {
 
 /// Sends every request with one shared client, and adds:
 ///
-/// - `If-None-Match: *` where a multipart upload is completed, since all of ours must not overwrite. S3 and GCS take the
-///   condition there, but the crate has no option for it.
+/// - `If-None-Match: *` where a multipart upload is completed, since all of ours must not overwrite. S3 takes the
+///   condition there, but the crate has no option for it; for GCS, which does not, nothing is uploaded in parts.
 /// - The body of a [`FileBody`].
 /// - Respect for `Retry-After`, which the crate ignores when it repeats a request.
 /// - An early end where no connection can be made: three tries within a second instead of the crate's long patience.
@@ -57,7 +57,7 @@ impl HttpService for Shared {
         for _ in 0..2 {
             match self.send(request.clone()).await {
                 Err(error) if error.kind() == HttpErrorKind::Connect => {
-                    tokio::time::sleep(pause).await
+                    tokio::time::sleep(pause).await;
                 }
                 other => return other,
             }
