@@ -66,7 +66,8 @@ impl Proof {
                  and list on this container"
             }
             Self::Token(_) => {
-                "give this identity the role \"Storage Blob Data Contributor\" on the account or container"
+                "give this identity the role \"Storage Blob Data Contributor\" on the account or \
+                 container; the account's firewall may keep us out too"
             }
         }
     }

@@ -180,5 +180,6 @@ mod tests {
         access.allow_http = true;
         let bucket = Bucket::s3("b", "/p/", &access, &http).expect("a bucket");
         assert_eq!(bucket.subject(), "s3://b/p");
+        assert!(!format!("{bucket:?}").contains("hush"));
     }
 }

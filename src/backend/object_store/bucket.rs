@@ -1,5 +1,6 @@
 //! Buckets of S3 and of Google Cloud Storage.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,7 +29,6 @@ const PARTS_IN_FLIGHT: usize = 3;
 const MOST_PARTS: u64 = 10_000;
 
 /// A bucket of S3 or of Google Cloud Storage, or what lies below a prefix in it.
-#[derive(Debug)]
 pub struct Bucket {
     objects: Arc<dyn Objects>,
     pub(super) service: Service,
@@ -36,6 +36,13 @@ pub struct Bucket {
     /// Ends with `/`, or is empty.
     prefix: String,
     pub(super) subject: String,
+}
+
+// The crate's stores would show what they were made of.
+impl fmt::Debug for Bucket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Bucket").field(&self.subject).finish()
+    }
 }
 
 /// What we need of the crate's stores: listing by plain text is a trait of its own.
@@ -51,6 +58,18 @@ pub(super) enum Service {
 }
 
 impl Service {
+    /// Where it takes credentials from.
+    pub(super) fn credentials(self) -> &'static str {
+        match self {
+            Self::S3 => {
+                "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_ROLE_ARN and AWS_WEB_IDENTITY_TOKEN_FILE"
+            }
+            Self::Gcs => {
+                "set GOOGLE_APPLICATION_CREDENTIALS to a key file, or run `gcloud auth application-default login`"
+            }
+        }
+    }
+
     /// What to do when it refuses us.
     pub(super) fn hint(self) -> &'static str {
         match self {

@@ -27,11 +27,14 @@ impl Bucket {
                 return new(ours.kind, ours.message.clone());
             }
             if let Some(unreachable) = cause.downcast_ref::<Unreachable>() {
-                return new(
-                    Kind::Unavailable,
-                    format!("cannot reach the service: {unreachable}"),
-                )
-                .hint("check the endpoint, the network and any proxy");
+                if unreachable.metadata {
+                    let message = format!(
+                        "no credentials were given, and this machine has none: {unreachable}"
+                    );
+                    return new(Kind::Denied, message).hint(self.service.credentials());
+                }
+                return new(Kind::Unavailable, unreachable.to_string())
+                    .hint("check the endpoint, the network and any proxy");
             }
             match cause.source() {
                 Some(source) => cause = source,
