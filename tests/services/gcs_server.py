@@ -49,7 +49,11 @@ class XmlApi(RequestHandler):
                 self.rfile.readline()
             self.rfile.readline()
             return b"".join(pieces)
-        return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        length = int(self.headers.get("Content-Length", 0))
+        body = self.rfile.read(length)
+        if len(body) < length:
+            raise ConnectionAbortedError("the client broke off")
+        return body
 
     def handle_any(self):
         url = urlsplit(self.path)

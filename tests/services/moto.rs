@@ -1,5 +1,6 @@
-//! moto's server, an emulator of S3.
+//! moto's server, an emulator of S3, as `moto_server.py` starts it.
 
+use std::path::Path;
 use std::process::Command;
 
 use super::process::{Service, free_port, http, venv};
@@ -25,12 +26,14 @@ impl Moto {
 
     async fn with_environment(environment: &[(&str, &str)]) -> Self {
         let folder = venv("moto-5.2.5", &["moto[server]==5.2.5"]);
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/services/moto_server.py");
         let port = free_port();
         let mut service = Service::start(
             "moto",
-            Command::new(folder.join("bin/moto_server"))
-                .envs(environment.iter().copied())
-                .args(["-H", "127.0.0.1", "-p", &port.to_string()]),
+            Command::new(folder.join("bin/python"))
+                .arg(script)
+                .arg(port.to_string())
+                .envs(environment.iter().copied()),
         );
         service.listens(port).await;
         Self {

@@ -2,44 +2,37 @@
 
 mod auth;
 mod entra;
+mod fault;
 mod retry;
+mod shared_key;
+mod upload;
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use azure_core::error::ErrorKind;
 use azure_core::http::{ClientOptions, Etag, RetryOptions, StatusCode, Transport};
 use azure_storage_blob::models::{
     BlobClientDeleteOptions, BlobClientGetPropertiesResultHeaders as _,
     BlobClientStartCopyFromUrlOptions, BlobClientStartCopyFromUrlResultHeaders as _,
-    BlobContainerClientListBlobsOptions, BlockBlobClientCommitBlockListOptions,
-    BlockBlobClientUploadOptions, BlockLookupList, CopyStatus, DeleteSnapshotsOptionType,
+    BlobContainerClientListBlobsOptions, CopyStatus, DeleteSnapshotsOptionType,
     ListBlobsIncludeItem,
 };
 use azure_storage_blob::{BlobClient, BlobContainerClient, BlobContainerClientOptions};
 use bytes::Bytes;
 use futures::TryStreamExt as _;
 use secrecy::ExposeSecret as _;
-use tokio::task::JoinSet;
 
 pub use auth::Auth;
 pub use entra::{Identity, entra};
 
-use super::transfer::{Pieces, check_key, clean_prefix, piece_size, root, share};
+use super::transfer::{Pieces, check_key, clean_prefix, root, share};
 use super::{Content, Entry, Error, Kind, Put, Result, Store, Tag};
 use auth::Proof;
+use fault::{is_no_container, is_taken};
 use retry::Retry;
-
-/// Files up to this length go in one request; longer ones in blocks of this length.
-const BLOCK: usize = 4 << 20;
-
-/// The blocks of one blob that are on their way at once.
-const BLOCKS_IN_FLIGHT: usize = 4;
-
-/// The blocks that a blob may have. <https://learn.microsoft.com/azure/storage/blobs/scalability-targets>
-const MOST_BLOCKS: u64 = 50_000;
+use upload::{BLOCK, Condition};
 
 /// The metadata by which an account with a hierarchical namespace marks its folders, which it lists as empty blobs.
 const FOLDER_MARK: &str = "hdi_isfolder";
@@ -133,116 +126,6 @@ impl Container {
         Ok(self.client.blob_client(&format!("{}{key}", self.prefix)))
     }
 
-    /// One request. `Ok(None)`: there is such a blob already.
-    async fn put_whole(
-        &self,
-        key: &str,
-        bytes: Bytes,
-        condition: Condition<'_>,
-    ) -> Result<Option<Tag>> {
-        let (if_match, if_none_match) = condition.headers();
-        let options = BlockBlobClientUploadOptions {
-            if_match,
-            if_none_match,
-            // The client would cut what is longer into blocks.
-            partition_size: std::num::NonZero::new(bytes.len().max(1) as u64),
-            ..Default::default()
-        };
-        match self.blob(key)?.upload(bytes.into(), Some(options)).await {
-            Ok(done) => match done.etag {
-                Some(etag) => Ok(Some(Tag(etag.into()))),
-                None => Err(Error::new(
-                    Kind::Other,
-                    &self.subject,
-                    format!("write `{key}`: the answer has no ETag"),
-                )),
-            },
-            Err(error) if is_taken(&error) => Ok(None),
-            Err(error) => Err(self.failed("write", key, &error)),
-        }
-    }
-
-    /// Uploads a long file block by block; it appears with the last request, which carries the condition.
-    async fn put_blocks(&self, key: &str, mut pieces: Pieces, length: u64) -> Result<Put> {
-        let blob = self.blob(key)?;
-        // Spares the transfer where the answer is known beforehand.
-        match blob.get_properties(None).await {
-            Ok(_) => return Ok(Put::Exists),
-            Err(error)
-                if error.http_status() == Some(StatusCode::NotFound)
-                    && !is_no_container(&error) => {}
-            Err(error) => return Err(self.failed("write", key, &error)),
-        }
-        let client = Arc::new(blob.block_blob_client());
-        let size = piece_size(length, BLOCK, MOST_BLOCKS);
-        // Ids of one upload: another one of the same blob must not mix its blocks with ours.
-        let upload = azure_core::Uuid::new_v4();
-        let mut ids = Vec::new();
-        // Tasks of their own, which go on while this one waits for memory.
-        let mut sending = JoinSet::new();
-        loop {
-            let share = share(size).await;
-            let Some(piece) = pieces.next(size).await? else {
-                break;
-            };
-            let id = [
-                upload.as_bytes().as_slice(),
-                &(ids.len() as u32).to_be_bytes(),
-            ]
-            .concat();
-            ids.push(id.clone());
-            let client = Arc::clone(&client);
-            sending.spawn(async move {
-                let sent = client
-                    .stage_block(&id, piece.len() as u64, piece.into(), None)
-                    .await;
-                drop(share);
-                sent.map(|_| ())
-            });
-            if sending.len() == BLOCKS_IN_FLIGHT {
-                self.sent(key, &mut sending).await?;
-            }
-        }
-        while !sending.is_empty() {
-            self.sent(key, &mut sending).await?;
-        }
-        let list = BlockLookupList {
-            latest: Some(ids),
-            ..Default::default()
-        };
-        let list = list
-            .try_into()
-            .map_err(|error: azure_core::Error| self.failed("write", key, &error))?;
-        let options = BlockBlobClientCommitBlockListOptions {
-            if_none_match: Some(Etag::from("*")),
-            ..Default::default()
-        };
-        match client.commit_block_list(list, Some(options)).await {
-            Ok(_) => Ok(Put::Created),
-            Err(error) if is_taken(&error) => Ok(Put::Exists),
-            // Who commits first throws away everyone else's blocks.
-            Err(error)
-                if code(&error) == "InvalidBlockList" && blob.exists().await.unwrap_or(false) =>
-            {
-                Ok(Put::Exists)
-            }
-            Err(error) => Err(self.failed("write", key, &error)),
-        }
-    }
-
-    /// Waits for one of the blocks on their way.
-    async fn sent(&self, key: &str, sending: &mut JoinSet<azure_core::Result<()>>) -> Result<()> {
-        match sending.join_next().await {
-            None | Some(Ok(Ok(()))) => Ok(()),
-            Some(Ok(Err(error))) => Err(self.failed("write", key, &error)),
-            Some(Err(error)) => Err(Error::new(
-                Kind::Other,
-                &self.subject,
-                format!("write `{key}`: {error}"),
-            )),
-        }
-    }
-
     /// Waits for a copy that the service has accepted; `false` if it failed there.
     async fn copied(&self, to: &BlobClient, key: &str) -> Result<bool> {
         let waiting = async {
@@ -268,80 +151,6 @@ impl Container {
                 );
                 Err(Error::new(Kind::Unavailable, &self.subject, message))
             })
-    }
-
-    fn failed(&self, verb: &str, key: &str, error: &azure_core::Error) -> Error {
-        let error = self.translate(error);
-        Error {
-            message: format!("{verb} `{key}`: {}", error.message),
-            ..error
-        }
-    }
-
-    /// Says what an error means; the URL and its signature, which outer layers of it may hold, are left out.
-    fn translate(&self, error: &azure_core::Error) -> Error {
-        let new = |kind, message: String| Error::new(kind, &self.subject, message);
-        let code = code(error);
-        match error.kind() {
-            ErrorKind::HttpResponse { .. } if code == "ContainerNotFound" => {
-                new(Kind::NotFound, format!("there is no container `{}`", self.container))
-                    .hint(format!("create it: az storage container create --name {}", self.container))
-            }
-            ErrorKind::HttpResponse { status, .. } => {
-                let said = if code.is_empty() { status.to_string() } else { code.to_owned() };
-                match u16::from(*status) {
-                    401 | 403 => new(Kind::Denied, format!("Azure refuses us ({said})")).hint(self.hint),
-                    404 => new(Kind::NotFound, format!("there is no such blob ({said})")),
-                    409 | 412 => new(Kind::Conflict, format!("someone else was first ({said})")),
-                    408 | 429 | 500.. => new(Kind::Unavailable, format!("the service fails ({said})")),
-                    _ => new(Kind::Other, format!("the service refuses the request ({said})")),
-                }
-            }
-            ErrorKind::Connection => new(Kind::Unavailable, format!("cannot reach the service: {}", root(error)))
-                .hint("check the account's name, the network and any proxy"),
-            ErrorKind::Io => new(Kind::Unavailable, format!("the connection broke: {}", root(error))),
-            ErrorKind::Credential => new(Kind::Denied, root(error)).hint(
-                "set AZURE_STORAGE_CONNECTION_STRING, or AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET, or run \
-                 `az login`",
-            ),
-            _ => new(Kind::Other, root(error)),
-        }
-    }
-}
-
-/// What must be true for a write to happen.
-enum Condition<'a> {
-    Absent,
-    Unchanged(&'a Tag),
-}
-
-impl Condition<'_> {
-    fn headers(&self) -> (Option<Etag>, Option<Etag>) {
-        match self {
-            Self::Absent => (None, Some(Etag::from("*"))),
-            Self::Unchanged(tag) => (Some(Etag::from(tag.0.as_str())), None),
-        }
-    }
-}
-
-/// The service's own code, `BlobAlreadyExists`; empty where there is none.
-fn code(error: &azure_core::Error) -> &str {
-    match error.kind() {
-        ErrorKind::HttpResponse { error_code, .. } => error_code.as_deref().unwrap_or_default(),
-        _ => "",
-    }
-}
-
-fn is_no_container(error: &azure_core::Error) -> bool {
-    code(error) == "ContainerNotFound"
-}
-
-/// A condition failed: 412, and 409 for a blob that should be absent.
-fn is_taken(error: &azure_core::Error) -> bool {
-    match error.http_status() {
-        Some(StatusCode::PreconditionFailed) => true,
-        Some(StatusCode::Conflict) => code(error) == "BlobAlreadyExists",
-        _ => false,
     }
 }
 

@@ -12,8 +12,8 @@ use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 use tempfile::NamedTempFile;
 
-use super::super::transfer::check_key;
-use super::super::{Content, Entry, Error, Kind, Put, Result, Store, Tag};
+use crate::backend::transfer::check_key;
+use crate::backend::{Content, Entry, Error, Kind, Put, Result, Store, Tag};
 
 /// Where files are written before they get their name, and where the lock is. No key lies below it.
 const STAGING: &str = ".flowyard/staging";

@@ -10,13 +10,19 @@ use async_trait::async_trait;
 use reqwest::Method;
 use reqwest::header::{CONTENT_LENGTH, HeaderValue, IF_NONE_MATCH, RETRY_AFTER};
 
-use super::super::transfer::{Pieces, root, share};
+use crate::backend::transfer::{Pieces, root, share};
 
 /// Pieces of a streamed file that may wait to be sent.
 const PIECE: usize = 1 << 20;
 
 /// The longest pause that we let a server ask for.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// Where a machine in the cloud asks who it is; elsewhere nobody answers.
+const METADATA: [&str; 3] = ["169.254.169.254", "metadata.google.internal", "metadata"];
+
+/// For how long that may take: it is on the link itself.
+const METADATA_PATIENCE: Duration = Duration::from_secs(2);
 
 /// A file that is sent instead of a request's own body; travels in the request's extensions.
 #[derive(Clone, Debug)]
@@ -28,8 +34,8 @@ pub(super) struct FileBody {
 
 /// Sends every request with one shared client, and adds:
 ///
-/// - `If-None-Match: *` where a multipart upload is completed, since all of ours must not overwrite. S3 and GCS take the
-///   condition there, but the crate has no option for it.
+/// - `If-None-Match: *` where a multipart upload is completed, since all of ours must not overwrite. S3 takes the
+///   condition there, but the crate has no option for it; for GCS, which does not, nothing is uploaded in parts.
 /// - The body of a [`FileBody`].
 /// - Respect for `Retry-After`, which the crate ignores when it repeats a request.
 /// - An early end where no connection can be made: three tries within a second instead of the crate's long patience.
@@ -53,25 +59,36 @@ impl HttpService for Shared {
                 .headers_mut()
                 .insert(IF_NONE_MATCH, HeaderValue::from_static("*"));
         }
+        let host = request.uri().host().unwrap_or_default().to_owned();
+        let metadata = METADATA.contains(&host.as_str());
         let mut pause = Duration::from_millis(200);
-        for _ in 0..2 {
-            match self.send(request.clone()).await {
-                Err(error) if error.kind() == HttpErrorKind::Connect => {
-                    tokio::time::sleep(pause).await
+        let mut tries = 1;
+        loop {
+            let sent = if metadata {
+                tokio::time::timeout(METADATA_PATIENCE, self.send(request.clone()))
+                    .await
+                    .unwrap_or_else(|late| Err(HttpError::new(HttpErrorKind::Connect, late)))
+            } else {
+                self.send(request.clone()).await
+            };
+            match sent {
+                Err(error) if error.kind() != HttpErrorKind::Connect => return Err(error),
+                Ok(response) => return Ok(response),
+                Err(error) if metadata || tries == 3 => {
+                    let cause = root(&error);
+                    let unreachable = Unreachable {
+                        host,
+                        cause,
+                        metadata,
+                    };
+                    // As `Unknown`, the crate does not try again.
+                    return Err(HttpError::new(HttpErrorKind::Unknown, unreachable));
                 }
-                other => return other,
+                Err(_) => tokio::time::sleep(pause).await,
             }
             pause *= 3;
+            tries += 1;
         }
-        // As `Unknown`, the crate does not try again.
-        self.send(request)
-            .await
-            .map_err(|error| match error.kind() {
-                HttpErrorKind::Connect => {
-                    HttpError::new(HttpErrorKind::Unknown, Unreachable(root(&error)))
-                }
-                _ => error,
-            })
     }
 }
 
@@ -98,15 +115,8 @@ impl Shared {
         request: HttpRequest,
         file: FileBody,
     ) -> Result<HttpResponse, HttpError> {
-        let other = |error: &dyn std::error::Error| {
-            HttpError::new(HttpErrorKind::Unknown, Unreachable(root(error)))
-        };
         let (parts, _) = request.into_parts();
-        let url: url::Url = parts
-            .uri
-            .to_string()
-            .parse()
-            .map_err(|error: url::ParseError| other(&error))?;
+        let url = parts.uri.to_string();
         let _share = share(2 * PIECE).await;
         let pieces = Pieces::new(&file.service, &file.path, file.length);
         let stream = futures::stream::try_unfold(pieces, |mut pieces| async move {
@@ -145,5 +155,10 @@ impl Shared {
 
 /// No connection could be made.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub(super) struct Unreachable(pub(super) String);
+#[error("cannot reach {host}: {cause}")]
+pub(super) struct Unreachable {
+    host: String,
+    cause: String,
+    /// It is the machine's metadata service, which is asked where nobody gave credentials.
+    pub(super) metadata: bool,
+}
