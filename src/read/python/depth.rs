@@ -36,9 +36,7 @@ pub(super) fn refuse(source: &str) -> Option<&'static str> {
     loop {
         let kind = lexer.next_token();
         let brackets = open.len();
-        let Some((depth, lambdas)) = open.last_mut() else {
-            return None;
-        };
+        let (depth, lambdas) = open.last_mut()?;
         match kind {
             TokenKind::EndOfFile => return None,
             TokenKind::Indent => indents += 1,
@@ -113,7 +111,7 @@ mod tests {
             "(",
             "\u{feff}x",
         ] {
-            assert_eq!(refuse(source), None, "{:.40}", source);
+            assert_eq!(refuse(source), None, "{source:.40}");
         }
     }
 

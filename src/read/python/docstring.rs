@@ -105,7 +105,10 @@ pub(super) fn parameters(docstring: &str) -> HashMap<String, String> {
         match heading.as_str() {
             "args" | "arguments" | "params" | "parameters" => {
                 let (items, end) = items(&lines, number);
-                parameters = items.into_iter().filter_map(parameter).collect();
+                parameters = items
+                    .into_iter()
+                    .filter_map(|item| parameter(&item))
+                    .collect();
                 number = end;
             }
             _ if ITEMISED.contains(&heading.as_str()) => number = items(&lines, number).1,
@@ -207,7 +210,7 @@ fn block(lines: &[&str], start: usize) -> usize {
 }
 
 /// A parameter's name and description.
-fn parameter(item: Vec<&str>) -> Option<(String, String)> {
+fn parameter(item: &[&str]) -> Option<(String, String)> {
     let (name, description) = item.first()?.split_once(':')?;
     let name = match name.split_once('(') {
         Some((bare, _)) if name.ends_with(')') => bare.trim(),

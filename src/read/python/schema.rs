@@ -177,7 +177,7 @@ fn field(
     for (option, value) in options {
         match (option.as_str(), value) {
             ("description", Value::Str(text)) if !text.is_empty() => {
-                *description = Some(text.clone())
+                *description = Some(text.clone());
             }
             ("json_schema_extra", value) => {
                 if let Some(Json::Object(extra)) = value.json() {

@@ -184,7 +184,7 @@ impl<'a> Scope<'a> {
                 }
             }
             Expr::Starred(starred) => {
-                self.target(&starred.value, from, conditional, Binding::Opaque)
+                self.target(&starred.value, from, conditional, Binding::Opaque);
             }
             other => self.change(other, from),
         }
@@ -247,7 +247,7 @@ impl<'a> Scope<'a> {
                 );
             }
             Stmt::ClassDef(class) => {
-                self.bind(class.name.as_str(), end, conditional, Binding::Class(class))
+                self.bind(class.name.as_str(), end, conditional, Binding::Class(class));
             }
             Stmt::Assign(assign) => {
                 for target in &assign.targets {
@@ -260,7 +260,7 @@ impl<'a> Scope<'a> {
                 }
             }
             Stmt::TypeAlias(alias) => {
-                self.target(&alias.name, end, conditional, Binding::Value(&alias.value))
+                self.target(&alias.name, end, conditional, Binding::Value(&alias.value));
             }
             Stmt::AugAssign(assign) => self.change(&assign.target, end),
             Stmt::Delete(delete) => delete

@@ -129,15 +129,27 @@ impl<'a> Value<'a> {
         }
     }
 
-    fn is_large(&self) -> bool {
+    /// Why its JSON is beyond us although Python may have one, if so.
+    fn beyond(&self) -> Option<String> {
         match self {
-            Self::Int(value) => i64::try_from(*value).is_err() && u64::try_from(*value).is_err(),
-            Self::List(items) | Self::Tuple(items) | Self::Set(items) => {
-                items.iter().any(Self::is_large)
+            Self::Int(value) => (i64::try_from(*value).is_err() && u64::try_from(*value).is_err())
+                .then(|| "an integer has more than 64 bits".to_owned()),
+            // Built-in functions, types and modules have no JSON; anything else may be a constant.
+            Self::Named(full) => {
+                let plain = full.starts_with("builtins.")
+                    || full.starts_with("typing.")
+                    || !full.contains('.');
+                (!plain).then(|| format!("`{full}` is not read from here"))
             }
-            Self::Dict(items) => items.iter().any(|(_, value)| value.is_large()),
-            Self::Instance { fields, .. } => fields.iter().any(|(_, value)| value.is_large()),
-            _ => false,
+            Self::List(items) | Self::Tuple(items) | Self::Set(items) => {
+                items.iter().find_map(Self::beyond)
+            }
+            Self::Dict(items) => items
+                .iter()
+                .find_map(|(key, value)| key.beyond().or_else(|| value.beyond())),
+            Self::Instance { fields, .. } => fields.iter().find_map(|(_, value)| value.beyond()),
+            Self::Member { value, .. } => value.beyond(),
+            _ => None,
         }
     }
 
@@ -177,12 +189,10 @@ impl<'a> Value<'a> {
         };
         match sorted.as_ref().unwrap_or(self).json() {
             Some(value) => Json::Value(value),
-            // Python writes any integer; our JSON has those of 64 bits.
-            None if self.is_large() => Json::Unknown(Unknown {
-                reason: "an integer has more than 64 bits".to_owned(),
-                at,
-            }),
-            None => Json::None,
+            None => match self.beyond() {
+                Some(reason) => Json::Unknown(Unknown { reason, at }),
+                None => Json::None,
+            },
         }
     }
 

@@ -144,7 +144,7 @@ impl<'a> Evaluator<'a> {
                                 Value::Str(key) => keywords.push((key, value)),
                                 other => {
                                     return Err(gap_or(
-                                        other,
+                                        &other,
                                         "a keyword is no text",
                                         context.place(&keyword.value),
                                     ));
@@ -154,7 +154,7 @@ impl<'a> Evaluator<'a> {
                     }
                     other => {
                         return Err(gap_or(
-                            other,
+                            &other,
                             "what is unpacked is not known",
                             context.place(&keyword.value),
                         ));
@@ -358,7 +358,7 @@ impl<'a> Evaluator<'a> {
             "builtins.sum" => {
                 let mut total = Value::Int(0);
                 for item in iterated(one()?)? {
-                    total = self.binary(ruff_python_ast::Operator::Add, total, item, at);
+                    total = self.binary(ruff_python_ast::Operator::Add, &total, &item, at);
                 }
                 Some(total)
             }

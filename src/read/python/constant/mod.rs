@@ -118,7 +118,7 @@ impl<'a> Evaluator<'a> {
                 .map_or_else(|gap| gap, |items| distinct(items, at)),
             Expr::Dict(dict) => self.dict(dict, context, at),
             Expr::UnaryOp(unary) => {
-                operator::unary(unary.op, self.eval(&unary.operand, context), at)
+                operator::unary(unary.op, &self.eval(&unary.operand, context), at)
             }
             Expr::BinOp(binary) => {
                 let left = self.eval(&binary.left, context);
@@ -126,7 +126,7 @@ impl<'a> Evaluator<'a> {
                 if binary.op == Operator::BitOr && (is_type(&left) || is_type(&right)) {
                     return Value::Opaque;
                 }
-                self.binary(binary.op, left, right, at)
+                self.binary(binary.op, &left, &right, at)
             }
             Expr::BoolOp(chain) => {
                 let or = chain.op == ruff_python_ast::BoolOp::Or;
@@ -136,7 +136,7 @@ impl<'a> Evaluator<'a> {
                     match last.truth() {
                         Some(truth) if truth == or => return last,
                         Some(_) => {}
-                        None => return gap_or(last, "whether it holds is not known", at),
+                        None => return gap_or(&last, "whether it holds is not known", at),
                     }
                 }
                 last
@@ -148,7 +148,7 @@ impl<'a> Evaluator<'a> {
                     match compared(*op, &left, &right) {
                         Some(true) => left = right,
                         Some(false) => return Value::Bool(false),
-                        None => return gap_or(left, "the comparison is not known", at),
+                        None => return gap_or(&left, "the comparison is not known", at),
                     }
                 }
                 Value::Bool(true)
@@ -158,7 +158,7 @@ impl<'a> Evaluator<'a> {
                 match test.truth() {
                     Some(true) => self.eval(&choice.body, context),
                     Some(false) => self.eval(&choice.orelse, context),
-                    None => gap_or(test, "whether the condition holds is not known", at),
+                    None => gap_or(&test, "whether the condition holds is not known", at),
                 }
             }
             Expr::Name(name) => self.name(name.id.as_str(), context, at),
@@ -195,11 +195,11 @@ impl<'a> Evaluator<'a> {
             if let Expr::Starred(starred) = item {
                 match self.eval(&starred.value, context) {
                     Value::List(inner) | Value::Tuple(inner) | Value::Set(inner) => {
-                        values.extend(inner)
+                        values.extend(inner);
                     }
                     other => {
                         return Err(gap_or(
-                            other,
+                            &other,
                             "what is unpacked is not known",
                             context.place(item),
                         ));
@@ -224,7 +224,7 @@ impl<'a> Evaluator<'a> {
                 Some(key) => items.push((self.eval(key, context), self.eval(&item.value, context))),
                 None => match self.eval(&item.value, context) {
                     Value::Dict(inner) => items.extend(inner),
-                    other => return gap_or(other, "what is unpacked is not known", at),
+                    other => return gap_or(&other, "what is unpacked is not known", at),
                 },
             }
         }
@@ -386,7 +386,7 @@ impl<'a> Evaluator<'a> {
                 };
                 match piece {
                     Some(piece) => text.push_str(&piece),
-                    None => return gap_or(value, "how it is formatted is not known", at),
+                    None => return gap_or(&value, "how it is formatted is not known", at),
                 }
                 if !self.charge(text.len() / 16) {
                     return unknown("it takes too long to work out", at);
@@ -402,9 +402,18 @@ fn is_plain(c: char) -> bool {
     c.is_ascii() && !c.is_ascii_control() && c != '\'' && c != '\\'
 }
 
-/// Whether a value is a class or something of a module, which may be one.
+/// Whether a value is a type, or a form of `typing`.
 fn is_type(value: &Value<'_>) -> bool {
-    matches!(value, Value::Class(_) | Value::Named(_))
+    match value {
+        Value::Class(_) => true,
+        Value::Named(full) => full.rsplit_once('.').is_some_and(|(module, _)| {
+            matches!(
+                module,
+                "builtins" | "typing" | "typing_extensions" | "collections.abc"
+            )
+        }),
+        _ => false,
+    }
 }
 
 /// A set of the items, each once.
@@ -422,7 +431,7 @@ fn distinct(items: Vec<Value<'_>>, at: TextSize) -> Value<'_> {
 }
 
 /// The value if it tells itself why it is not known, otherwise an unknown one with `reason`.
-pub(super) fn gap_or<'a>(value: Value<'a>, reason: &str, at: TextSize) -> Value<'a> {
+pub(super) fn gap_or<'a>(value: &Value<'a>, reason: &str, at: TextSize) -> Value<'a> {
     match value.gap() {
         Some(gap) => Value::Unknown(gap.clone()),
         None => unknown(reason, at),

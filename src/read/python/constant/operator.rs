@@ -11,8 +11,8 @@ use crate::read::python::value::{Value, unknown};
 const LENGTH: usize = 1 << 20;
 
 /// What a unary operator makes of a value.
-pub(super) fn unary(op: UnaryOp, operand: Value<'_>, at: TextSize) -> Value<'_> {
-    let result = match (op, &operand) {
+pub(super) fn unary<'a>(op: UnaryOp, operand: &Value<'a>, at: TextSize) -> Value<'a> {
+    let result = match (op, operand) {
         (UnaryOp::Not, _) => operand.truth().map(|truth| Value::Bool(!truth)),
         (UnaryOp::USub, Value::Float(value)) => Some(Value::Float(-value)),
         (UnaryOp::USub, Value::Timedelta(micros)) => micros.checked_neg().map(Value::Timedelta),
@@ -32,14 +32,14 @@ impl<'a> Evaluator<'a> {
     pub(super) fn binary(
         &self,
         op: Operator,
-        left: Value<'a>,
-        right: Value<'a>,
+        left: &Value<'a>,
+        right: &Value<'a>,
         at: TextSize,
     ) -> Value<'a> {
         if let Some(gap) = left.gap().or_else(|| right.gap()) {
             return Value::Unknown(gap.clone());
         }
-        let result = match (&left, &right) {
+        let result = match (left, right) {
             (Value::Int(_) | Value::Bool(_), Value::Int(_) | Value::Bool(_)) => {
                 match (left.integer(), right.integer()) {
                     (Some(a), Some(b)) => integers(op, a, b),
@@ -53,7 +53,7 @@ impl<'a> Evaluator<'a> {
                 (Some(a), Some(b)) => floats(op, a, b).map(Value::Float),
                 _ => None,
             },
-            _ => self.composite(op, &left, &right),
+            _ => self.composite(op, left, right),
         };
         result.unwrap_or_else(|| unknown("the operator is not evaluated", at))
     }
