@@ -16,7 +16,7 @@ use wiremock::matchers::{header, header_exists, method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
 use crate::services::prefect;
-use crate::services::process::{free_port, run, tools_dir};
+use crate::services::process::{answers, free_port, run, tools_dir};
 
 fn http() -> reqwest::Client {
     // The second test finds it installed.
@@ -722,6 +722,10 @@ async fn a_wrong_auth_string_is_denied_and_the_right_one_is_not() {
         .register(&wanted, None, &BTreeSet::new())
         .await
         .expect("a registration");
+    // Ended with all of its processes, so that no test leaves one behind.
+    drop(own);
+    let port = url.parse::<url::Url>().expect("a URL").port();
+    assert!(!answers(port.expect("a port")));
 }
 
 #[tokio::test]
@@ -1045,73 +1049,70 @@ async fn a_connection_that_is_cut_is_made_anew() {
 }
 
 /// Fifty deployments through the limit, and fifty more by a bare client that sends the two requests each, one after the
-/// other, to the same server; nothing is lost, and the limit is no slower than twice the bare client, generously.
+/// other, to the same server, by turns of ten. Nothing is lost, and the limit is not slower than twice the bare client,
+/// which leaves room for a busy machine; the numbers proper are printed.
 #[tokio::test]
 async fn fifty_deployments_cost_little_more_than_their_requests() {
+    const TURNS: usize = 5;
     let own = tokio::task::spawn_blocking(prefect::Server::start)
         .await
         .expect("a server");
     let url = own.api_url();
     let server = client(&url, Auth::None);
-    let wanted = |prefix: &str| -> Vec<Registration> {
-        (0..50)
-            .map(|index| {
-                let fields = Fields::from([
-                    (Field::Code, code("1")),
-                    (Field::Schedules, json!({"s": cron("0 4 * * *")})),
-                    (Field::Entrypoint, json!("flow.py:load")),
-                ]);
-                registration(&id(&format!("{prefix} {index}"), "d"), fields)
-            })
-            .collect()
+    let ours = |turn: usize| -> Vec<Registration> {
+        let of = |index| {
+            let fields = Fields::from([
+                (Field::Code, code("1")),
+                (Field::Schedules, json!({"s": cron("0 4 * * *")})),
+                (Field::Entrypoint, json!("flow.py:load")),
+            ]);
+            registration(&id(&format!("ours {turn} {index}"), "d"), fields)
+        };
+        (0..10).map(of).collect()
     };
-    // The first requests of a server are slower than all others.
-    register_all(&server, &wanted("warm")[..5]).await;
-    let (mut ours, mut bare) = (Duration::ZERO, Duration::ZERO);
-    for round in 0..2 {
-        let start = Instant::now();
-        let http = http();
-        for index in 0..50 {
-            let flow = json!({"name": format!("bare {round} {index}")});
-            let sent = http
-                .post(format!("{url}/flows/"))
-                .json(&flow)
-                .send()
-                .await
-                .expect("an answer");
-            let flow: Value = sent.json().await.expect("a flow");
+    let http = http();
+    let bare = async |turn: usize| {
+        for index in 0..10 {
+            let flow = json!({"name": format!("bare {turn} {index}")});
+            let flow = persist(&http, &format!("{url}/flows/"), &flow).await;
             let schedule =
                 json!({"cron": "0 4 * * *", "timezone": "Europe/Berlin", "day_or": true});
-            let body = json!({"name": "d", "flow_id": flow["id"], "entrypoint": "flow.py:load", "labels": {"a": "b", "c": "d"},
-                "schedules": [{"schedule": schedule, "active": true, "slug": "s"}],
-                "pull_steps": [{"x.y": {"folder": "f"}}]});
-            loop {
-                let sent = http
-                    .post(format!("{url}/deployments/"))
-                    .json(&body)
-                    .send()
-                    .await;
-                if sent.is_ok_and(|answer| answer.status().is_success()) {
-                    break;
-                }
-            }
+            let body = json!({"name": "d", "flow_id": flow["id"], "entrypoint": "flow.py:load",
+                "labels": {"a": "b", "c": "d", "e": "f"}, "pull_steps": [{"x.y": {"folder": "f"}}],
+                "schedules": [{"schedule": schedule, "active": true, "slug": "s", "parameters": {}}]});
+            persist(&http, &format!("{url}/deployments/"), &body).await;
         }
-        bare += start.elapsed();
+    };
+    // The first requests of a server are slower than all others.
+    bare(TURNS).await;
+    server.read(&Question::default()).await.expect("a reading");
+    let (mut our_time, mut bare_time) = (Duration::ZERO, Duration::ZERO);
+    for turn in 0..TURNS {
         let start = Instant::now();
-        register_all(&server, &wanted(&format!("ours {round}"))).await;
-        ours += start.elapsed();
+        bare(turn).await;
+        bare_time += start.elapsed();
+        let start = Instant::now();
+        register_all(&server, &ours(turn)).await;
+        our_time += start.elapsed();
     }
-    println!(
-        "50 deployments: ours {:?}, bare and sequential {:?}",
-        ours / 2,
-        bare / 2
-    );
+    println!("50 deployments: ours {our_time:?}, bare and one by one {bare_time:?}");
     let live = server.read(&Question::default()).await.expect("a reading");
-    let found = live
-        .deployments
-        .keys()
-        .filter(|id| id.flow.starts_with("ours"))
-        .count();
-    assert_eq!(found, 100);
-    assert!(ours < bare * 2, "ours {ours:?}, bare {bare:?}");
+    let ids = live.deployments.keys();
+    assert_eq!(ids.filter(|id| id.flow.starts_with("ours")).count(), 50);
+    assert!(
+        our_time < bare_time * 2,
+        "ours {our_time:?}, bare {bare_time:?}"
+    );
+}
+
+/// Posts until it is taken.
+async fn persist(http: &reqwest::Client, url: &str, body: &Value) -> Value {
+    loop {
+        match http.post(url).json(body).send().await {
+            Ok(answer) if answer.status().is_success() => {
+                return answer.json().await.expect("an object");
+            }
+            _ => {}
+        }
+    }
 }

@@ -13,13 +13,13 @@ const GUARD: &str = r#"
 "$@" </dev/null &
 cat >/dev/null
 trap "" TERM
-kill -TERM -- -$$
+kill -s TERM -- -$$
 for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do
     kill -0 $! 2>/dev/null || break
     sleep 0.2
 done
 rm -rf "$GUARDED_FOLDER"
-kill -KILL -- -$$
+kill -s KILL -- -$$
 "#;
 
 /// A running service.
@@ -30,9 +30,9 @@ pub(crate) struct Service {
 }
 
 impl Service {
-    /// Starts `command`, whose output goes to `<folder>.log`; `folder` is removed in the end.
+    /// Starts `command`, whose output goes to `service.log` in `folder`, which is removed in the end.
     pub(crate) fn start(command: &Command, folder: &Path) -> Self {
-        let log = folder.with_extension("log");
+        let log = folder.join("service.log");
         let output = File::create(&log).expect("create the log");
         let mut guard = Command::new("sh");
         guard
