@@ -5,6 +5,7 @@
 //! <https://docs.prefect.io/v3/api-ref/rest-api>; where it behaves otherwise, the code says so.
 
 mod body;
+mod check;
 mod fault;
 mod http;
 mod limit;
@@ -28,6 +29,7 @@ pub use self::http::Auth;
 pub use self::pull::Pull;
 
 use self::body::{Write, runs_of};
+use self::check::check;
 use self::http::{Http, Request};
 use self::version::Version;
 use super::{Error, Kind, Orchestrator, Question, Result};
@@ -338,37 +340,6 @@ impl Orchestrator for Server {
     }
 }
 
-/// Refuses what a server does not refuse properly: it crashes on some names, and says "unavailable" of NUL.
-fn check(registration: &Registration) -> std::result::Result<(), String> {
-    fn nul(value: &Value) -> bool {
-        match value {
-            Value::String(text) => text.contains('\0'),
-            Value::Array(items) => items.iter().any(nul),
-            Value::Object(map) => map
-                .iter()
-                .any(|(key, value)| key.contains('\0') || nul(value)),
-            _ => false,
-        }
-    }
-    for (what, name) in [
-        ("flow", &registration.id.flow),
-        ("deployment", &registration.id.name),
-    ] {
-        if name.is_empty() {
-            return Err(format!("the {what}'s name is empty"));
-        }
-        if let Some(bad) = name.chars().find(|c| "/%&<>\0".contains(*c)) {
-            return Err(format!(
-                "the {what}'s name holds {bad:?}, which Prefect cannot have in names"
-            ));
-        }
-    }
-    match registration.fields.iter().find(|(_, value)| nul(value)) {
-        Some((field, _)) => Err(format!("`{}` holds a NUL character", field.name())),
-        None => Ok(()),
-    }
-}
-
 /// Where the UI of an API most likely is: at the same host, or at `app.prefect.cloud`.
 fn guess_ui(api: &Url, cloud: bool) -> String {
     let text = api.as_str().trim_end_matches('/');
@@ -397,40 +368,6 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Fields, Owner, RepoPath};
-
-    fn registration(flow: &str, name: &str, fields: Fields) -> Registration {
-        Registration {
-            id: DeploymentId {
-                flow: flow.into(),
-                name: name.into(),
-            },
-            owner: Owner {
-                repository: "o/r".into(),
-                environment: "prod".into(),
-                project: RepoPath::root(),
-            },
-            fields,
-        }
-    }
-
-    #[test]
-    fn names_and_text_that_would_crash_a_server_are_refused() {
-        assert!(check(&registration("Load DN", "my daily", Fields::new())).is_ok());
-        for bad in ["a/b", "a%b", "a&b", "a<b", "a>b", "a\0b", ""] {
-            assert!(
-                check(&registration(bad, "d", Fields::new())).is_err(),
-                "{bad:?}"
-            );
-            assert!(
-                check(&registration("f", bad, Fields::new())).is_err(),
-                "{bad:?}"
-            );
-        }
-        let fields = Fields::from([(Field::Parameters, json!({"a": ["x\0"]}))]);
-        let message = check(&registration("f", "d", fields)).expect_err("a refusal");
-        assert_eq!(message, "`parameters` holds a NUL character");
-    }
 
     #[test]
     fn links_lead_to_the_ui() {

@@ -185,7 +185,7 @@ mod tests {
         }
     }
 
-    fn read(answer: Value) -> wire::Deployment {
+    fn read(answer: &Value) -> wire::Deployment {
         let mut whole = json!({"id": "D", "name": "d", "flow_id": "F"});
         for (key, value) in answer.as_object().expect("an object") {
             whole[key] = value.clone();
@@ -201,7 +201,7 @@ mod tests {
             json!({"pull_steps": null, "parameter_openapi_schema": null, "tags": null, "labels": null,
                 "schedules": null, "job_variables": null, "parameters": null}),
         ] {
-            let fields = fields(&read(empty), &pull());
+            let fields = fields(&read(&empty), &pull());
             assert!(!fields.contains_key(&Field::Code));
             assert!(!fields.contains_key(&Field::PullSteps));
             for (field, value) in fields {
@@ -213,7 +213,7 @@ mod tests {
     #[test]
     fn what_reads_back_differently_is_put_right() {
         let fields = fields(
-            &read(json!({
+            &read(&json!({
                 "tags": ["b", "a", "b"],
                 "parameter_openapi_schema": {"type": "object", "properties": {}},
                 "concurrency_limit": null,
@@ -234,7 +234,7 @@ mod tests {
     #[test]
     fn a_shared_limit_is_not_taken_for_our_own() {
         let deployment =
-            read(json!({"global_concurrency_limit": {"name": "database", "limit": 3}}));
+            read(&json!({"global_concurrency_limit": {"name": "database", "limit": 3}}));
         let limit = concurrency_limit(&deployment);
         assert_eq!(limit, json!("global:database"));
         assert!(is_global_limit(&limit));

@@ -1,0 +1,173 @@
+//! Prefect as an orchestrator: against a real server, and against a double for what no server can be made to show.
+
+mod access;
+mod change;
+mod faults;
+mod many;
+mod others;
+mod worker;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use flowyard::backend::prefect::{Auth, Options, Pull, Server};
+use flowyard::backend::{Orchestrator, Question};
+use flowyard::model::{
+    DeploymentId, Digest, Fields, LiveDeployment, Owner, Registration, RepoPath, same,
+};
+use serde_json::{Value, json};
+
+use crate::services::prefect;
+
+fn http() -> reqwest::Client {
+    // The second test finds it installed.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder()
+        .no_proxy()
+        .build()
+        .expect("a client")
+}
+
+fn pull() -> Pull {
+    Pull::Azure {
+        account_url: "https://acc.blob.core.windows.net".into(),
+        container: "code".into(),
+        prefix: "flows".into(),
+        credentials: Some("{{ prefect.blocks.azure-blob-storage-credentials.prod }}".into()),
+    }
+}
+
+fn client(url: &str, auth: Auth) -> Server {
+    Server::new(Options {
+        api_url: url.parse().expect("a URL"),
+        ui_url: None,
+        auth,
+        pull: pull(),
+        http: http(),
+    })
+    .expect("valid options")
+}
+
+/// The shared server, which has a work pool `pp`.
+async fn shared() -> Server {
+    let server = tokio::task::spawn_blocking(prefect::Server::shared)
+        .await
+        .expect("a server");
+    let url = server.api_url();
+    let env = json!({"type": "object", "additionalProperties": {"type": "string"}});
+    let template = json!({"job_configuration": {"env": "{{ env }}"}, "variables": {"properties": {"env": env}}});
+    let body = json!({"name": "pp", "type": "process", "base_job_template": template});
+    let answer = raw(&url, reqwest::Method::POST, "work_pools/", &body).await;
+    assert!(
+        answer["name"] == "pp"
+            || answer["detail"]
+                .as_str()
+                .is_some_and(|text| text.contains("already exists")),
+        "{answer}"
+    );
+    client(&url, Auth::None)
+}
+
+fn shared_url() -> String {
+    prefect::Server::shared().api_url()
+}
+
+/// A request past flowyard, as someone else would send it.
+async fn raw(url: &str, method: reqwest::Method, path: &str, body: &Value) -> Value {
+    // The server drops the connection now and then after it was busy.
+    for _ in 0..20 {
+        let request = http()
+            .request(method.clone(), format!("{url}/{path}"))
+            .json(body);
+        match request.send().await {
+            Ok(answer) if answer.status().as_u16() != 503 => {
+                let bytes = answer.bytes().await.unwrap_or_default();
+                return serde_json::from_slice(&bytes).unwrap_or(Value::Null);
+            }
+            _ => tokio::time::sleep(Duration::from_millis(200)).await,
+        }
+    }
+    panic!("{method} {path} does not come through");
+}
+
+async fn get(path: &str) -> Value {
+    raw(&shared_url(), reqwest::Method::GET, path, &Value::Null).await
+}
+
+fn owner() -> Owner {
+    Owner {
+        repository: "acme/flows".into(),
+        environment: "prod".into(),
+        project: RepoPath::new("projects/news/load_dn"),
+    }
+}
+
+fn id(flow: &str, name: &str) -> DeploymentId {
+    DeploymentId {
+        flow: flow.into(),
+        name: name.into(),
+    }
+}
+
+fn registration(id: &DeploymentId, fields: Fields) -> Registration {
+    Registration {
+        id: id.clone(),
+        owner: owner(),
+        fields,
+    }
+}
+
+fn cron(text: &str) -> Value {
+    json!({"cron": text, "timezone": "Europe/Berlin", "day_or": true, "parameters": {}, "active": true})
+}
+
+fn code(text: &str) -> Value {
+    json!(format!(
+        "projects/news/load_dn@{}",
+        Digest::of(text.as_bytes())
+    ))
+}
+
+fn of(ids: &[DeploymentId]) -> Question {
+    Question {
+        deployments: Some(ids.iter().cloned().collect()),
+        references: BTreeSet::new(),
+    }
+}
+
+async fn read(server: &Server, id: &DeploymentId) -> LiveDeployment {
+    let mut live = server
+        .read(&of(std::slice::from_ref(id)))
+        .await
+        .expect("a reading");
+    assert!(live.deployments.len() <= 1);
+    live.deployments
+        .remove(id)
+        .expect("a registered deployment")
+}
+
+fn assert_same(live: &Fields, wanted: &Fields) {
+    for (field, value) in wanted {
+        let found = live.get(field).unwrap_or(&Value::Null);
+        assert!(
+            same(found, value),
+            "{}:\n found {found}\nwanted {value}",
+            field.name()
+        );
+    }
+}
+
+/// The ids of the schedules by slug, past flowyard.
+async fn schedule_ids(handle: &str) -> BTreeMap<String, String> {
+    let deployment = get(&format!("deployments/{handle}")).await;
+    let schedules = deployment["schedules"]
+        .as_array()
+        .expect("schedules")
+        .iter();
+    schedules
+        .map(|item| {
+            let text = |key: &str| item[key].as_str().unwrap_or_default().to_owned();
+            (text("slug"), text("id"))
+        })
+        .collect()
+}
