@@ -1,0 +1,18 @@
+//! The real services that tests speak to: each is installed once, started on a free port of 127.0.0.1 and ended with the
+//! test process, however that ends.
+
+pub(crate) mod azurite;
+pub(crate) mod prefect;
+pub(crate) mod process;
+pub(crate) mod proxy;
+
+/// A client for the services, which are all at 127.0.0.1; one a test, because its connections end with the test's
+/// runtime.
+pub(crate) fn client() -> reqwest::Client {
+    // The first in the process wins; all of them are the same.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder()
+        .no_proxy()
+        .build()
+        .expect("a client with defaults can be built")
+}
