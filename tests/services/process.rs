@@ -10,18 +10,24 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Ends the process group `$1` and removes the folder `$2` once nobody holds the other end of its standard input.
+/// Ends the process group `$1`, every other process that carries the mark of the folder `$2` in its environment, and
+/// the folder, once nobody holds the other end of its standard input.
 ///
 /// The kernel closes that end when the test process is gone, also after a SIGKILL and also where libtest leaves by
 /// `exit` without dropping statics. A parent-death signal would not do: it fires when the *thread* that started the
-/// child ends, and every test has a thread of its own.
+/// child ends, and every test has a thread of its own. Nor would the group alone: a Prefect worker starts each run in
+/// a session of its own.
 const WATCHDOG: &str = r#"
 read -r _
 kill -s KILL -- "-$1"
-tries=0
-while kill -s 0 -- "-$1" && [ "$tries" -lt 50 ]; do
+for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+    found=$(grep -lsFxz -- "FLOWYARD_TEST_SERVICE=$2" /proc/[0-9]*/environ)
+    [ -n "$found" ] || break
+    for environ in $found; do
+        pid=${environ#/proc/}
+        kill -s KILL "${pid%/environ}"
+    done
     sleep 0.1
-    tries=$((tries + 1))
 done
 rm -rf -- "$2"
 "#;
@@ -35,11 +41,16 @@ pub(crate) struct Service {
 }
 
 impl Service {
-    /// Starts `command`, which writes its log to `folder/log`; `folder`, made by [`folder`], is removed in the end.
+    /// Starts `command`, which writes its log to `folder/log` and its temporary files to `folder/tmp`; `folder`, made
+    /// by [`folder`], is removed in the end.
     pub(crate) fn start(name: &str, folder: PathBuf, command: &mut Command) -> Self {
         let log = File::create(folder.join("log")).expect("the service's folder is there");
+        let tmp = folder.join("tmp");
+        fs::create_dir(&tmp).expect("the service's folder can be written");
         let errors = log.try_clone().expect("a file handle can be copied");
         let child = command
+            .env("FLOWYARD_TEST_SERVICE", &folder)
+            .env("TMPDIR", tmp)
             .stdin(Stdio::null())
             .stdout(log)
             .stderr(errors)
@@ -229,11 +240,11 @@ pub(crate) fn run(command: &mut Command) {
 mod tests {
     use super::*;
 
-    /// A service with a descendant, which must end too.
+    /// A service with a descendant in another session, which must end too.
     fn family(name: &str) -> Service {
         let folder = folder(name);
         let script = format!(
-            "sleep 1000 & echo $! >{0}/pid.new; mv {0}/pid.new {0}/pid; wait",
+            "setsid sh -c 'echo $$ >{0}/pid.new; mv {0}/pid.new {0}/pid; exec sleep 1000' & wait",
             folder.display()
         );
         Service::start(
