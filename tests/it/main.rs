@@ -3,9 +3,9 @@
 // The modules of a test binary have no outside.
 #![allow(unreachable_pub)]
 
+mod discover;
+mod end_to_end;
 #[path = "../services/mod.rs"]
 mod services;
-
-mod contract;
-mod discover;
+mod support;
 mod tidy;

@@ -1,110 +1,187 @@
-//! Azurite, Microsoft's emulator of Azure Blob.
+//! Azurite, Microsoft's emulator of Azure Blob Storage.
 
+use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, TcpStream};
+use std::path::PathBuf;
 use std::process::Command;
+use std::sync::OnceLock;
+use std::time::Duration;
 
-use super::process::{Service, free_port, http, install, run};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use sha2::{Digest as _, Sha256};
 
-/// The published account and key of every Azurite.
-const ACCOUNT: &str = "devstoreaccount1";
-const KEY: &str =
+use super::process::{self, Service};
+
+/// The emulator's account, the same everywhere.
+pub(crate) const ACCOUNT: &str = "devstoreaccount1";
+
+/// The key of that account, published in Azurite's documentation; no secret.
+pub(crate) const KEY: &str =
     "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
 
-/// A running Azurite with its own empty memory.
-#[derive(Debug)]
-pub struct Azurite {
-    /// Where it listens.
-    pub port: u16,
+/// The program, installed on first use.
+pub(crate) fn bin() -> PathBuf {
+    const VERSION: &str = "azurite@3.37.0";
+    process::installed("azurite", VERSION, |folder| {
+        process::run(
+            Command::new("npm")
+                .args(["install", "--no-audit", "--no-fund", "--prefix"])
+                .arg(folder)
+                .arg(VERSION),
+        );
+    })
+    .join("node_modules/.bin/azurite-blob")
+}
+
+/// The connection string for Azurite's own port, or that of a proxy in front of it.
+pub(crate) fn connection_string(port: u16) -> String {
+    format!(
+        "DefaultEndpointsProtocol=http;AccountName={ACCOUNT};AccountKey={KEY};BlobEndpoint=http://127.0.0.1:{port}/{ACCOUNT};"
+    )
+}
+
+/// A running Azurite that keeps everything in memory.
+pub(crate) struct Azurite {
+    port: u16,
     _service: Service,
 }
 
 impl Azurite {
-    /// Starts one.
-    pub async fn start() -> Self {
-        let folder = install("azurite-3.35.0", |folder| {
-            run(Command::new("npm")
-                .args([
-                    "install",
-                    "--no-audit",
-                    "--no-fund",
-                    "--no-save",
-                    "--prefix",
-                ])
-                .arg(folder)
-                .arg("azurite@3.35.0"));
-        });
-        let port = free_port();
-        let mut service = Service::start(
-            "azurite",
-            Command::new(folder.join("node_modules/.bin/azurite-blob"))
-                .args([
-                    "--silent",
-                    "--inMemoryPersistence",
-                    "--skipApiVersionCheck",
-                    "--disableTelemetry",
-                ])
-                .args(["--blobHost", "127.0.0.1", "--blobPort", &port.to_string()]),
-        );
-        service.listens(port).await;
+    /// Starts one and waits for it.
+    pub(crate) fn start() -> Self {
+        let port = process::free_port();
+        let folder = process::folder("azurite");
+        let mut command = Command::new(bin());
+        command
+            .args(["--silent", "--inMemoryPersistence", "--skipApiVersionCheck"])
+            .args([
+                "--disableTelemetry",
+                "--blobHost",
+                "127.0.0.1",
+                "--blobPort",
+            ])
+            .arg(port.to_string())
+            .current_dir(&folder);
+        let service = Service::start("azurite", folder, &mut command)
+            .ready_when(Duration::from_secs(60), || {
+                TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok()
+            });
         Self {
             port,
             _service: service,
         }
     }
 
-    /// The account's blob endpoint.
-    pub fn endpoint(&self) -> String {
-        format!("http://127.0.0.1:{}/{ACCOUNT}", self.port)
+    /// The one that all tests of this process share; each uses a container of its own.
+    pub(crate) fn shared() -> &'static Self {
+        static SHARED: OnceLock<Azurite> = OnceLock::new();
+        SHARED.get_or_init(Self::start)
     }
 
-    /// A connection string with the account's key.
-    pub fn connection_string(&self) -> String {
-        format!(
-            "AccountName={ACCOUNT};AccountKey={KEY};BlobEndpoint={}",
-            self.endpoint()
-        )
+    /// The port on 127.0.0.1.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
     }
 
-    /// A connection string with a signature that may do everything until the year 2099.
-    pub fn sas_connection_string(&self) -> String {
-        format!(
-            "BlobEndpoint={};SharedAccessSignature={}",
-            self.endpoint(),
-            self.sas()
-        )
+    /// The account, through Azurite's own port.
+    pub(crate) fn account(&self) -> Account {
+        self.at(self.port)
     }
 
-    /// A shared access signature of the account.
-    /// <https://learn.microsoft.com/rest/api/storageservices/create-account-sas>
-    pub fn sas(&self) -> String {
-        let (rights, until, version) = ("rwdlac", "2099-01-01T00:00:00Z", "2019-12-12");
-        let text = format!("{ACCOUNT}\n{rights}\nb\nsco\n\n{until}\n\nhttps,http\n{version}\n");
-        let key = azure_core::credentials::Secret::new(KEY);
-        let signature = azure_core::hmac::hmac_sha256(&text, &key).expect("a signature");
-        url::form_urlencoded::Serializer::new(String::new())
-            .append_pair("sv", version)
-            .append_pair("ss", "b")
-            .append_pair("srt", "sco")
-            .append_pair("sp", rights)
-            .append_pair("se", until)
-            .append_pair("spr", "https,http")
-            .append_pair("sig", &signature)
-            .finish()
+    /// The account, through the port of a proxy.
+    pub(crate) fn at(&self, port: u16) -> Account {
+        Account {
+            port,
+            client: super::client(),
+        }
+    }
+}
+
+/// The emulator's account over its REST API, without any of flowyard's code; for one test.
+pub(crate) struct Account {
+    port: u16,
+    client: reqwest::Client,
+}
+
+impl Account {
+    /// Makes a container.
+    pub(crate) async fn create_container(&self, name: &str) {
+        let (status, body) = self
+            .request(reqwest::Method::PUT, name, &[("restype", "container")])
+            .await;
+        assert_eq!(status, 201, "creating container {name}: {body}");
     }
 
-    /// Creates a container.
-    pub async fn create_container(&self, name: &str) {
-        let url = format!(
-            "{}/{name}?restype=container&{}",
-            self.endpoint(),
-            self.sas()
+    /// The names of all blobs of a container.
+    pub(crate) async fn blobs(&self, container: &str) -> BTreeSet<String> {
+        let query = [("comp", "list"), ("restype", "container")];
+        let (status, body) = self.request(reqwest::Method::GET, container, &query).await;
+        assert_eq!(status, 200, "listing {container}: {body}");
+        // One page holds 5,000; more would make the answer name the next.
+        assert!(
+            !body.contains("<NextMarker>"),
+            "more than one page of blobs"
         );
-        let answer = http()
-            .put(url)
-            .header("x-ms-version", "2019-12-12")
-            .header("content-length", 0)
+        body.split("<Name>")
+            .skip(1)
+            .filter_map(|rest| rest.split_once("</Name>"))
+            .map(|(name, _)| name.replace("&amp;", "&"))
+            .collect()
+    }
+
+    /// A signed request (Shared Key, as Microsoft's "Authorize with Shared Key" describes it) without a body.
+    /// `query` is sorted by name.
+    async fn request(
+        &self,
+        method: reqwest::Method,
+        path: &str,
+        query: &[(&str, &str)],
+    ) -> (u16, String) {
+        let date = chrono::Utc::now().format("%a, %d %b %Y %H:%M:%S GMT");
+        let resource: String = query
+            .iter()
+            .map(|(name, value)| format!("\n{name}:{value}"))
+            .collect();
+        let text = format!(
+            "{method}{}x-ms-date:{date}\nx-ms-version:2021-08-06\n/{ACCOUNT}/{ACCOUNT}/{path}{resource}",
+            "\n".repeat(12)
+        );
+        let key = BASE64_STANDARD.decode(KEY).expect("the key is base64");
+        let signature = BASE64_STANDARD.encode(hmac_sha256(&key, text.as_bytes()));
+        let arguments: Vec<_> = query
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        let url = format!(
+            "http://127.0.0.1:{}/{ACCOUNT}/{path}?{}",
+            self.port,
+            arguments.join("&")
+        );
+        let response = self
+            .client
+            .request(method, url)
+            .header("x-ms-date", date.to_string())
+            .header("x-ms-version", "2021-08-06")
+            .header("Authorization", format!("SharedKey {ACCOUNT}:{signature}"))
             .send()
             .await
-            .expect("an answer");
-        assert_eq!(answer.status(), 201, "creating a container");
+            .expect("Azurite answers");
+        let status = response.status().as_u16();
+        (status, response.text().await.expect("Azurite speaks UTF-8"))
     }
+}
+
+/// HMAC-SHA256 (RFC 2104) for a key of at most 64 bytes.
+fn hmac_sha256(key: &[u8], message: &[u8]) -> [u8; 32] {
+    let pad = |byte: u8| {
+        let mut block = [byte; 64];
+        block.iter_mut().zip(key).for_each(|(to, from)| *to ^= from);
+        block
+    };
+    let inner = Sha256::new().chain_update(pad(0x36)).chain_update(message);
+    let outer = Sha256::new()
+        .chain_update(pad(0x5c))
+        .chain_update(inner.finalize());
+    outer.finalize().into()
 }

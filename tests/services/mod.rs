@@ -1,6 +1,18 @@
-//! The real services that tests speak to: how each is installed, started and stopped.
+//! The real services that tests speak to: each is installed once, started on a free port of 127.0.0.1 and ended with the
+//! test process, however that ends.
 
-pub mod azurite;
-pub mod gcs;
-pub mod moto;
-pub mod process;
+pub(crate) mod azurite;
+pub(crate) mod prefect;
+pub(crate) mod process;
+pub(crate) mod proxy;
+
+/// A client for the services, which are all at 127.0.0.1; one a test, because its connections end with the test's
+/// runtime.
+pub(crate) fn client() -> reqwest::Client {
+    // The first in the process wins; all of them are the same.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder()
+        .no_proxy()
+        .build()
+        .expect("a client with defaults can be built")
+}

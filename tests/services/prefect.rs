@@ -1,87 +1,391 @@
-//! A Prefect 3 server with a database of its own.
+//! A Prefect 3 server on SQLite, its REST API as far as tests need it, and a worker.
 
-use std::fs;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use super::process::{Service, answers, free_port, install_once, run, tools_dir};
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
 
-/// With the newest FastAPI 3.8.8 does not start, with SQLAlchemy 2.1 it never schedules a run.
-const PACKAGES: [&str; 4] = [
-    "prefect==3.8.8",
-    "prefect-azure[blob_storage]==0.4.13",
-    "fastapi==0.139.*",
-    "sqlalchemy<2.1",
-];
+use super::process::{self, Service, wait_until};
 
-/// A running server; ends when dropped, or with the test process.
-#[derive(Debug)]
+/// The frozen list of packages.
+const PINS: &str = include_str!("prefect3.txt");
+
+/// A virtual environment with Prefect and prefect-azure, made on first use.
+pub(crate) fn venv() -> PathBuf {
+    process::installed("prefect3", PINS, |folder| {
+        process::run(Command::new("python3").args(["-m", "venv"]).arg(folder));
+        process::run(
+            Command::new(folder.join("bin/python"))
+                .args(["-m", "pip", "install", "--quiet", "--no-input", "-r"])
+                .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/services/prefect3.txt")),
+        );
+    })
+}
+
+/// A command of Prefect's that knows nothing of the settings of who runs the tests.
+fn prefect(home: &Path) -> Command {
+    let mut command = Command::new(venv().join("bin/prefect"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("PREFECT_") {
+            command.env_remove(name);
+        }
+    }
+    command
+        .env("PREFECT_HOME", home)
+        .env("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+        .env("DO_NOT_TRACK", "1")
+        .current_dir(home);
+    command
+}
+
+/// A running Prefect server.
 pub(crate) struct Server {
     port: u16,
+    auth: Option<String>,
     _service: Service,
 }
 
 impl Server {
-    /// Starts a server, which takes 10 to 20 seconds.
+    /// Starts one that everybody may use.
     pub(crate) fn start() -> Self {
-        Self::start_with(&[])
+        Self::start_with(None)
     }
 
-    /// Starts a server with further variables in its environment.
-    pub(crate) fn start_with(variables: &[(&str, &str)]) -> Self {
-        static COUNT: AtomicUsize = AtomicUsize::new(0);
-        let port = free_port();
-        let index = COUNT.fetch_add(1, Ordering::Relaxed);
-        let home = tools_dir().join(format!("prefect-{}-{index}", std::process::id()));
-        fs::create_dir_all(&home).expect("create the server's home");
-        let mut command = cli();
+    /// Starts one that asks for `user:password`.
+    pub(crate) fn start_with_auth(auth: &str) -> Self {
+        Self::start_with(Some(auth))
+    }
+
+    fn start_with(auth: Option<&str>) -> Self {
+        let port = process::free_port();
+        let folder = process::folder("prefect");
+        let mut command = prefect(&folder);
         command
-            .args([
-                "server",
-                "start",
-                "--host",
-                "127.0.0.1",
-                "--port",
-                &port.to_string(),
-            ])
-            .env("PREFECT_HOME", &home)
-            .env("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
-            .env("DO_NOT_TRACK", "1")
-            .env_remove("PREFECT_API_URL")
-            .env_remove("PREFECT_API_KEY")
-            .envs(variables.iter().copied());
-        let service = Service::start(&command, &home);
-        // It opens the port when it is ready to answer.
-        service.wait(Duration::from_secs(180), || answers(port));
+            .args(["server", "start", "--host", "127.0.0.1", "--port"])
+            .arg(port.to_string())
+            // What a deploy touches is scheduled within seconds by another loop of the server; this one adds runs as
+            // time passes, and a test that compares the scheduled runs before and after must not see them.
+            .env("PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS", "3600");
+        if let Some(auth) = auth {
+            command.env("PREFECT_SERVER_API_AUTH_STRING", auth);
+        }
+        let service = Service::start("prefect", folder, &mut command)
+            .ready_when(Duration::from_secs(180), || {
+                process::answers(port, "/api/health", "true")
+            });
         Self {
             port,
+            auth: auth.map(str::to_owned),
             _service: service,
         }
     }
 
-    /// The server that all tests of a process share.
+    /// The one without authentication that tests of this process share; each uses names of its own.
     pub(crate) fn shared() -> &'static Self {
         static SHARED: OnceLock<Server> = OnceLock::new();
         SHARED.get_or_init(Self::start)
     }
 
-    /// `http://127.0.0.1:<port>/api`.
+    /// The port on 127.0.0.1.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// What `PREFECT_API_URL` is set to.
     pub(crate) fn api_url(&self) -> String {
         format!("http://127.0.0.1:{}/api", self.port)
     }
+
+    /// The API, for one test.
+    pub(crate) fn api(&self) -> Api {
+        self.at(self.port)
+    }
+
+    /// The API through the port of a proxy.
+    pub(crate) fn at(&self, port: u16) -> Api {
+        Api {
+            url: format!("http://127.0.0.1:{port}/api"),
+            auth: self.auth.clone(),
+            client: super::client(),
+        }
+    }
 }
 
-/// The `prefect` command, installed on first use.
-pub(crate) fn cli() -> Command {
-    let venv = install_once("prefect3", |folder| {
-        run(Command::new("python3").args(["-m", "venv"]).arg(folder));
-        run(Command::new(folder.join("bin/pip"))
-            .args(["install", "--quiet", "--disable-pip-version-check"])
-            .args(PACKAGES));
-    });
-    let program: PathBuf = venv.join("bin/prefect");
-    Command::new(program)
+/// A scheduled run as the server holds it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct ScheduledRun {
+    /// The run's id; a run that was deleted and scheduled again has another.
+    pub(crate) id: String,
+    /// When it is to start, as the server prints it.
+    pub(crate) expected_start: String,
+    /// The id of its deployment.
+    pub(crate) deployment: String,
+}
+
+/// A run's state.
+#[derive(Clone, Debug)]
+pub(crate) struct RunState {
+    /// `SCHEDULED`, `PENDING`, `RUNNING`, `COMPLETED`, `FAILED`, `CRASHED` …
+    pub(crate) kind: String,
+    /// What Prefect says about it, if anything.
+    #[expect(dead_code, reason = "shown where a run failed")]
+    pub(crate) message: String,
+}
+
+impl RunState {
+    /// Whether the run has ended, well or not.
+    pub(crate) fn is_terminal(&self) -> bool {
+        ["COMPLETED", "FAILED", "CRASHED", "CANCELLED"].contains(&self.kind.as_str())
+    }
+}
+
+/// Prefect's REST API, without any of flowyard's code.
+pub(crate) struct Api {
+    url: String,
+    auth: Option<String>,
+    client: reqwest::Client,
+}
+
+impl Api {
+    /// A request and its answer; panics unless the answer is a success. An empty answer is `null`.
+    pub(crate) async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Value {
+        let mut attempt = 0;
+        loop {
+            let mut request = self
+                .client
+                .request(method.clone(), format!("{}{path}", self.url));
+            if let Some(auth) = &self.auth {
+                let (user, password) = auth.split_once(':').expect("auth is user:password");
+                request = request.basic_auth(user, Some(password));
+            }
+            if let Some(body) = &body {
+                request = request.json(body);
+            }
+            attempt += 1;
+            let response = match request.send().await {
+                // SQLite lets one write at a time, and the server then answers 503 or hangs up.
+                Ok(response)
+                    if response.status() == StatusCode::SERVICE_UNAVAILABLE && attempt < 8 =>
+                {
+                    None
+                }
+                Err(_) if attempt < 8 => None,
+                other => Some(other),
+            };
+            let Some(response) = response else {
+                tokio::time::sleep(Duration::from_millis(200 * attempt)).await;
+                continue;
+            };
+            let response = response.unwrap_or_else(|e| panic!("{method} {path}: {e}"));
+            let status = response.status();
+            let text = response.text().await.expect("Prefect speaks UTF-8");
+            assert!(status.is_success(), "{method} {path}: {status}: {text}");
+            if text.is_empty() {
+                return Value::Null;
+            }
+            return serde_json::from_str(&text).expect("Prefect answers in JSON");
+        }
+    }
+
+    async fn get(&self, path: &str) -> Value {
+        self.call(Method::GET, path, None).await
+    }
+
+    async fn post(&self, path: &str, body: Value) -> Value {
+        self.call(Method::POST, path, Some(body)).await
+    }
+
+    /// Makes a work pool whose worker starts a process for each run.
+    pub(crate) async fn create_process_pool(&self, name: &str) {
+        let workers = self
+            .get("/collections/views/aggregate-worker-metadata")
+            .await;
+        let template = &workers["prefect"]["process"]["default_base_job_configuration"];
+        assert!(template.is_object(), "no template for process workers");
+        let body = json!({"name": name, "type": "process", "base_job_template": template});
+        self.post("/work_pools/", body).await;
+    }
+
+    /// Makes a block of a type that the server knows.
+    pub(crate) async fn create_block(&self, kind: &str, name: &str, data: Value) {
+        let block_type = self.get(&format!("/block_types/slug/{kind}")).await["id"].clone();
+        let filter =
+            json!({"block_schemas": {"block_type_id": {"any_": [block_type]}}, "limit": 1});
+        let schema = self.post("/block_schemas/filter", filter).await[0]["id"].clone();
+        let body = json!({
+            "name": name,
+            "data": data,
+            "block_type_id": block_type,
+            "block_schema_id": schema,
+        });
+        self.post("/block_documents/", body).await;
+    }
+
+    /// Makes the block that a worker reads the storage's connection string from.
+    pub(crate) async fn create_azure_credentials(&self, name: &str, connection_string: &str) {
+        let data = json!({"connection_string": connection_string});
+        self.create_block("azure-blob-storage-credentials", name, data)
+            .await;
+    }
+
+    /// Every deployment in full, by `flow/name`.
+    pub(crate) async fn deployments(&self) -> BTreeMap<String, Value> {
+        let mut names = BTreeMap::new();
+        for flow in self.all("/flows/filter", json!({})).await {
+            names.insert(text(&flow["id"]), text(&flow["name"]));
+        }
+        let deployments = self.all("/deployments/filter", json!({})).await;
+        deployments
+            .into_iter()
+            .map(|one| {
+                (
+                    format!("{}/{}", names[&text(&one["flow_id"])], text(&one["name"])),
+                    one,
+                )
+            })
+            .collect()
+    }
+
+    /// Every run that waits for its time, of the deployments' schedules and made by hand.
+    pub(crate) async fn scheduled_runs(&self) -> BTreeSet<ScheduledRun> {
+        let filter = json!({"flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}}});
+        let runs = self.all("/flow_runs/filter", filter).await;
+        runs.into_iter()
+            .map(|run| ScheduledRun {
+                id: text(&run["id"]),
+                expected_start: text(&run["expected_start_time"]),
+                deployment: text(&run["deployment_id"]),
+            })
+            .collect()
+    }
+
+    /// Waits until every deployment that has an active schedule and is not paused has runs, and no more come.
+    pub(crate) async fn wait_until_scheduled(&self) -> BTreeSet<ScheduledRun> {
+        let deployments = self.deployments().await;
+        let due: BTreeSet<_> = deployments
+            .values()
+            .filter(|one| one["paused"] == false)
+            .filter(|one| {
+                let schedules = one["schedules"].as_array();
+                schedules.is_some_and(|all| all.iter().any(|schedule| schedule["active"] == true))
+            })
+            .map(|one| text(&one["id"]))
+            .collect();
+        let mut last = BTreeSet::new();
+        let mut quiet = 0;
+        wait_until(Duration::from_secs(90), "scheduling", async || {
+            let runs = self.scheduled_runs().await;
+            let served: BTreeSet<_> = runs.iter().map(|run| run.deployment.clone()).collect();
+            quiet = if runs == last { quiet + 1 } else { 0 };
+            last = runs;
+            // Longer than the five seconds of the server's loop over what was touched lately.
+            if quiet > 28 && due.is_subset(&served) {
+                Some(last.clone())
+            } else {
+                None
+            }
+        })
+        .await
+    }
+
+    /// Makes a run of a deployment that is due now, and gives its id.
+    pub(crate) async fn create_run(&self, deployment_id: &str) -> String {
+        let path = format!("/deployments/{deployment_id}/create_flow_run");
+        let run = self
+            .post(&path, json!({"state": {"type": "SCHEDULED"}}))
+            .await;
+        text(&run["id"])
+    }
+
+    /// A run's state.
+    pub(crate) async fn run_state(&self, run_id: &str) -> RunState {
+        let state = &self.get(&format!("/flow_runs/{run_id}")).await["state"];
+        RunState {
+            kind: text(&state["type"]),
+            message: state["message"].as_str().unwrap_or_default().to_owned(),
+        }
+    }
+
+    /// All pages of a `filter` request.
+    async fn all(&self, path: &str, mut filter: Value) -> Vec<Value> {
+        const PAGE: usize = 200;
+        let mut found = BTreeMap::new();
+        for offset in (0..).step_by(PAGE) {
+            filter["limit"] = PAGE.into();
+            filter["offset"] = offset.into();
+            let page = self.post(path, filter.clone()).await;
+            let page = page.as_array().expect("a filter gives a list");
+            for item in page {
+                // Pages overlap where the sorting is not unique.
+                found.insert(text(&item["id"]), item.clone());
+            }
+            if page.len() < PAGE {
+                break;
+            }
+        }
+        found.into_values().collect()
+    }
+}
+
+/// The text of a JSON string.
+fn text(value: &Value) -> String {
+    let text = value.as_str();
+    text.unwrap_or_else(|| panic!("{value} is no string"))
+        .to_owned()
+}
+
+/// A process worker that takes up to four runs at a time.
+pub(crate) struct Worker {
+    service: Service,
+}
+
+impl Worker {
+    /// Starts one that takes the runs of all queues of a pool.
+    pub(crate) fn start(server: &Server, pool: &str) -> Self {
+        let folder = process::folder("worker");
+        let mut command = prefect(&folder);
+        command
+            .args(["worker", "start", "--type", "process", "--pool", pool])
+            .args(["--limit", "4", "--install-policy", "never"])
+            .env("PREFECT_API_URL", server.api_url())
+            .env("PREFECT_WORKER_QUERY_SECONDS", "2");
+        if let Some(auth) = &server.auth {
+            command.env("PREFECT_API_AUTH_STRING", auth);
+        }
+        Self {
+            service: Service::start("worker", folder, &mut command),
+        }
+    }
+
+    /// Panics with the log if the worker has ended.
+    pub(crate) fn expect_running(&mut self) {
+        self.service.expect_running();
+    }
+
+    /// All that the worker and its runs wrote so far.
+    pub(crate) fn log(&self) -> String {
+        self.service.log()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_server_with_a_password_asks_for_it() {
+        let server = Server::start_with_auth("kari:hemmelig");
+        server.api().create_process_pool("behind-a-password").await;
+        let url = format!("{}/work_pools/behind-a-password", server.api_url());
+        let stranger = crate::services::client()
+            .get(url)
+            .send()
+            .await
+            .expect("it answers");
+        assert_eq!(stranger.status(), StatusCode::UNAUTHORIZED);
+    }
 }
