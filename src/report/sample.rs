@@ -75,6 +75,7 @@ fn project(path: &str, content: &str, files: usize, deployments: Vec<Deployment>
         release,
         deployments,
         faulty: false,
+        unread: false,
     }
 }
 
