@@ -150,6 +150,11 @@ fn postponed_annotations_read_as_in_prefect() {
 }
 
 #[test]
+fn a_file_as_people_write_it_reads_as_in_prefect() {
+    compare_recorded("real", &[]);
+}
+
+#[test]
 fn a_module_can_be_sent_to_another_thread() {
     fn is_send<T: Send + Sync>() {}
     is_send::<Module>();
