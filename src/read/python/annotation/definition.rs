@@ -4,8 +4,9 @@ use ruff_python_ast::{Expr, Stmt, StmtClassDef};
 use ruff_text_size::{Ranged, TextSize};
 use serde_json::{Map, Value as Json, json};
 
+use super::choice::common_type;
 use super::constraint::apply;
-use super::{Fault, Names, Place, Shape, Types, common_type, fault};
+use super::{Fault, Names, Place, Shape, Types, fault};
 use crate::read::python::class::{self, Field, Kind};
 use crate::read::python::constant::is_typing;
 use crate::read::python::docstring::clean;
@@ -241,7 +242,13 @@ impl<'a> Types<'_, 'a> {
                 }
             }
         }
-        let mut shape = self.shape(annotation, place)?;
+        // A name that pydantic does not find leaves the class unfinished; whether it stays so is not known here.
+        let mut shape = self
+            .shape(annotation, place)
+            .or_else(|reason| match reason {
+                Fault::Any => fault("a name in its class is not defined", at),
+                other => Err(other),
+            })?;
         // What `Field(…)` as the default says comes after what `Annotated` says.
         let options: Vec<(String, Value<'a>)> = field
             .options

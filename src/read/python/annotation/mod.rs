@@ -1,18 +1,19 @@
 //! Type annotations as JSON schema, as pydantic 2 writes it.
 
+mod choice;
 mod constraint;
 mod definition;
 mod named;
 
 use ruff_python_ast::{Expr, Operator};
 use ruff_python_parser::parse_expression;
-use ruff_text_size::TextSize;
+use ruff_text_size::{Ranged, TextSize};
 use serde_json::{Map, Value as Json, json};
 
 use super::constant::{Context, Evaluator, is_typing};
 use super::depth;
 use super::scope::Named;
-use super::value::{Unknown, Value};
+use super::value::Unknown;
 
 /// How deep annotations and the aliases in them lead into each other.
 const DEPTH: u32 = 60;
@@ -225,106 +226,6 @@ impl<'e, 'a> Types<'e, 'a> {
         }
     }
 
-    fn union(&mut self, annotation: &Expr, place: Place) -> Result<Shape, Fault> {
-        let mut choices = Vec::new();
-        let (mut nullable, mut omitted) = (false, 0);
-        self.choices(annotation, place, &mut choices, &mut nullable, &mut omitted)?;
-        if omitted > 0 && omitted + choices.len() < 2 {
-            return Err(Fault::Omitted);
-        }
-        let only = choices.len() == 1;
-        let named = only && choices.first().is_some_and(|choice| choice.named);
-        let mut schemas: Vec<Json> = choices.into_iter().map(Shape::whole).collect();
-        if nullable {
-            schemas.push(json!({"type": "null"}));
-        }
-        let Json::Object(json) = either(schemas) else {
-            return Ok(Shape::default());
-        };
-        Ok(Shape {
-            json,
-            named,
-            ..Shape::default()
-        })
-    }
-
-    /// The members of a union and of the unions in it, without null.
-    fn choices(
-        &mut self,
-        annotation: &Expr,
-        place: Place,
-        choices: &mut Vec<Shape>,
-        nullable: &mut bool,
-        omitted: &mut usize,
-    ) -> Result<(), Fault> {
-        if self.depth >= DEPTH || !self.evaluator.charge(1) {
-            return fault("it is nested too deep", place.at(annotation));
-        }
-        self.depth += 1;
-        let result = self.choices_inner(annotation, place, choices, nullable, omitted);
-        self.depth -= 1;
-        result
-    }
-
-    fn choices_inner(
-        &mut self,
-        annotation: &Expr,
-        place: Place,
-        choices: &mut Vec<Shape>,
-        nullable: &mut bool,
-        omitted: &mut usize,
-    ) -> Result<(), Fault> {
-        match annotation {
-            Expr::NoneLiteral(_) => {
-                *nullable = true;
-                return Ok(());
-            }
-            Expr::BinOp(binary) if binary.op == Operator::BitOr => {
-                self.choices(&binary.left, place, choices, nullable, omitted)?;
-                return self.choices(&binary.right, place, choices, nullable, omitted);
-            }
-            Expr::Subscript(subscript) => {
-                if let Target::Named(full) = self.resolve(&subscript.value, place)? {
-                    if is_typing(&full, "Optional") {
-                        *nullable = true;
-                        return self.choices(&subscript.slice, place, choices, nullable, omitted);
-                    }
-                    if is_typing(&full, "Union") {
-                        let members = match &*subscript.slice {
-                            Expr::Tuple(tuple) => tuple.elts.as_slice(),
-                            single => std::slice::from_ref(single),
-                        };
-                        for member in members {
-                            self.choices(member, place, choices, nullable, omitted)?;
-                        }
-                        return Ok(());
-                    }
-                }
-            }
-            Expr::Name(_) | Expr::Attribute(_) => {
-                if let Target::Alias(alias) = self.resolve(annotation, place)?
-                    && matches!(alias, Expr::BinOp(_) | Expr::Subscript(_))
-                {
-                    return self.choices(alias, Place::PARAMETER, choices, nullable, omitted);
-                }
-            }
-            _ => {}
-        }
-        let shape = match self.shape(annotation, place) {
-            Err(Fault::Omitted) => {
-                *omitted += 1;
-                return Ok(());
-            }
-            other => other?,
-        };
-        if Json::Object(shape.json.clone()) == json!({"type": "null"}) {
-            *nullable = true;
-        } else {
-            choices.push(shape);
-        }
-        Ok(())
-    }
-
     /// What a name or an attribute stands for.
     fn resolve(&self, expression: &Expr, place: Place) -> Result<Target<'a>, Fault> {
         let at = place.at(expression);
@@ -354,7 +255,7 @@ impl<'e, 'a> Types<'e, 'a> {
                         stable: true,
                     } => match expression {
                         Expr::Name(_) | Expr::Attribute(_) => {
-                            if self.evaluator.charge(1) && expression.start_before(at) {
+                            if self.evaluator.charge(1) && expression.start() < at {
                                 self.resolve(expression, Place::PARAMETER)
                             } else {
                                 fault("the name leads to itself", at)
@@ -376,79 +277,6 @@ impl<'e, 'a> Types<'e, 'a> {
             _ => fault("it is not evaluated", at),
         }
     }
-
-    fn literal(&mut self, choices: &Expr, place: Place) -> Result<Shape, Fault> {
-        let mut values = Vec::new();
-        self.literal_values(choices, place, &mut values)?;
-        let mut distinct: Vec<Json> = Vec::new();
-        for value in values {
-            if !distinct.contains(&value) {
-                distinct.push(value);
-            }
-        }
-        let mut json = Map::new();
-        if let Some(kind) = common_type(&distinct) {
-            json.insert("type".to_owned(), kind.into());
-        }
-        match <[Json; 1]>::try_from(distinct) {
-            Ok([only]) => json.insert("const".to_owned(), only),
-            Err(several) => json.insert("enum".to_owned(), several.into()),
-        };
-        Ok(Shape {
-            json,
-            ..Shape::default()
-        })
-    }
-
-    fn literal_values(
-        &mut self,
-        choices: &Expr,
-        place: Place,
-        values: &mut Vec<Json>,
-    ) -> Result<(), Fault> {
-        let choices = match choices {
-            Expr::Tuple(tuple) => tuple.elts.as_slice(),
-            single => std::slice::from_ref(single),
-        };
-        for choice in choices {
-            let at = place.at(choice);
-            if !self.evaluator.charge(1 + values.len() / 16) || self.depth >= DEPTH {
-                return fault("it has too many values", at);
-            }
-            let nested = match choice {
-                Expr::Subscript(subscript) => Some(subscript),
-                Expr::Name(_) => match self.resolve(choice, place) {
-                    Ok(Target::Alias(Expr::Subscript(subscript))) => Some(subscript),
-                    _ => None,
-                },
-                _ => None,
-            };
-            if let Some(subscript) = nested {
-                match self.resolve(&subscript.value, place)? {
-                    Target::Named(full) if is_typing(&full, "Literal") => {
-                        self.depth += 1;
-                        let result = self.literal_values(&subscript.slice, place, values);
-                        self.depth -= 1;
-                        result?;
-                        continue;
-                    }
-                    _ => return fault("a value of the literal is not known", at),
-                }
-            }
-            let context = Context {
-                within: place.within,
-                locals: &[],
-            };
-            match self.evaluator.eval(choice, context) {
-                Value::Unknown(unknown) => return Err(Fault::Unknown(unknown)),
-                value => match value.json() {
-                    Some(value) => values.push(value),
-                    None => return fault("a value of the literal is not known", at),
-                },
-            }
-        }
-        Ok(())
-    }
 }
 
 /// What a name in an annotation stands for.
@@ -460,61 +288,9 @@ enum Target<'a> {
     Alias(&'a Expr),
 }
 
-/// Whether an expression starts before a place; what a name stands for always does.
-trait Before {
-    fn start_before(&self, at: TextSize) -> bool;
-}
-
-impl Before for Expr {
-    fn start_before(&self, at: TextSize) -> bool {
-        use ruff_text_size::Ranged;
-        self.start() < at
-    }
-}
-
 fn fault<T>(reason: impl Into<String>, at: TextSize) -> Result<T, Fault> {
     Err(Fault::Unknown(Unknown {
         reason: reason.into(),
         at,
     }))
-}
-
-/// `anyOf` of the schemas: those in an `anyOf` lifted out of it, each once, and a single one as it is.
-fn either(schemas: Vec<Json>) -> Json {
-    let mut members: Vec<Json> = Vec::with_capacity(schemas.len());
-    for schema in schemas {
-        let lifted = match schema {
-            Json::Object(mut map) if map.len() == 1 && map.contains_key("anyOf") => {
-                match map.remove("anyOf") {
-                    Some(Json::Array(inner)) => inner,
-                    _ => Vec::new(),
-                }
-            }
-            other => vec![other],
-        };
-        for schema in lifted {
-            if !members.contains(&schema) {
-                members.push(schema);
-            }
-        }
-    }
-    match <[Json; 1]>::try_from(members) {
-        Ok([only]) => only,
-        Err(members) => json!({ "anyOf": members }),
-    }
-}
-
-/// The JSON type that all values have, where it is one.
-fn common_type(values: &[Json]) -> Option<&'static str> {
-    let kind = |value: &Json| match value {
-        Json::Null => "null",
-        Json::Bool(_) => "boolean",
-        Json::Number(number) if number.is_f64() => "number",
-        Json::Number(_) => "integer",
-        Json::String(_) => "string",
-        Json::Array(_) => "array",
-        Json::Object(_) => "object",
-    };
-    let first = kind(values.first()?);
-    (first != "object" && values.iter().all(|value| kind(value) == first)).then_some(first)
 }

@@ -1,11 +1,12 @@
 //! What an expression comes to, as far as it can be told without running anything, and its form in JSON.
 
-use std::fmt::Write;
+mod json;
 
 use chrono::{NaiveDate, NaiveDateTime, NaiveTime};
 use ruff_python_ast::{StmtClassDef, StmtFunctionDef};
 use ruff_text_size::TextSize;
-use serde_json::{Map, Number};
+
+pub(super) use json::Json;
 
 /// A Python value that is known, or the reason why it is not.
 ///
@@ -82,15 +83,6 @@ pub(super) fn unknown<'a>(reason: impl Into<String>, at: TextSize) -> Value<'a> 
     })
 }
 
-/// What a value is in JSON.
-#[derive(Debug, PartialEq)]
-pub(super) enum Json {
-    Value(serde_json::Value),
-    /// Python itself could not write it.
-    None,
-    Unknown(Unknown),
-}
-
 impl<'a> Value<'a> {
     /// Whether Python would take it for true; `None` where that is not known.
     pub(super) fn truth(&self) -> Option<bool> {
@@ -129,30 +121,6 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// Why its JSON is beyond us although Python may have one, if so.
-    fn beyond(&self) -> Option<String> {
-        match self {
-            Self::Int(value) => (i64::try_from(*value).is_err() && u64::try_from(*value).is_err())
-                .then(|| "an integer has more than 64 bits".to_owned()),
-            // Built-in functions, types and modules have no JSON; anything else may be a constant.
-            Self::Named(full) => {
-                let plain = full.starts_with("builtins.")
-                    || full.starts_with("typing.")
-                    || !full.contains('.');
-                (!plain).then(|| format!("`{full}` is not read from here"))
-            }
-            Self::List(items) | Self::Tuple(items) | Self::Set(items) => {
-                items.iter().find_map(Self::beyond)
-            }
-            Self::Dict(items) => items
-                .iter()
-                .find_map(|(key, value)| key.beyond().or_else(|| value.beyond())),
-            Self::Instance { fields, .. } => fields.iter().find_map(|(_, value)| value.beyond()),
-            Self::Member { value, .. } => value.beyond(),
-            _ => None,
-        }
-    }
-
     /// How much a copy of it costs: about one unit an item, or 16 bytes of a text.
     pub(super) fn weight(&self) -> usize {
         1 + match self {
@@ -171,110 +139,6 @@ impl<'a> Value<'a> {
             }
             _ => 0,
         }
-    }
-
-    /// The default of a parameter as pydantic writes it into a schema: a set's items are sorted there.
-    pub(super) fn default_json(&self, at: TextSize) -> Json {
-        if let Some(unknown) = self.gap() {
-            return Json::Unknown(unknown.clone());
-        }
-        let sorted = match self {
-            Self::Set(items) => {
-                let mut items = items.clone();
-                // Items that do not compare keep their places, as in pydantic.
-                items.sort_by(|a, b| compare(a, b).unwrap_or(std::cmp::Ordering::Equal));
-                Some(Self::Set(items))
-            }
-            _ => None,
-        };
-        match sorted.as_ref().unwrap_or(self).json() {
-            Some(value) => Json::Value(value),
-            None => match self.beyond() {
-                Some(reason) => Json::Unknown(Unknown { reason, at }),
-                None => Json::None,
-            },
-        }
-    }
-
-    /// The value as pydantic's `to_jsonable_python` gives it; `None` where it would fail.
-    pub(super) fn json(&self) -> Option<serde_json::Value> {
-        use serde_json::Value as J;
-        Some(match self {
-            Self::None => J::Null,
-            Self::Bool(value) => J::Bool(*value),
-            Self::Int(value) => J::Number(
-                u64::try_from(*value)
-                    .map(Number::from)
-                    .or_else(|_| i64::try_from(*value).map(Number::from))
-                    .ok()?,
-            ),
-            Self::Float(value) => J::Number(Number::from_f64(*value)?),
-            Self::Str(text) | Self::Path(text) | Self::Uuid(text) | Self::Decimal(text) => {
-                J::String(text.clone())
-            }
-            Self::Bytes(bytes) => J::String(String::from_utf8(bytes.clone()).ok()?),
-            Self::List(items) | Self::Tuple(items) | Self::Set(items) => {
-                J::Array(items.iter().map(Self::json).collect::<Option<_>>()?)
-            }
-            Self::Dict(items) => {
-                let mut map = Map::new();
-                for (key, value) in items {
-                    map.insert(key.json_key()?, value.json()?);
-                }
-                J::Object(map)
-            }
-            Self::DateTime(value, offset) => J::String(format!(
-                "{}{}",
-                value.format(if value.and_utc().timestamp_subsec_micros() == 0 {
-                    "%Y-%m-%dT%H:%M:%S"
-                } else {
-                    "%Y-%m-%dT%H:%M:%S%.6f"
-                }),
-                offset_text(*offset)
-            )),
-            Self::Date(value) => J::String(value.format("%Y-%m-%d").to_string()),
-            Self::Time(value, offset) => {
-                use chrono::Timelike;
-                let pattern = if value.nanosecond() == 0 {
-                    "%H:%M:%S"
-                } else {
-                    "%H:%M:%S%.6f"
-                };
-                J::String(format!("{}{}", value.format(pattern), offset_text(*offset)))
-            }
-            Self::Timedelta(micros) => J::String(duration(*micros)),
-            Self::Secret => J::String("**********".to_owned()),
-            Self::Member { value, .. } => value.json()?,
-            Self::Instance { fields, .. } => {
-                let mut map = Map::new();
-                for (name, value) in fields {
-                    map.insert(name.clone(), value.json()?);
-                }
-                J::Object(map)
-            }
-            Self::Timezone(_)
-            | Self::Field(_)
-            | Self::Class(_)
-            | Self::Function(_)
-            | Self::Named(_)
-            | Self::Ellipsis
-            | Self::Opaque
-            | Self::Unknown(_) => return None,
-        })
-    }
-
-    fn json_key(&self) -> Option<String> {
-        Some(match self {
-            Self::None => "None".to_owned(),
-            Self::Bool(value) => value.to_string(),
-            Self::Int(value) => value.to_string(),
-            Self::Float(value) => float_text(*value),
-            Self::Member { value, .. } => value.json_key()?,
-            other => match other.json()? {
-                serde_json::Value::String(text) => text,
-                _ => return None,
-            },
-        })
     }
 
     /// What `str(value)` gives, for the kinds where that is simple.
@@ -361,51 +225,22 @@ pub(super) fn compare(a: &Value<'_>, b: &Value<'_>) -> Option<std::cmp::Ordering
     }
 }
 
-/// `Z`, `+02:00`, or nothing for a time without an offset.
-fn offset_text(offset: Option<i32>) -> String {
-    match offset {
-        None => String::new(),
-        Some(0) => "Z".to_owned(),
-        Some(seconds) => {
-            let sign = if seconds < 0 { '-' } else { '+' };
-            let minutes = seconds.abs() / 60;
-            format!("{sign}{:02}:{:02}", minutes / 60, minutes % 60)
-        }
+/// The items in Python's order; `None` where it would refuse to sort them, or we cannot tell.
+pub(super) fn sorted<'a>(items: &[Value<'a>]) -> Option<Vec<Value<'a>>> {
+    let first = items.first()?;
+    let float = items.iter().any(|item| matches!(item, Value::Float(_)));
+    // Beyond 2^53 an integer and a float do not compare exactly here.
+    let exact = |item: &Value<'_>| {
+        item.integer()
+            .is_none_or(|value| value.unsigned_abs() <= 1 << 53)
+    };
+    let alike = |item: &Value<'_>| compare(item, first).is_some() && (!float || exact(item));
+    if !items.iter().all(alike) {
+        return None;
     }
-}
-
-/// A duration in ISO 8601 as pydantic writes it: years of 365 days, then days.
-fn duration(micros: i64) -> String {
-    let sign = if micros < 0 { "-" } else { "" };
-    let micros = micros.unsigned_abs();
-    let (seconds, fraction) = (micros / 1_000_000, micros % 1_000_000);
-    let (days, seconds) = (seconds / 86_400, seconds % 86_400);
-    let mut text = format!("{sign}P");
-    for (amount, unit) in [(days / 365, 'Y'), (days % 365, 'D')] {
-        if amount != 0 {
-            let _ = write!(text, "{amount}{unit}");
-        }
-    }
-    if seconds == 0 && fraction == 0 {
-        if days == 0 {
-            text.push_str("T0S");
-        }
-        return text;
-    }
-    text.push('T');
-    for (amount, unit) in [(seconds / 3600, 'H'), (seconds / 60 % 60, 'M')] {
-        if amount != 0 {
-            let _ = write!(text, "{amount}{unit}");
-        }
-    }
-    let seconds = seconds % 60;
-    if fraction != 0 {
-        let digits = format!("{fraction:06}");
-        let _ = write!(text, "{seconds}.{}S", digits.trim_end_matches('0'));
-    } else if seconds != 0 {
-        let _ = write!(text, "{seconds}S");
-    }
-    text
+    let mut items = items.to_vec();
+    items.sort_by(|a, b| compare(a, b).unwrap_or(std::cmp::Ordering::Equal));
+    Some(items)
 }
 
 /// What `repr` gives for a float: the shortest digits, an exponent below 1e-4 and from 1e16.
@@ -452,20 +287,5 @@ mod tests {
         ] {
             assert_eq!(float_text(value), text);
         }
-    }
-
-    #[test]
-    fn an_unserialisable_part_makes_the_whole_unserialisable() {
-        let value = Value::Dict(vec![(
-            Value::Str("a".into()),
-            Value::List(vec![Value::Opaque]),
-        )]);
-        let at = TextSize::new(0);
-        assert_eq!(value.default_json(at), Json::None);
-        assert_eq!(Value::Float(f64::NAN).default_json(at), Json::None);
-        assert!(matches!(
-            Value::Int(1 << 70).default_json(at),
-            Json::Unknown(_)
-        ));
     }
 }
