@@ -1,6 +1,6 @@
 //! What flowyard last registered.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -25,4 +25,8 @@ pub struct AppliedDeployment {
     pub release: Digest,
     /// The declared fields, each with the [`fingerprint`](super::fingerprint) of its value.
     pub fields: BTreeMap<Field, Digest>,
+    /// Dotted paths of values that came from the process's environment, so that what is live there is not shown when
+    /// the files name it no more. A path that ends in `.*` stands for everything below.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub hidden: BTreeSet<String>,
 }

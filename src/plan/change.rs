@@ -61,6 +61,7 @@ pub(super) fn of(
             .iter()
             .map(|(field, value)| (*field, fingerprint(value)))
             .collect(),
+        hidden: deployment.hidden.keys().cloned().collect(),
     };
 
     let mut fields = Vec::new();
@@ -100,7 +101,8 @@ pub(super) fn of(
             cause: Cause::Git,
         });
     }
-    diff::hide(&mut fields, &deployment.hidden);
+    let hidden_before = last.map(|last| last.hidden.clone()).unwrap_or_default();
+    diff::hide(&mut fields, &deployment.hidden, &hidden_before);
 
     let action = match (live, fields.is_empty()) {
         (None, _) => Action::Create,

@@ -66,31 +66,39 @@ pub(super) fn flatten(
     }
 }
 
-/// Puts the text as written in place of values that came from the environment, and hides what they replace.
-pub(super) fn hide(fields: &mut [FieldChange], hidden: &BTreeMap<String, String>) {
+/// Puts the text as written in place of values that came from the environment, and hides what they replace, as well as
+/// what came from there at the last deploy.
+pub(super) fn hide(
+    fields: &mut [FieldChange],
+    now: &BTreeMap<String, String>,
+    before: &BTreeSet<String>,
+) {
     for field in fields {
-        for (path, written) in hidden {
-            if field.path == *path {
-                field.new = Some(Value::String(written.clone()));
-            } else if path
-                .strip_suffix(".*")
-                .is_some_and(|all| below(&field.path, all))
-            {
-                field.new = field.new.as_ref().map(|_| Value::String(written.clone()));
-            } else if path
-                .strip_prefix(field.path.as_str())
-                .is_some_and(|rest| rest.starts_with('.'))
-            {
-                // A value inside of an array or of a value that is shown whole.
-                field.new = Some(Value::String("(from the environment)".to_owned()));
+        let written = now.iter().find(|(path, _)| touches(&field.path, path));
+        if let Some((path, written)) = written {
+            // A value inside of an array is a part of what is shown.
+            let whole = field.path == *path || path.ends_with(".*");
+            let shown = if whole {
+                written
             } else {
-                continue;
-            }
+                "(from the environment)"
+            };
+            field.new = field.new.as_ref().map(|_| Value::String(shown.to_owned()));
+        }
+        if written.is_some() || before.iter().any(|path| touches(&field.path, path)) {
             field.old = field
                 .old
                 .as_ref()
                 .map(|_| Value::String("(hidden)".to_owned()));
         }
+    }
+}
+
+/// Whether a hidden path is that of a field, or inside of it, or names everything around it.
+fn touches(field: &str, hidden: &str) -> bool {
+    match hidden.strip_suffix(".*") {
+        Some(all) => below(field, all) || below(all, field),
+        None => below(hidden, field),
     }
 }
 
@@ -146,8 +154,19 @@ mod tests {
             ("job_variables.env.T".to_owned(), "{{ $T }}".to_owned()),
             ("job_variables.l.0".to_owned(), "{{ $T }}".to_owned()),
         ]);
-        hide(&mut fields, &hidden);
+        let before = fields.clone();
+        hide(&mut fields, &hidden, &BTreeSet::new());
         assert!(!format!("{fields:?}").contains("secret"), "{fields:?}");
         assert_eq!(fields[0].new, Some(json!("{{ $T }}")));
+        // The files name it no more: what is live is still a secret.
+        let mut fields = before;
+        fields.retain(|field| field.path == "job_variables.env.T");
+        fields[0].new = None;
+        hide(
+            &mut fields,
+            &BTreeMap::new(),
+            &["job_variables.env.T".to_owned()].into(),
+        );
+        assert_eq!(fields[0].old, Some(json!("(hidden)")));
     }
 }

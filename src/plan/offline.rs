@@ -65,6 +65,7 @@ fn as_applied(desired: &Desired) -> Applied {
                 project: project.path.clone(),
                 release: project.release.digest,
                 fields: fields.collect(),
+                hidden: deployment.hidden.keys().cloned().collect(),
             };
             (deployment.id.clone(), applied)
         })

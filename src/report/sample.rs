@@ -308,6 +308,7 @@ fn applied() -> Applied {
             let remembered = AppliedDeployment {
                 project: project.path.clone(),
                 release: project.release.digest,
+                hidden: std::collections::BTreeSet::new(),
                 fields: one
                     .fields
                     .iter()
