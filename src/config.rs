@@ -235,12 +235,16 @@ fn scalar(value: toml::Value) -> anyhow::Result<Value> {
 
 fn holder(environment: &Environment) -> String {
     let get = |name: &str| environment.get(name);
+    let process = std::process::id();
     if let (Some(server), Some(repository), Some(run)) = (
         get("GITHUB_SERVER_URL"),
         get("GITHUB_REPOSITORY"),
         get("GITHUB_RUN_ID"),
     ) {
-        return format!("{server}/{repository}/actions/runs/{run}");
+        let attempt = get("GITHUB_RUN_ATTEMPT").map_or("1", String::as_str);
+        return format!(
+            "{server}/{repository}/actions/runs/{run}/attempts/{attempt}, process {process}"
+        );
     }
     let user = get("USER")
         .or_else(|| get("USERNAME"))
@@ -248,7 +252,7 @@ fn holder(environment: &Environment) -> String {
     let host = get("HOSTNAME")
         .or_else(|| get("COMPUTERNAME"))
         .map_or("this machine", String::as_str);
-    format!("{user} at {host}, process {}", std::process::id())
+    format!("{user} at {host}, process {process}")
 }
 
 #[cfg(test)]

@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
-use super::{DeploymentId, Digest, Field, RepoPath};
+use super::{DeploymentId, Digest, Field, Fields, RepoPath, fingerprint};
 
 /// The third side of the comparison: what was last applied to one environment.
 ///
@@ -25,8 +26,96 @@ pub struct AppliedDeployment {
     pub release: Digest,
     /// The declared fields, each with the [`fingerprint`](super::fingerprint) of its value.
     pub fields: BTreeMap<Field, Digest>,
+    /// The declared schedules by their slugs; `fields` knows only whether any were declared.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub schedules: BTreeMap<String, AppliedSchedule>,
     /// Dotted paths of values that came from the process's environment, so that what is live there is not shown when
     /// the files name it no more. A path that ends in `.*` stands for everything below.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub hidden: BTreeSet<String>,
+}
+
+impl AppliedDeployment {
+    /// What is to be remembered of declared fields.
+    pub fn of(
+        project: RepoPath,
+        release: Digest,
+        declared: &Fields,
+        hidden: BTreeSet<String>,
+    ) -> Self {
+        let schedules = declared.get(&Field::Schedules).and_then(Value::as_object);
+        let schedules = schedules.into_iter().flatten();
+        Self {
+            project,
+            release,
+            fields: declared
+                .iter()
+                .map(|(field, value)| (*field, fingerprint(value)))
+                .collect(),
+            schedules: schedules
+                .map(|(slug, one)| (slug.clone(), AppliedSchedule::of(one)))
+                .collect(),
+            hidden,
+        }
+    }
+
+    /// Whether a live field is as we left it; `slug` looks at one schedule alone.
+    pub fn holds(&self, field: Field, live: &Value, slug: Option<&str>) -> bool {
+        if field != Field::Schedules {
+            return self
+                .fields
+                .get(&field)
+                .is_some_and(|digest| fingerprint(live) == *digest);
+        }
+        let one = |slug: &str| match (self.schedules.get(slug), live.get(slug)) {
+            (Some(applied), Some(live)) => applied.holds(live),
+            (None, None) => true,
+            _ => false,
+        };
+        match slug {
+            Some(slug) => one(slug),
+            None => {
+                let live = live.as_object().into_iter().flat_map(Map::keys);
+                self.schedules.keys().chain(live).all(|slug| one(slug))
+            }
+        }
+    }
+}
+
+/// What we remember of one schedule: a pause in the UI is nobody's change to what git declares, so only that counts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AppliedSchedule {
+    /// The keys that were declared.
+    pub keys: BTreeSet<String>,
+    /// The [`fingerprint`](super::fingerprint) of the object of these keys.
+    pub digest: Digest,
+}
+
+impl AppliedSchedule {
+    /// What is to be remembered of a declared schedule.
+    pub fn of(declared: &Value) -> Self {
+        let keys = declared
+            .as_object()
+            .into_iter()
+            .flat_map(Map::keys)
+            .cloned()
+            .collect();
+        Self {
+            keys,
+            digest: fingerprint(declared),
+        }
+    }
+
+    /// Whether a live schedule still has what was declared of it.
+    pub fn holds(&self, live: &Value) -> bool {
+        let declared = live
+            .as_object()
+            .into_iter()
+            .flatten()
+            .filter(|(key, _)| self.keys.contains(*key));
+        let declared: Map<String, Value> = declared
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect();
+        fingerprint(&Value::Object(declared)) == self.digest
+    }
 }

@@ -12,7 +12,7 @@ mod path;
 mod registration;
 mod schedule;
 
-pub use applied::{Applied, AppliedDeployment};
+pub use applied::{Applied, AppliedDeployment, AppliedSchedule};
 pub use code::{CodeFile, CodeTree, FileMode, Manifest, ReleaseRef};
 pub use deployment::{Deployment, DeploymentId, Desired, Project, Reference};
 pub use diagnostic::{Diagnostic, Place, Severity};

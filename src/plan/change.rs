@@ -7,8 +7,8 @@ use serde_json::{Map, Value, json};
 use super::diff::{self, Cause, FieldChange};
 use super::{Action, Change, Options};
 use crate::model::{
-    Applied, AppliedDeployment, Deployment, Digest, Field, Fields, Live, LiveDeployment, Owner,
-    Project, Registration, fingerprint, same,
+    Applied, AppliedDeployment, Deployment, Field, Fields, Live, LiveDeployment, Owner, Project,
+    Registration, same,
 };
 
 /// Compares one deployment.
@@ -31,14 +31,13 @@ pub(super) fn of(
     let mut wanted: Fields = deployment.fields.clone();
     let current = live.map(|live| live_side(live, &wanted));
     if let (Some(last), Some(current)) = (last, &current) {
-        for (field, last) in &last.fields {
+        for field in last.fields.keys() {
             // The code is never let go of: steps that a file spells out take its place.
-            if wanted.contains_key(field) || *field == Field::Code {
-                continue;
-            }
-            if current
-                .get(field)
-                .is_some_and(|value| print(*field, value, None) == *last)
+            let gone = !wanted.contains_key(field) && *field != Field::Code;
+            if gone
+                && current
+                    .get(field)
+                    .is_some_and(|live| last.holds(*field, live, None))
             {
                 wanted.insert(*field, field.default_value());
             }
@@ -53,16 +52,12 @@ pub(super) fn of(
         );
     }
 
-    let remembered = AppliedDeployment {
-        project: project.path.clone(),
-        release: project.release.digest,
-        fields: deployment
-            .fields
-            .iter()
-            .map(|(field, value)| (*field, fingerprint(value)))
-            .collect(),
-        hidden: deployment.hidden.keys().cloned().collect(),
-    };
+    let remembered = AppliedDeployment::of(
+        project.path.clone(),
+        project.release.digest,
+        &deployment.fields,
+        deployment.hidden.keys().cloned().collect(),
+    );
 
     let mut fields = Vec::new();
     let mut changed = BTreeSet::new();
@@ -74,16 +69,25 @@ pub(super) fn of(
         }
         changed.insert(*field);
         // Someone else changed it when the live value is not the one that we left there.
-        let declared = deployment.fields.get(field);
-        let drifted = last
-            .and_then(|last| last.fields.get(field))
-            .is_some_and(|last| print(*field, old.unwrap_or(&default), declared) != *last);
-        let cause = if drifted && current.is_some() {
-            Cause::Drift
-        } else {
-            Cause::Git
+        let known = last.filter(|last| live.is_some() && last.fields.contains_key(field));
+        let cause = |slug: Option<&str>| match known {
+            Some(last) if !last.holds(*field, old.unwrap_or(&default), slug) => Cause::Drift,
+            _ => Cause::Git,
         };
-        diff::flatten(field.name(), old, Some(new), cause, &mut fields);
+        if *field == Field::Schedules {
+            for slug in keys(old).chain(keys(Some(new))).collect::<BTreeSet<_>>() {
+                let (old, new) = (old.and_then(|old| old.get(slug)), new.get(slug));
+                diff::flatten(
+                    &format!("{}.{slug}", field.name()),
+                    old,
+                    new,
+                    cause(Some(slug)),
+                    &mut fields,
+                );
+            }
+        } else {
+            diff::flatten(field.name(), old, Some(new), cause(None), &mut fields);
+        }
     }
     if let Some(live) = live
         && live.owner.as_ref() != Some(&owner)
@@ -188,32 +192,10 @@ pub(super) fn uses_release(change: &Change) -> bool {
         })
 }
 
-/// The fingerprint of a live value, to be compared with that of what we last applied.
-///
-/// Of schedules only what was declared counts, so that a pause in the UI, which is nobody's change to what git
-/// declares, is no drift: of a schedule that is still declared its keys there, of any other all but those that a server
-/// fills in.
-fn print(field: Field, live: &Value, declared: Option<&Value>) -> Digest {
-    let (Field::Schedules, Some(live)) = (field, live.as_object()) else {
-        return fingerprint(live);
-    };
-    let schedules = live.iter().map(|(slug, schedule)| {
-        let now = declared
-            .and_then(|declared| declared.get(slug))
-            .and_then(Value::as_object);
-        let counts = |key: &String| match now {
-            Some(now) => now.contains_key(key),
-            None => !matches!(key.as_str(), "active" | "max_scheduled_runs"),
-        };
-        let kept: Map<String, Value> = match schedule.as_object() {
-            Some(schedule) => schedule
-                .iter()
-                .filter(|(key, _)| counts(key))
-                .map(|(key, value)| (key.clone(), value.clone()))
-                .collect(),
-            None => Map::new(),
-        };
-        (slug.clone(), Value::Object(kept))
-    });
-    fingerprint(&Value::Object(schedules.collect()))
+/// The keys of an object; none of anything else.
+fn keys(value: Option<&Value>) -> impl Iterator<Item = &String> {
+    value
+        .and_then(Value::as_object)
+        .into_iter()
+        .flat_map(Map::keys)
 }

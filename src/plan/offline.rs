@@ -6,7 +6,6 @@ use super::change::complete_schedules;
 use super::{Options, Plan, diff};
 use crate::model::{
     Applied, AppliedDeployment, Desired, Field, Live, LiveDeployment, Owner, ReleaseRef,
-    fingerprint,
 };
 
 /// The plan from `before` to `after`, as if `before` were deployed everywhere and completely.
@@ -57,16 +56,12 @@ pub fn compare(before: &Desired, after: &Desired, options: &Options) -> Plan {
 fn as_applied(desired: &Desired) -> Applied {
     let deployments = desired.projects.iter().flat_map(|project| {
         project.deployments.iter().map(|deployment| {
-            let fields = deployment
-                .fields
-                .iter()
-                .map(|(field, value)| (*field, fingerprint(value)));
-            let applied = AppliedDeployment {
-                project: project.path.clone(),
-                release: project.release.digest,
-                fields: fields.collect(),
-                hidden: deployment.hidden.keys().cloned().collect(),
-            };
+            let applied = AppliedDeployment::of(
+                project.path.clone(),
+                project.release.digest,
+                &deployment.fields,
+                deployment.hidden.keys().cloned().collect(),
+            );
             (deployment.id.clone(), applied)
         })
     });

@@ -9,7 +9,6 @@ use serde_json::{Value, json};
 use crate::model::{
     Applied, AppliedDeployment, CodeFile, CodeTree, Deployment, DeploymentId, Desired, Digest,
     Field, Fields, FileMode, Live, LiveDeployment, Owner, Place, Project, ReleaseRef, RepoPath,
-    fingerprint,
 };
 use crate::plan::{self, Plan};
 
@@ -305,16 +304,12 @@ fn applied() -> Applied {
     let mut applied = Applied::default();
     for project in before().projects {
         for one in project.deployments {
-            let remembered = AppliedDeployment {
-                project: project.path.clone(),
-                release: project.release.digest,
-                hidden: std::collections::BTreeSet::new(),
-                fields: one
-                    .fields
-                    .iter()
-                    .map(|(field, value)| (*field, fingerprint(value)))
-                    .collect(),
-            };
+            let remembered = AppliedDeployment::of(
+                project.path.clone(),
+                project.release.digest,
+                &one.fields,
+                one.hidden.keys().cloned().collect(),
+            );
             applied.deployments.insert(one.id, remembered);
         }
     }

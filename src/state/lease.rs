@@ -32,7 +32,7 @@ pub struct Lease {
 }
 
 impl Lease {
-    /// Takes the lease of an environment for `holder` (for people: who, where). An error names the present holder.
+    /// Takes the lease of an environment for `holder` (for people: who, where; unique to this process). An error names the present holder.
     /// `lost` becomes true if the lease is lost later.
     pub async fn acquire(
         store: Arc<dyn Store>,
@@ -85,9 +85,7 @@ impl Lease {
         // Somebody may have taken it over meanwhile; theirs stays.
         match self.store.get(&self.key).await {
             Ok((bytes, _)) => {
-                let ours = serde_json::from_slice::<Holder>(&bytes)
-                    .is_ok_and(|now| now.holder == self.holder);
-                if ours {
+                if is_held_by(&bytes, &self.holder) {
                     self.store
                         .delete(&self.key)
                         .await
@@ -99,6 +97,10 @@ impl Lease {
             Err(error) => Err(error).context("give the lease back"),
         }
     }
+}
+
+fn is_held_by(bytes: &[u8], holder: &str) -> bool {
+    serde_json::from_slice::<Holder>(bytes).is_ok_and(|now| now.holder == holder)
 }
 
 async fn write(
@@ -130,7 +132,14 @@ async fn renew(
                 tag = next;
                 renewed = Utc::now();
             }
-            Err(error) if error.kind == Kind::Conflict => break,
+            // A write that landed while its answer got lost, and was repeated, conflicts with itself.
+            Err(error) if error.kind == Kind::Conflict => match store.get(&key).await {
+                Ok((bytes, now)) if is_held_by(&bytes, &holder) => {
+                    tag = now;
+                    renewed = Utc::now();
+                }
+                _ => break,
+            },
             // A passing fault is borne as long as the lease holds all the same.
             Err(_) if Utc::now() < renewed + HOLDS - RENEW / 2 => {}
             Err(_) => break,
