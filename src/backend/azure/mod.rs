@@ -8,13 +8,14 @@ mod shared_key;
 mod upload;
 
 use std::fmt;
+use std::num::NonZero;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use azure_core::http::{ClientOptions, Etag, RetryOptions, StatusCode, Transport};
 use azure_storage_blob::models::{
-    BlobClientDeleteOptions, BlobClientGetPropertiesResultHeaders as _,
+    BlobClientDeleteOptions, BlobClientDownloadOptions, BlobClientGetPropertiesResultHeaders as _,
     BlobClientStartCopyFromUrlOptions, BlobClientStartCopyFromUrlResultHeaders as _,
     BlobContainerClientListBlobsOptions, CopyStatus, DeleteSnapshotsOptionType,
     ListBlobsIncludeItem,
@@ -206,9 +207,14 @@ impl Store for Container {
 
     async fn get(&self, key: &str) -> Result<(Bytes, Tag)> {
         let failed = |error: &azure_core::Error| self.failed("read", key, error);
+        let options = BlobClientDownloadOptions {
+            // Otherwise the client looks up the number of cores, for each blob.
+            parallel: Some(NonZero::<usize>::MIN),
+            ..Default::default()
+        };
         let got = self
             .blob(key)?
-            .download(None)
+            .download(Some(options))
             .await
             .map_err(|error| failed(&error))?;
         let Some(etag) = got.properties.etag else {

@@ -36,7 +36,9 @@ impl Container {
         let options = BlockBlobClientUploadOptions {
             if_match,
             if_none_match,
-            // The client would cut what is longer into blocks.
+            // The client would cut what is longer into blocks, and look up the number of cores for each blob, which
+            // costs more than signing it.
+            parallel: Some(NonZero::<usize>::MIN),
             partition_size: NonZero::new(bytes.len().max(1) as u64),
             ..Default::default()
         };
