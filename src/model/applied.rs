@@ -24,7 +24,7 @@ pub struct AppliedDeployment {
     pub project: RepoPath,
     /// The digest of its release.
     pub release: Digest,
-    /// The declared fields, each with the [`fingerprint`](super::fingerprint) of its value.
+    /// The declared fields, each with the [`fingerprint`] of its value.
     pub fields: BTreeMap<Field, Digest>,
     /// The declared schedules by their slugs; `fields` knows only whether any were declared.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -87,7 +87,7 @@ impl AppliedDeployment {
 pub struct AppliedSchedule {
     /// The keys that were declared.
     pub keys: BTreeSet<String>,
-    /// The [`fingerprint`](super::fingerprint) of the object of these keys.
+    /// The [`fingerprint`] of the object of these keys.
     pub digest: Digest,
 }
 

@@ -55,11 +55,11 @@ fn declares(fields: &[(Field, Value)]) -> Desired {
 
 /// What a deploy of `desired` leaves behind: the server's side and ours.
 fn deployed(desired: &Desired) -> (Live, Applied) {
-    deployed_over(desired, Live::default(), Applied::default())
+    deployed_over(desired, Live::default(), &Applied::default())
 }
 
-fn deployed_over(desired: &Desired, mut live: Live, applied: Applied) -> (Live, Applied) {
-    let plan = diff(desired, &live, &applied, &BTreeSet::new(), &options());
+fn deployed_over(desired: &Desired, mut live: Live, applied: &Applied) -> (Live, Applied) {
+    let plan = diff(desired, &live, applied, &BTreeSet::new(), &options());
     for change in &plan.projects[0].changes {
         let registration = &change.registration;
         let now = LiveDeployment {
@@ -69,7 +69,7 @@ fn deployed_over(desired: &Desired, mut live: Live, applied: Applied) -> (Live, 
         };
         live.deployments.insert(change.id.clone(), now);
     }
-    let next = plan.next_applied(&applied, |_| true);
+    let next = plan.next_applied(applied, |_| true);
     (live, next)
 }
 
@@ -213,7 +213,7 @@ fn what_git_lets_go_of_is_reset_unless_someone_took_it_over() {
     assert_eq!(lines(&after, &live, &applied), [""; 0]);
     // Once reset it is not looked at again.
     let (live, applied) = deployed(&before);
-    let (mut live, applied) = deployed_over(&after, live, applied);
+    let (mut live, applied) = deployed_over(&after, live, &applied);
     set(&mut live, Field::Description, json!("later"));
     assert_eq!(lines(&after, &live, &applied), [""; 0]);
 }

@@ -200,7 +200,8 @@ fn refuse(
             match nearest {
                 Some(near) => noted.hint(format!("did you mean `{near}`?")),
                 None => {
-                    noted.hint("no flow was found in this file: decorate the function with `@flow`")
+                    noted
+                        .hint("no flow was found in this file: decorate the function with `@flow`");
                 }
             }
         }

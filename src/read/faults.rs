@@ -142,7 +142,7 @@ impl<'a> Faults<'a> {
             match &item.content {
                 Content::Scalar(Value::String(text)) => texts.push((text.clone(), item.at)),
                 Content::Scalar(other) if !other.is_null() => {
-                    texts.push((other.to_string(), item.at))
+                    texts.push((other.to_string(), item.at));
                 }
                 _ => return self.wrong(item, key, "a list of texts"),
             }

@@ -15,7 +15,7 @@ use crate::model::Reference;
 static TEMPLATE: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"\{\{\s*([^{}]*?)\s*\}\}").expect("a valid pattern"));
 
-/// The prefix of values that are known only when the code has been hashed; see [`Values::code`].
+/// The prefix of values that are known only when the code has been hashed; see [`resolve_code`].
 const CODE: &str = "flowyard.code.";
 
 /// What templates can name.

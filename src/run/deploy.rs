@@ -274,6 +274,7 @@ fn stop_on_interrupt(stop: Arc<AtomicBool>) -> tokio::task::JoinHandle<()> {
             stop.store(true, Ordering::Relaxed);
             tracing::warn!("stopping after what is under way; press Ctrl-C again to end at once");
             let _ = tokio::signal::ctrl_c().await;
+            #[expect(clippy::exit, reason = "whoever presses twice wants no further word")]
             std::process::exit(130);
         }
     })

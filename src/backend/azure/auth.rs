@@ -32,7 +32,7 @@ pub enum Auth {
     },
     /// A shared access signature, with or without its leading `?`. It needs read, write, list, create and delete.
     Sas(SecretString),
-    /// Microsoft Entra ID; see [`entra`](super::entra). Azure takes it over https only.
+    /// Microsoft Entra ID; see [`entra`](super::entra()). Azure takes it over https only.
     Entra(Arc<dyn TokenCredential>),
 }
 
