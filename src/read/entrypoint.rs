@@ -21,32 +21,6 @@ pub(super) struct Entrypoint {
     pub(super) flow: Flow,
 }
 
-impl Entrypoint {
-    /// Refuses parameters that the flow does not take: a run would fail on them.
-    pub(super) fn check_parameters(&self, given: &[(String, Position)], faults: &mut Faults<'_>) {
-        if self.flow.variadic {
-            return;
-        }
-        for (name, at) in given
-            .iter()
-            .filter(|(name, _)| !self.flow.parameters.contains(name))
-        {
-            let known = || self.flow.parameters.iter().map(String::as_str);
-            let hint = match nearest(name, known()) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None if self.flow.parameters.is_empty() => "it takes no parameters".to_owned(),
-                None => format!("it takes: {}", known().collect::<Vec<_>>().join(", ")),
-            };
-            faults
-                .error(
-                    *at,
-                    format!("the flow `{}` has no parameter `{name}`", self.function),
-                )
-                .hint(hint);
-        }
-    }
-}
-
 /// The flows of a project's Python files, each file parsed once.
 pub(super) struct Flows<'a> {
     tree: &'a Tree,

@@ -8,6 +8,7 @@ mod deployment;
 mod document;
 mod entrypoint;
 mod faults;
+mod parameters;
 pub mod python;
 mod schedule;
 pub mod template;
@@ -235,7 +236,7 @@ impl Reading {
         let Some(entrypoint) = flows.find(written, *at, faults) else {
             return;
         };
-        entrypoint.check_parameters(&declared.parameters, faults);
+        parameters::check(&declared, &entrypoint.flow, faults);
         self.deployments
             .push((file.path.clone(), declared, entrypoint));
     }
