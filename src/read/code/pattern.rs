@@ -167,12 +167,12 @@ mod tests {
             ("../../x", "the pattern leads out of the repository"),
             ("*/../x", "`..` cannot follow a wildcard"),
         ] {
-            assert_eq!(globs.parse(&project, pattern).unwrap_err(), why);
+            assert_eq!(globs.parse(&project, pattern).expect_err("faulty"), why);
         }
         assert!(
             globs
                 .parse(&project, "a[z-a]")
-                .unwrap_err()
+                .expect_err("faulty")
                 .starts_with("the pattern is not valid: ")
         );
     }
