@@ -1,5 +1,8 @@
 //! The digests of a tree's files: each file is read once in a run, whatever number of projects hold it.
 
+use std::fs::File;
+use std::io::{ErrorKind, Read};
+use std::path::Path;
 use std::sync::OnceLock;
 
 use rayon::prelude::*;
@@ -62,7 +65,7 @@ impl<'a> Hashes<'a> {
             && length <= LONGEST_SEARCHED;
         let content = match self.tree.content(index)? {
             Content::File(path) if length <= SMALL || searched => {
-                Content::Bytes(std::fs::read(path)?)
+                Content::Bytes(read_at_once(&path, length)?)
             }
             content => content,
         };
@@ -80,4 +83,28 @@ impl<'a> Hashes<'a> {
             imported,
         })
     }
+}
+
+/// Reads a file whose length is known already, in three calls to the system instead of the six of `fs::read`: on small
+/// files they are most of the time.
+fn read_at_once(path: &Path, length: u64) -> std::io::Result<Vec<u8>> {
+    let mut file = File::open(path)?;
+    // One byte more tells whether it has grown: a regular file gives less than asked for only at its end.
+    let mut bytes = vec![0; usize::try_from(length).unwrap_or(usize::MAX) + 1];
+    let mut filled = 0;
+    while filled < bytes.len() {
+        let read = match file.read(&mut bytes[filled..]) {
+            Ok(read) => read,
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        let asked = bytes.len() - filled;
+        filled += read;
+        if read < asked {
+            bytes.truncate(filled);
+            return Ok(bytes);
+        }
+    }
+    file.read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
