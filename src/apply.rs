@@ -13,8 +13,10 @@ use futures::StreamExt as _;
 use tokio::sync::Semaphore;
 
 use crate::backend::{self, Content, Orchestrator, Store};
-use crate::model::{Applied, CodeTree, DeploymentId, ReleaseRef, RepoPath};
-use crate::plan::{Action, Change, Plan, ProjectPlan, Upload};
+use crate::model::{
+    Applied, CodeTree, DeploymentId, LiveDeployment, Registration, ReleaseRef, RepoPath,
+};
+use crate::plan::{Change, Plan, ProjectPlan, Upload};
 
 /// One thing that a plan does.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -191,38 +193,44 @@ async fn one_project(
         }
         outcomes.push(over(Item::Release(project.release.clone()), status, None));
     }
-    let registrations: Vec<Outcome> = futures::stream::iter(
-        project
-            .changes
-            .iter()
-            .filter(|change| change.action != Action::Keep),
-    )
-    .map(|change| async move {
-        let (status, link) = match blocked {
-            Some(reason) => (skipped(reason), None),
-            None if work.stop.load(Ordering::Relaxed) => (skipped("the deploy was stopped"), None),
-            None => register(change, work).await,
-        };
-        over(Item::Registration(change.id.clone()), status, link)
-    })
-    .buffered(8)
-    .collect()
-    .await;
+    let registrations = project
+        .changes
+        .iter()
+        .filter_map(|change| Some((change, change.registration.as_ref()?)));
+    let registrations: Vec<Outcome> = futures::stream::iter(registrations)
+        .map(|(change, registration)| async move {
+            let (status, link) = match blocked {
+                Some(reason) => (skipped(reason), None),
+                None if work.stop.load(Ordering::Relaxed) => {
+                    (skipped("the deploy was stopped"), None)
+                }
+                None => register(registration, change, work).await,
+            };
+            over(Item::Registration(change.id.clone()), status, link)
+        })
+        .buffered(8)
+        .collect()
+        .await;
     outcomes.extend(registrations);
     outcomes
 }
 
-async fn register(change: &Change, work: &Work<'_>) -> (Status, Option<String>) {
-    let result = work
+async fn register(
+    registration: &Registration,
+    change: &Change,
+    work: &Work<'_>,
+) -> (Status, Option<String>) {
+    let live = change.live.as_deref();
+    match work
         .orchestrator
-        .register(&change.registration, change.live.as_ref(), &change.changed)
-        .await;
-    match result {
+        .register(registration, live, &change.changed)
+        .await
+    {
         Ok(handle) => {
-            let live = crate::model::LiveDeployment {
+            let live = LiveDeployment {
                 handle,
-                fields: change.registration.fields.clone(),
-                owner: Some(change.registration.owner.clone()),
+                fields: registration.fields.clone(),
+                owner: Some(registration.owner.clone()),
             };
             (Status::Done, work.orchestrator.link(&live))
         }

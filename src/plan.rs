@@ -12,7 +12,9 @@ mod stale;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
+use rayon::prelude::*;
 use serde_json::{Map, Value};
 
 use crate::model::{
@@ -88,15 +90,13 @@ pub struct Change {
     pub fields: Vec<FieldChange>,
     /// The fields that differ as a whole; what the orchestrator needs to send.
     pub changed: BTreeSet<Field>,
-    /// What it will be.
-    pub registration: Registration,
-    /// What it is.
-    pub live: Option<LiveDeployment>,
-    /// What we will remember of it.
-    pub applied: AppliedDeployment,
-    /// Whether what we remember of it is out of date although nothing differs (state that was lost, or a run that was
-    /// killed between the registration and the state).
-    pub forgotten: bool,
+    /// What it will be; `None` for [`Action::Keep`]: it is that already.
+    pub registration: Option<Registration>,
+    /// What it is; `None` where it is not registered.
+    pub live: Option<Arc<LiveDeployment>>,
+    /// What we remember of it from now on; `None` where we do already. It may be there although nothing differs: when
+    /// state was lost, or a run was killed between the registration and the state.
+    pub remember: Option<AppliedDeployment>,
 }
 
 /// A registered deployment of ours that no file declares.
@@ -107,7 +107,7 @@ pub struct Orphan {
     /// The project that declared it.
     pub project: RepoPath,
     /// What it is.
-    pub live: LiveDeployment,
+    pub live: Arc<LiveDeployment>,
 }
 
 /// What a comparison needs to know beside its three sides.
@@ -185,17 +185,17 @@ impl Plan {
     }
 
     /// Whether applying writes anything at all, also to our own state.
-    pub fn writes_nothing(&self, applied: &Applied) -> bool {
-        self.is_empty() && self.next_applied(applied, |_| true) == *applied
+    pub fn writes_nothing(&self) -> bool {
+        let changes = || self.projects.iter().flat_map(|project| &project.changes);
+        self.is_empty() && changes().all(|change| change.remember.is_none())
     }
 
     /// What we remember after `done` deployments were registered or removed.
     pub fn next_applied(&self, applied: &Applied, done: impl Fn(&DeploymentId) -> bool) -> Applied {
         let mut next = applied.clone();
         for change in self.projects.iter().flat_map(|project| &project.changes) {
-            if done(&change.id) {
-                next.deployments
-                    .insert(change.id.clone(), change.applied.clone());
+            if let Some(remember) = change.remember.as_ref().filter(|_| done(&change.id)) {
+                next.deployments.insert(change.id.clone(), remember.clone());
             }
         }
         if self.prune {
@@ -220,36 +220,34 @@ pub fn diff(
     complete: &BTreeSet<ReleaseRef>,
     options: &Options,
 ) -> Plan {
-    let mut diagnostics = Vec::new();
-    let projects = desired
+    let mut diagnostics: Vec<Diagnostic> = desired
         .projects
         .iter()
-        .map(|project| {
-            let changes: Vec<Change> = project
-                .deployments
-                .iter()
-                .map(|deployment| {
-                    check::against_live(deployment, live, options, &mut diagnostics);
-                    change::of(project, deployment, live, applied, options)
-                })
-                .collect();
-            let used = changes.iter().any(change::uses_release);
-            let upload = if !used || complete.contains(&project.release) {
-                Upload::Nothing
-            } else {
-                Upload::Needed {
-                    files: project.code.files().len(),
-                    bytes: project.code.length(),
-                }
-            };
-            ProjectPlan {
-                path: project.path.clone(),
-                release: project.release.clone(),
-                upload,
-                changes,
-            }
-        })
+        .flat_map(|project| &project.deployments)
+        .flat_map(|deployment| check::against_live(deployment, live, options))
         .collect();
+    let projects = desired.projects.par_iter().map(|project| {
+        let deployments = &project.deployments;
+        let change = |deployment| change::of(project, deployment, live, applied, options);
+        let used = deployments
+            .iter()
+            .any(|one| change::uses(&project.release, one));
+        let upload = if !used || complete.contains(&project.release) {
+            Upload::Nothing
+        } else {
+            Upload::Needed {
+                files: project.code.files().len(),
+                bytes: project.code.length(),
+            }
+        };
+        ProjectPlan {
+            path: project.path.clone(),
+            release: project.release.clone(),
+            upload,
+            changes: deployments.iter().map(change).collect(),
+        }
+    });
+    let projects = projects.collect();
     let readable = !desired
         .projects
         .iter()

@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use rayon::prelude::*;
@@ -57,18 +58,18 @@ impl Registrations {
         )
     }
 
-    fn read_file(&self, path: &Path) -> Result<(DeploymentId, LiveDeployment)> {
+    fn read_file(&self, path: &Path) -> Result<(DeploymentId, Arc<LiveDeployment>)> {
         let bytes = std::fs::read(path).map_err(|error| self.error(path, "read", &error))?;
         let file: File = serde_json::from_slice(&bytes).map_err(|error| {
             let message = format!("{} is no registration: {error}", path.display());
             Error::new(Kind::Other, self.subject(), message)
                 .hint("delete the file; the next deploy writes it anew")
         })?;
-        let live = LiveDeployment {
+        let live = Arc::new(LiveDeployment {
             handle: String::new(),
             fields: file.fields,
             owner: Some(file.owner),
-        };
+        });
         Ok((
             DeploymentId {
                 flow: file.flow,

@@ -1,6 +1,7 @@
 //! What the orchestrator holds.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +11,7 @@ use super::{DeploymentId, Fields, Reference, RepoPath};
 #[derive(Clone, Debug, Default)]
 pub struct Live {
     /// By flow and name; also those that are not ours.
-    pub deployments: BTreeMap<DeploymentId, LiveDeployment>,
+    pub deployments: BTreeMap<DeploymentId, Arc<LiveDeployment>>,
     /// Work pools with the names of their queues; `None` where the orchestrator knows no such thing.
     pub pools: Option<BTreeMap<String, BTreeSet<String>>>,
     /// Those of the references asked for that do not exist.

@@ -1,6 +1,7 @@
 //! What happens to one deployment.
 
-use std::collections::BTreeSet;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
@@ -8,7 +9,7 @@ use super::diff::{self, Cause, FieldChange};
 use super::{Action, Change, Options};
 use crate::model::{
     Applied, AppliedDeployment, Deployment, Field, Fields, Live, LiveDeployment, Owner, Project,
-    Registration, same,
+    Registration, ReleaseRef, same,
 };
 
 /// Compares one deployment.
@@ -26,38 +27,8 @@ pub(super) fn of(
         environment: options.environment.clone(),
         project: project.path.clone(),
     };
-
-    // What it should be: what git declares, then for fields that git has let go of their default.
-    let mut wanted: Fields = deployment.fields.clone();
-    let current = live.map(|live| live_side(live, &wanted));
-    if let (Some(last), Some(current)) = (last, &current) {
-        for field in last.fields.keys() {
-            // The code is never let go of: steps that a file spells out take its place.
-            let gone = !wanted.contains_key(field) && *field != Field::Code;
-            if gone
-                && current
-                    .get(field)
-                    .is_some_and(|live| last.holds(*field, live, None))
-            {
-                wanted.insert(*field, field.default_value());
-            }
-        }
-    }
-    if let Some(schedules) = wanted.get_mut(&Field::Schedules) {
-        complete_schedules(
-            schedules,
-            current
-                .as_ref()
-                .and_then(|fields| fields.get(&Field::Schedules)),
-        );
-    }
-
-    let remembered = AppliedDeployment::of(
-        project.path.clone(),
-        project.release.digest,
-        &deployment.fields,
-        deployment.hidden.keys().cloned().collect(),
-    );
+    let current = live.map(|live| live_side(live, &deployment.fields));
+    let wanted = wanted(deployment, current.as_deref(), last);
 
     let mut fields = Vec::new();
     let mut changed = BTreeSet::new();
@@ -76,14 +47,9 @@ pub(super) fn of(
         };
         if *field == Field::Schedules {
             for slug in keys(old).chain(keys(Some(new))).collect::<BTreeSet<_>>() {
+                let path = format!("{}.{slug}", field.name());
                 let (old, new) = (old.and_then(|old| old.get(slug)), new.get(slug));
-                diff::flatten(
-                    &format!("{}.{slug}", field.name()),
-                    old,
-                    new,
-                    cause(Some(slug)),
-                    &mut fields,
-                );
+                diff::flatten(&path, old, new, cause(Some(slug)), &mut fields);
             }
         } else {
             diff::flatten(field.name(), old, Some(new), cause(None), &mut fields);
@@ -92,58 +58,107 @@ pub(super) fn of(
     if let Some(live) = live
         && live.owner.as_ref() != Some(&owner)
     {
-        let text = |owner: &Owner| {
-            json!(format!(
-                "{} {} {}",
-                owner.repository, owner.environment, owner.project
-            ))
-        };
-        fields.push(FieldChange {
-            path: "owner".to_owned(),
-            old: live.owner.as_ref().map(text),
-            new: Some(text(&owner)),
-            cause: Cause::Git,
-        });
+        fields.push(handover(live.owner.as_ref(), &owner));
     }
-    let hidden_before = last.map(|last| last.hidden.clone()).unwrap_or_default();
-    diff::hide(&mut fields, &deployment.hidden, &hidden_before);
+    let hidden_before = last.map(|last| &last.hidden);
+    diff::hide(&mut fields, &deployment.hidden, hidden_before);
 
     let action = match (live, fields.is_empty()) {
         (None, _) => Action::Create,
         (Some(_), true) => Action::Keep,
         (Some(_), false) => Action::Update,
     };
-    let mut all = current.unwrap_or_default();
-    all.extend(wanted);
-    if all.contains_key(&Field::PullSteps) {
-        all.remove(&Field::Code);
-    }
+    let registration = (action != Action::Keep).then(|| {
+        let mut all = current.map(Cow::into_owned).unwrap_or_default();
+        all.extend(
+            wanted
+                .into_iter()
+                .map(|(field, value)| (field, value.into_owned())),
+        );
+        if all.contains_key(&Field::PullSteps) {
+            all.remove(&Field::Code);
+        }
+        Registration {
+            id: deployment.id.clone(),
+            owner,
+            fields: all,
+        }
+    });
+    let remembered = AppliedDeployment::of(
+        project.path.clone(),
+        project.release.digest,
+        &deployment.fields,
+        deployment.hidden.keys().cloned().collect(),
+    );
     Change {
         id: deployment.id.clone(),
         action,
         fields,
         changed,
-        registration: Registration {
-            id: deployment.id.clone(),
-            owner,
-            fields: all,
-        },
+        registration,
         live: live.cloned(),
-        forgotten: last != Some(&remembered),
-        applied: remembered,
+        remember: (last != Some(&remembered)).then_some(remembered),
+    }
+}
+
+/// What it should be: what git declares, and for fields that git has let go of their default.
+fn wanted<'a>(
+    deployment: &'a Deployment,
+    current: Option<&Fields>,
+    last: Option<&AppliedDeployment>,
+) -> BTreeMap<Field, Cow<'a, Value>> {
+    let mut wanted: BTreeMap<Field, Cow<'a, Value>> = deployment
+        .fields
+        .iter()
+        .map(|(field, value)| (*field, Cow::Borrowed(value)))
+        .collect();
+    if let (Some(last), Some(current)) = (last, current) {
+        for field in last.fields.keys() {
+            // The code is never let go of: steps that a file spells out take its place.
+            let gone = !wanted.contains_key(field) && *field != Field::Code;
+            if gone
+                && current
+                    .get(field)
+                    .is_some_and(|live| last.holds(*field, live, None))
+            {
+                wanted.insert(*field, Cow::Owned(field.default_value()));
+            }
+        }
+    }
+    if let Some(schedules) = wanted.get_mut(&Field::Schedules) {
+        let live = current.and_then(|fields| fields.get(&Field::Schedules));
+        complete_schedules(schedules.to_mut(), live);
+    }
+    wanted
+}
+
+/// The line that says that a deployment becomes ours.
+fn handover(old: Option<&Owner>, new: &Owner) -> FieldChange {
+    let text = |owner: &Owner| {
+        json!(format!(
+            "{} {} {}",
+            owner.repository, owner.environment, owner.project
+        ))
+    };
+    FieldChange {
+        path: "owner".to_owned(),
+        old: old.map(text),
+        new: Some(text(new)),
+        cause: Cause::Git,
     }
 }
 
 /// The live fields in the words of the desired side: steps that a file spells out are compared with the steps as they
 /// are, whoever wrote them.
-fn live_side(live: &LiveDeployment, wanted: &Fields) -> Fields {
+fn live_side<'a>(live: &'a LiveDeployment, wanted: &Fields) -> Cow<'a, Fields> {
+    if !wanted.contains_key(&Field::PullSteps) {
+        return Cow::Borrowed(&live.fields);
+    }
     let mut fields = live.fields.clone();
-    if wanted.contains_key(&Field::PullSteps)
-        && let Some(steps) = fields.remove(&Field::Code)
-    {
+    if let Some(steps) = fields.remove(&Field::Code) {
         fields.insert(Field::PullSteps, steps);
     }
-    fields
+    Cow::Owned(fields)
 }
 
 /// Fills in what no file says of a schedule: from the live schedule of the same slug, so that one paused in the UI
@@ -178,18 +193,14 @@ pub(super) fn complete_schedules(schedules: &mut Value, live: Option<&Value>) {
     }
 }
 
-/// Whether a deployment's runs get their code from our release.
-pub(super) fn uses_release(change: &Change) -> bool {
-    let digest = change.applied.release.to_string();
-    change
-        .registration
-        .fields
-        .iter()
-        .any(|(field, value)| match field {
-            Field::Code => true,
-            Field::PullSteps => value.to_string().contains(&digest),
-            _ => false,
-        })
+/// Whether a deployment's runs get their code from the release.
+pub(super) fn uses(release: &ReleaseRef, deployment: &Deployment) -> bool {
+    let digest = release.digest.to_string();
+    deployment.fields.iter().any(|(field, value)| match field {
+        Field::Code => true,
+        Field::PullSteps => value.to_string().contains(&digest),
+        _ => false,
+    })
 }
 
 /// The keys of an object; none of anything else.

@@ -10,8 +10,8 @@ pub(super) fn against_live(
     deployment: &Deployment,
     live: &Live,
     options: &Options,
-    diagnostics: &mut Vec<Diagnostic>,
-) {
+) -> Vec<Diagnostic> {
+    let mut diagnostics = Vec::new();
     let place = |field| {
         deployment
             .places
@@ -48,7 +48,7 @@ pub(super) fn against_live(
             .get(&Field::WorkPool)
             .and_then(Value::as_str),
     ) else {
-        return;
+        return diagnostics;
     };
     let Some(queues) = pools.get(pool) else {
         let message = format!("work pool `{pool}` does not exist");
@@ -63,7 +63,7 @@ pub(super) fn against_live(
             ),
         };
         diagnostics.push(Diagnostic::error(place(Field::WorkPool), message).hint(hint));
-        return;
+        return diagnostics;
     };
     if let Some(queue) = deployment
         .fields
@@ -78,6 +78,7 @@ pub(super) fn against_live(
         };
         diagnostics.push(Diagnostic::warning(place(Field::WorkQueue), message).hint(hint));
     }
+    diagnostics
 }
 
 fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a String>) -> Option<&'a String> {

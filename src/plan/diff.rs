@@ -71,7 +71,7 @@ pub(super) fn flatten(
 pub(super) fn hide(
     fields: &mut [FieldChange],
     now: &BTreeMap<String, String>,
-    before: &BTreeSet<String>,
+    before: Option<&BTreeSet<String>>,
 ) {
     for field in fields {
         let written = now.iter().find(|(path, _)| touches(&field.path, path));
@@ -85,7 +85,12 @@ pub(super) fn hide(
             };
             field.new = field.new.as_ref().map(|_| Value::String(shown.to_owned()));
         }
-        if written.is_some() || before.iter().any(|path| touches(&field.path, path)) {
+        if written.is_some()
+            || before
+                .into_iter()
+                .flatten()
+                .any(|path| touches(&field.path, path))
+        {
             field.old = field
                 .old
                 .as_ref()
@@ -155,7 +160,7 @@ mod tests {
             ("job_variables.l.0".to_owned(), "{{ $T }}".to_owned()),
         ]);
         let before = fields.clone();
-        hide(&mut fields, &hidden, &BTreeSet::new());
+        hide(&mut fields, &hidden, None);
         assert!(!format!("{fields:?}").contains("secret"), "{fields:?}");
         assert_eq!(fields[0].new, Some(json!("{{ $T }}")));
         // The files name it no more: what is live is still a secret.
@@ -165,7 +170,7 @@ mod tests {
         hide(
             &mut fields,
             &BTreeMap::new(),
-            &["job_variables.env.T".to_owned()].into(),
+            Some(&["job_variables.env.T".to_owned()].into()),
         );
         assert_eq!(fields[0].old, Some(json!("(hidden)")));
     }

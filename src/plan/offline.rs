@@ -1,6 +1,7 @@
 //! Compares what two revisions declare, without a server: `plan --against REF`.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::change::complete_schedules;
 use super::{Options, Plan, diff};
@@ -24,14 +25,13 @@ pub fn compare(before: &Desired, after: &Desired, options: &Options) -> Plan {
             if let Some(schedules) = fields.get_mut(&Field::Schedules) {
                 complete_schedules(schedules, None);
             }
-            live.deployments.insert(
-                deployment.id.clone(),
-                LiveDeployment {
-                    handle: String::new(),
-                    fields,
-                    owner: Some(owner),
-                },
-            );
+            let one = LiveDeployment {
+                handle: String::new(),
+                fields,
+                owner: Some(owner),
+            };
+            live.deployments
+                .insert(deployment.id.clone(), Arc::new(one));
         }
     }
     let complete: BTreeSet<ReleaseRef> = before

@@ -41,10 +41,13 @@ impl Snapshot {
                     Action::Update => "update",
                     Action::Keep => "keep",
                 };
+                let live = change.live.as_ref().map(|live| print_of(&live.fields));
+                let registration = change.registration.as_ref();
+                let desired = registration.map(|registration| print_of(&registration.fields));
                 let entry = SnapshotEntry {
                     action: action.to_owned(),
-                    desired: Some(print_of(&change.registration.fields)),
-                    live: change.live.as_ref().map(|live| print_of(&live.fields)),
+                    desired: desired.or(live),
+                    live,
                 };
                 snapshot.deployments.insert(change.id.to_string(), entry);
             }

@@ -61,24 +61,26 @@ fn deployed(desired: &Desired) -> (Live, Applied) {
 fn deployed_over(desired: &Desired, mut live: Live, applied: &Applied) -> (Live, Applied) {
     let plan = diff(desired, &live, applied, &BTreeSet::new(), &options());
     for change in &plan.projects[0].changes {
-        let registration = &change.registration;
+        let Some(registration) = &change.registration else {
+            continue;
+        };
         let now = LiveDeployment {
             handle: "1".into(),
             fields: registration.fields.clone(),
             owner: Some(registration.owner.clone()),
         };
-        live.deployments.insert(change.id.clone(), now);
+        live.deployments.insert(change.id.clone(), Arc::new(now));
     }
     let next = plan.next_applied(applied, |_| true);
     (live, next)
 }
 
 fn set(live: &mut Live, field: Field, value: Value) {
-    live.deployments
-        .get_mut(&id("d"))
-        .expect("registered")
-        .fields
-        .insert(field, value);
+    registered(live).fields.insert(field, value);
+}
+
+fn registered(live: &mut Live) -> &mut LiveDeployment {
+    Arc::make_mut(live.deployments.get_mut(&id("d")).expect("registered"))
 }
 
 /// The only change, as `path: old -> new (cause)` lines.
@@ -98,6 +100,13 @@ fn lines(desired: &Desired, live: &Live, applied: &Applied) -> Vec<String> {
             )
         })
         .collect()
+}
+
+fn registration(plan: &Plan) -> &Registration {
+    plan.projects[0].changes[0]
+        .registration
+        .as_ref()
+        .expect("it changes")
 }
 
 fn nightly(cron: &str) -> Value {
@@ -121,7 +130,7 @@ fn the_second_deploy_does_nothing() {
     assert_eq!(first.counts().create, 1);
     let (live, applied) = deployed(&desired);
     let second = diff(&desired, &live, &applied, &BTreeSet::new(), &options());
-    assert!(second.writes_nothing(&applied), "{second:?}");
+    assert!(second.writes_nothing(), "{second:?}");
     assert_eq!(second.counts().keep, 1);
     // State that was lost is written again, and touches no deployment.
     let lost = diff(
@@ -131,7 +140,7 @@ fn the_second_deploy_does_nothing() {
         &BTreeSet::new(),
         &options(),
     );
-    assert!(lost.is_empty() && !lost.writes_nothing(&Applied::default()));
+    assert!(lost.is_empty() && !lost.writes_nothing());
 }
 
 #[test]
@@ -193,7 +202,7 @@ fn what_no_file_declares_is_left_alone() {
     // A change of something else keeps it in what is written.
     let after = declares(&[(Field::Parameters, json!({"n": 2}))]);
     let plan = diff(&after, &live, &applied, &BTreeSet::new(), &options());
-    let fields = &plan.projects[0].changes[0].registration.fields;
+    let fields = &registration(&plan).fields;
     assert_eq!(fields[&Field::Description], json!("by hand"));
 }
 
@@ -226,7 +235,7 @@ fn a_schedule_paused_on_the_server_stays_paused() {
     paused["nightly"]["active"] = json!(false);
     set(&mut live, Field::Schedules, paused);
     let plan = diff(&desired, &live, &applied, &BTreeSet::new(), &options());
-    assert!(plan.writes_nothing(&applied), "{plan:?}");
+    assert!(plan.writes_nothing(), "{plan:?}");
     // Also when its cron changes, and that is git's doing.
     let after = declares(&[(Field::Schedules, nightly("0 5 * * *"))]);
     assert_eq!(
@@ -234,7 +243,7 @@ fn a_schedule_paused_on_the_server_stays_paused() {
         ["schedules.nightly.cron: \"0 4 * * *\" -> \"0 5 * * *\" Git"]
     );
     let plan = diff(&after, &live, &applied, &BTreeSet::new(), &options());
-    let written = &plan.projects[0].changes[0].registration.fields[&Field::Schedules];
+    let written = &registration(&plan).fields[&Field::Schedules];
     assert_eq!(written["nightly"]["active"], json!(false));
     // A file that says it is active wins, and the pause is drift then.
     let mut active = nightly("0 4 * * *");
@@ -274,7 +283,7 @@ fn steps_that_a_file_spells_out_take_the_place_of_the_code() {
     let plan = diff(&after, &live, &applied, &BTreeSet::new(), &options());
     let change = &plan.projects[0].changes[0];
     assert_eq!(change.changed, [Field::PullSteps].into());
-    assert!(!change.registration.fields.contains_key(&Field::Code));
+    assert!(!registration(&plan).fields.contains_key(&Field::Code));
     // What we did not write reads as foreign code, and is the same then.
     let mut live = live;
     set(&mut live, Field::Code, steps);
@@ -304,7 +313,7 @@ fn pruning_is_opt_in_and_touches_only_ours() {
             fields: Fields::new(),
             owner,
         };
-        live.deployments.insert(id(name), one);
+        live.deployments.insert(id(name), Arc::new(one));
     }
     let plan = |desired: &Desired, options: Options| {
         diff(desired, &live, &applied, &BTreeSet::new(), &options)
@@ -356,10 +365,7 @@ fn pruning_is_opt_in_and_touches_only_ours() {
 fn what_someone_else_deployed_is_adopted_or_refused() {
     let desired = declares(&[(Field::Tags, json!(["a"]))]);
     let (mut live, _) = deployed(&desired);
-    live.deployments
-        .get_mut(&id("d"))
-        .expect("registered")
-        .owner = None;
+    registered(&mut live).owner = None;
     assert_eq!(
         lines(&desired, &live, &Applied::default()),
         ["owner: - -> \"acme/flows prod p\" Git"]
@@ -369,10 +375,7 @@ fn what_someone_else_deployed_is_adopted_or_refused() {
         environment: "prod".into(),
         project: RepoPath::new("x"),
     };
-    live.deployments
-        .get_mut(&id("d"))
-        .expect("registered")
-        .owner = Some(other);
+    registered(&mut live).owner = Some(other);
     let plan = diff(
         &desired,
         &live,

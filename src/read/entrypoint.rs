@@ -1,6 +1,7 @@
 //! The flow that an entrypoint names: the file is there, the function is in it and is a flow.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::document::Position;
 use super::faults::{Faults, nearest};
@@ -18,14 +19,16 @@ pub(super) struct Entrypoint {
     /// The function in it.
     pub(super) function: String,
     /// What the function says.
-    pub(super) flow: Flow,
+    pub(super) flow: Arc<Flow>,
 }
 
-/// The flows of a project's Python files, each file parsed once.
+/// The flows of a project's Python files: each file is parsed once, and each flow read once, however many deployments
+/// name it.
 pub(super) struct Flows<'a> {
     tree: &'a Tree,
     project: &'a RepoPath,
     modules: HashMap<RepoPath, Result<Module, Broken>>,
+    flows: HashMap<(RepoPath, String), Result<Arc<Flow>, FlowFault>>,
 }
 
 /// A Python file that no flow can be read from.
@@ -42,6 +45,7 @@ impl<'a> Flows<'a> {
             tree,
             project,
             modules: HashMap::new(),
+            flows: HashMap::new(),
         }
     }
 
@@ -87,7 +91,12 @@ impl<'a> Flows<'a> {
                 return None;
             }
         };
-        match module.flow(function) {
+        let key = (file.clone(), function.to_owned());
+        let flow = self
+            .flows
+            .entry(key)
+            .or_insert_with(|| module.flow(function).map(Arc::new));
+        match flow {
             Ok(flow) => {
                 for gap in &flow.unknown {
                     faults.push(of_gap(gap, &file, function));
@@ -96,11 +105,11 @@ impl<'a> Flows<'a> {
                     at,
                     file,
                     function: function.to_owned(),
-                    flow,
+                    flow: Arc::clone(flow),
                 })
             }
             Err(fault) => {
-                refuse(&fault, &file, function, at, faults);
+                refuse(fault, &file, function, at, faults);
                 None
             }
         }

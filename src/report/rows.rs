@@ -159,8 +159,13 @@ fn top(field: &FieldChange) -> &str {
 
 /// Whether the version is the digest of the release, which is told already.
 fn follows_code(field: &FieldChange, change: &Change, told: bool) -> bool {
-    let digest = change.applied.release.short();
-    told && !is_drift(field) && field.new.as_ref().and_then(Value::as_str) == Some(digest.as_str())
+    let registration = change.registration.as_ref();
+    let code = registration.and_then(|registration| registration.fields.get(&Field::Code));
+    let digest = code
+        .and_then(release_of)
+        .map(|release| release.digest.short());
+    let version = field.new.as_ref().and_then(Value::as_str);
+    told && !is_drift(field) && digest.is_some() && version == digest.as_deref()
 }
 
 /// Whether a new deployment's value is what it would be anyhow.
@@ -213,7 +218,10 @@ pub(super) fn release_of(value: &Value) -> Option<ReleaseRef> {
 /// One row for a schedule that comes or goes, one per difference for a schedule that stays.
 fn schedule_rows(fields: &[&FieldChange], change: &Change) -> Vec<Row> {
     let mut slugs: Vec<&String> = [
-        Some(&change.registration.fields),
+        change
+            .registration
+            .as_ref()
+            .map(|registration| &registration.fields),
         change.live.as_ref().map(|live| &live.fields),
     ]
     .into_iter()

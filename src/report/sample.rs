@@ -3,6 +3,7 @@
 mod run;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
@@ -273,6 +274,11 @@ pub(super) fn desired() -> Desired {
     desired
 }
 
+/// A registered deployment, to be changed.
+pub(super) fn registered<'a>(live: &'a mut Live, id: &DeploymentId) -> &'a mut LiveDeployment {
+    Arc::make_mut(live.deployments.get_mut(id).expect("it is there"))
+}
+
 /// What `before` left on the server; someone has since paused a deployment and moved another.
 pub(super) fn live() -> Live {
     let mut live = Live::default();
@@ -288,13 +294,10 @@ pub(super) fn live() -> Live {
                 fields: one.fields,
                 owner: Some(owner),
             };
-            live.deployments.insert(one.id, deployment);
+            live.deployments.insert(one.id, Arc::new(deployment));
         }
     }
-    let hourly = live
-        .deployments
-        .get_mut(&id("load-dn/hourly"))
-        .expect("it is there");
+    let hourly = registered(&mut live, &id("load-dn/hourly"));
     hourly.fields.insert(Field::Tags, json!(["manual", "news"]));
     hourly.fields.insert(Field::WorkPool, json!("laptop"));
     live
@@ -342,8 +345,7 @@ pub(super) fn empty_plan() -> Plan {
     let mut live = live();
     for project in &before.projects {
         for one in &project.deployments {
-            let live = live.deployments.get_mut(&one.id).expect("it is there");
-            live.fields = one.fields.clone();
+            registered(&mut live, &one.id).fields = one.fields.clone();
         }
     }
     plan::diff(&before, &live, &applied(), &complete, &options(false))

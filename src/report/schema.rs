@@ -97,7 +97,9 @@ fn was_there(name: &str, change: &Change) -> bool {
 
 /// Whether the parameter is there before and after.
 fn stays(name: &str, change: &Change) -> bool {
-    let schema = change.registration.fields.get(&Field::ParameterSchema);
+    let registration = change.registration.as_ref();
+    let schema =
+        registration.and_then(|registration| registration.fields.get(&Field::ParameterSchema));
     was_there(name, change) && schema.is_some_and(|schema| schema["properties"].get(name).is_some())
 }
 

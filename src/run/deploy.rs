@@ -112,7 +112,7 @@ pub(super) async fn deploy(run: &Run, options: &cli::Deploy) -> Result<(), Failu
             return Err(Failure::Stale { moved });
         }
     }
-    if plan.writes_nothing(&observed.applied) {
+    if plan.writes_nothing() {
         show::outcomes(&plan, &[], run)?;
         return incomplete(&desired, &[]);
     }

@@ -1,6 +1,7 @@
 //! Reading what is registered, in few requests and side by side.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use futures::future::{try_join_all, try_join4};
 use reqwest::Method;
@@ -41,7 +42,7 @@ impl Server {
     async fn deployments(
         &self,
         ids: Option<&BTreeSet<DeploymentId>>,
-    ) -> Result<BTreeMap<DeploymentId, LiveDeployment>> {
+    ) -> Result<BTreeMap<DeploymentId, Arc<LiveDeployment>>> {
         let filters = match ids {
             None => vec![json!({})],
             Some(ids) => chunks(ids),
@@ -76,13 +77,14 @@ impl Server {
             let fields = normal::fields(&deployment, &self.pull);
             let owner = normal::owner(&deployment.labels);
             lock(&self.labels).insert(deployment.id.clone(), deployment.labels);
+            let handle = deployment.id;
             live.insert(
                 id,
-                LiveDeployment {
-                    handle: deployment.id,
+                Arc::new(LiveDeployment {
+                    handle,
                     fields,
                     owner,
-                },
+                }),
             );
         }
         Ok(live)

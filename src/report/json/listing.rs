@@ -131,7 +131,7 @@ struct StatusEntry<'a> {
 /// What the orchestrator holds of `deployments`.
 pub fn status(live: &Live, deployments: &[DeploymentId]) -> String {
     let entry = |id: &DeploymentId| {
-        let one: Option<&LiveDeployment> = live.deployments.get(id);
+        let one: Option<&LiveDeployment> = live.deployments.get(id).map(std::sync::Arc::as_ref);
         let text = |field| registered::text(one?, field);
         StatusEntry {
             id: id.to_string(),

@@ -85,12 +85,9 @@ mod tests {
     fn what_is_registered_in_columns() {
         let mut live = sample::live();
         let hourly = sample::id("load-dn/hourly");
-        let one = live.deployments.get_mut(&hourly).expect("it is there");
+        let one = sample::registered(&mut live, &hourly);
         one.fields.insert(Field::Paused, true.into());
-        let foreign = live
-            .deployments
-            .get_mut(&sample::id("dbt/b"))
-            .expect("it is there");
+        let foreign = sample::registered(&mut live, &sample::id("dbt/b"));
         foreign.fields.remove(&Field::Code);
         let ids = [
             "dbt/b",
@@ -116,7 +113,7 @@ mod tests {
     fn parameters_of_schedules_are_left_out() {
         let mut live = sample::live();
         let id = sample::id("load-dn/hourly");
-        let one = live.deployments.get_mut(&id).expect("it is there");
+        let one = sample::registered(&mut live, &id);
         let schedules =
             serde_json::json!({"a": {"cron": "0 4 * * *", "parameters": {"token": "s3cr3t"}}});
         one.fields.insert(Field::Schedules, schedules);
