@@ -3,6 +3,7 @@
 
 pub(crate) mod azurite;
 pub(crate) mod gcs;
+pub(crate) mod machine;
 pub(crate) mod moto;
 pub(crate) mod prefect;
 pub(crate) mod process;
