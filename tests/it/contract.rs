@@ -11,7 +11,10 @@ use flowyard::backend::{Content, Kind, Put, Store, transfer};
 use wiremock::matchers::any;
 use wiremock::{Mock, ResponseTemplate};
 
-use crate::services;
+use crate::services::azurite::{self, Azurite};
+use crate::services::gcs::Gcs as GcsService;
+use crate::services::moto::Moto;
+use crate::services::process::free_port;
 use suite::{denied, holds, missing, unreachable};
 
 fn http() -> reqwest::Client {
@@ -31,51 +34,34 @@ fn container(connection: String, name: &str, prefix: &str) -> Container {
 
 #[tokio::test]
 async fn azure_by_key() {
-    let azurite = services::azurite::Azurite::start().await;
-    azurite.create_container("work").await;
-    holds(&container(
-        azurite.connection_string(),
-        "work",
-        "deep/er prefix",
-    ))
-    .await;
+    const CONTAINER: &str = "contract-by-key";
+    let azurite = Azurite::shared();
+    azurite.account().create_container(CONTAINER).await;
+    let connection = azurite::connection_string(azurite.port());
+    holds(&container(connection.clone(), CONTAINER, "deep/er prefix")).await;
     // What another prefix begins with is not its parent.
-    let beside = container(azurite.connection_string(), "work", "deep/er");
+    let beside = container(connection.clone(), CONTAINER, "deep/er");
     assert_eq!(beside.list("").await.expect("a list"), []);
-    missing(
-        &container(azurite.connection_string(), "absent", ""),
-        "absent",
-    )
-    .await;
-    let wrong = azurite
-        .connection_string()
-        .replace("AccountKey=E", "AccountKey=F");
-    denied(&container(wrong, "work", ""), "by8vdM02xNOcqFl").await;
-    let nobody = azurite.connection_string().replace(
-        &format!(":{}/", azurite.port),
-        &format!(":{}/", services::process::free_port()),
-    );
-    unreachable(&container(nobody, "work", ""), "by8vdM02xNOcqFl").await;
+    missing(&container(connection.clone(), "absent", ""), "absent").await;
+    let wrong = connection.replace("AccountKey=E", "AccountKey=F");
+    denied(&container(wrong, CONTAINER, ""), "by8vdM02xNOcqFl").await;
+    let nobody = azurite::connection_string(free_port());
+    unreachable(&container(nobody, CONTAINER, ""), "by8vdM02xNOcqFl").await;
 }
 
 #[tokio::test]
 async fn azure_by_signature() {
-    let azurite = services::azurite::Azurite::start().await;
-    azurite.create_container("work").await;
-    holds(&container(azurite.sas_connection_string(), "work", "")).await;
-    missing(
-        &container(azurite.sas_connection_string(), "absent", "p"),
-        "absent",
-    )
-    .await;
-    let wrong = azurite.sas_connection_string().replace("sig=", "sig=AAAA");
-    denied(&container(wrong, "work", ""), "AAAA").await;
-    let sas = Auth::Sas(format!("?{}", azurite.sas()).into());
-    let account = format!(
-        "http://127.0.0.1:{}/devstoreaccount1",
-        services::process::free_port()
-    );
-    let store = Container::open(Some(&account), "work", "", sas, &http()).expect("a container");
+    const CONTAINER: &str = "contract-by-signature";
+    let azurite = Azurite::shared();
+    azurite.account().create_container(CONTAINER).await;
+    let connection = azurite::sas_connection_string(azurite.port());
+    holds(&container(connection.clone(), CONTAINER, "")).await;
+    missing(&container(connection.clone(), "absent", "p"), "absent").await;
+    let wrong = connection.replace("sig=", "sig=AAAA");
+    denied(&container(wrong, CONTAINER, ""), "AAAA").await;
+    let sas = Auth::Sas(format!("?{}", azurite::sas()).into());
+    let account = azurite::account_url(free_port());
+    let store = Container::open(Some(&account), CONTAINER, "", sas, &http()).expect("a container");
     unreachable(&store, "sig=").await;
 }
 
@@ -92,13 +78,13 @@ fn s3(endpoint: String, bucket: &str, prefix: &str) -> Bucket {
 
 #[tokio::test]
 async fn s3_by_key() {
-    let moto = services::moto::Moto::start().await;
+    let moto = Moto::start();
     moto.create_bucket("work").await;
     holds(&s3(moto.endpoint(), "work", "deep/er prefix")).await;
     missing(&s3(moto.endpoint(), "absent", "p"), "absent").await;
-    let nobody = format!("http://127.0.0.1:{}", services::process::free_port());
+    let nobody = format!("http://127.0.0.1:{}", free_port());
     unreachable(&s3(nobody, "work", ""), "hush-hush").await;
-    let strict = services::moto::Moto::start_strict().await;
+    let strict = Moto::start_strict();
     denied(&s3(strict.endpoint(), "work", ""), "hush-hush").await;
 }
 
@@ -112,10 +98,10 @@ fn gcs(endpoint: String, bucket: &str, prefix: &str) -> Bucket {
 
 #[tokio::test]
 async fn google_cloud_storage() {
-    let service = services::gcs::Gcs::start("work").await;
+    let service = GcsService::start("work");
     holds(&gcs(service.endpoint(), "work", "deep/er prefix")).await;
     missing(&gcs(service.endpoint(), "absent", "p"), "absent").await;
-    let nobody = format!("http://127.0.0.1:{}", services::process::free_port());
+    let nobody = format!("http://127.0.0.1:{}", free_port());
     unreachable(&gcs(nobody, "work", ""), "Bearer").await;
 }
 

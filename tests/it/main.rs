@@ -3,8 +3,10 @@
 // The modules of a test binary have no outside.
 #![allow(unreachable_pub)]
 
+mod contract;
 mod discover;
 mod end_to_end;
+mod prefect;
 #[path = "../services/mod.rs"]
 mod services;
 mod support;

@@ -1,7 +1,6 @@
 //! Azurite, Microsoft's emulator of Azure Blob Storage.
 
 use std::collections::BTreeSet;
-use std::net::{Ipv4Addr, TcpStream};
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::OnceLock;
@@ -34,11 +33,42 @@ pub(crate) fn bin() -> PathBuf {
     .join("node_modules/.bin/azurite-blob")
 }
 
-/// The connection string for Azurite's own port, or that of a proxy in front of it.
+/// The account's URL, through Azurite's own port or that of a proxy in front of it.
+pub(crate) fn account_url(port: u16) -> String {
+    format!("http://127.0.0.1:{port}/{ACCOUNT}")
+}
+
+/// A connection string with the account's key.
 pub(crate) fn connection_string(port: u16) -> String {
     format!(
-        "DefaultEndpointsProtocol=http;AccountName={ACCOUNT};AccountKey={KEY};BlobEndpoint=http://127.0.0.1:{port}/{ACCOUNT};"
+        "DefaultEndpointsProtocol=http;AccountName={ACCOUNT};AccountKey={KEY};BlobEndpoint={};",
+        account_url(port)
     )
+}
+
+/// A connection string with a shared access signature.
+pub(crate) fn sas_connection_string(port: u16) -> String {
+    format!(
+        "BlobEndpoint={};SharedAccessSignature={}",
+        account_url(port),
+        sas()
+    )
+}
+
+/// A shared access signature of the account that may do everything until the year 2099, as Microsoft's "Create an
+/// account SAS" describes it.
+pub(crate) fn sas() -> String {
+    let (rights, until, version) = ("rwdlac", "2099-01-01T00:00:00Z", "2019-12-12");
+    let text = format!("{ACCOUNT}\n{rights}\nb\nsco\n\n{until}\n\nhttps,http\n{version}\n");
+    url::form_urlencoded::Serializer::new(String::new())
+        .append_pair("sv", version)
+        .append_pair("ss", "b")
+        .append_pair("srt", "sco")
+        .append_pair("sp", rights)
+        .append_pair("se", until)
+        .append_pair("spr", "https,http")
+        .append_pair("sig", &signature(&text))
+        .finish()
 }
 
 /// A running Azurite that keeps everything in memory.
@@ -64,9 +94,7 @@ impl Azurite {
             .arg(port.to_string())
             .current_dir(&folder);
         let service = Service::start("azurite", folder, &mut command)
-            .ready_when(Duration::from_secs(60), || {
-                TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok()
-            });
+            .ready_when(Duration::from_secs(60), || process::listens(port));
         Self {
             port,
             _service: service,
@@ -147,29 +175,32 @@ impl Account {
             "{method}{}x-ms-date:{date}\nx-ms-version:2021-08-06\n/{ACCOUNT}/{ACCOUNT}/{path}{resource}",
             "\n".repeat(12)
         );
-        let key = BASE64_STANDARD.decode(KEY).expect("the key is base64");
-        let signature = BASE64_STANDARD.encode(hmac_sha256(&key, text.as_bytes()));
         let arguments: Vec<_> = query
             .iter()
             .map(|(name, value)| format!("{name}={value}"))
             .collect();
-        let url = format!(
-            "http://127.0.0.1:{}/{ACCOUNT}/{path}?{}",
-            self.port,
-            arguments.join("&")
-        );
+        let url = format!("{}/{path}?{}", account_url(self.port), arguments.join("&"));
         let response = self
             .client
             .request(method, url)
             .header("x-ms-date", date.to_string())
             .header("x-ms-version", "2021-08-06")
-            .header("Authorization", format!("SharedKey {ACCOUNT}:{signature}"))
+            .header(
+                "Authorization",
+                format!("SharedKey {ACCOUNT}:{}", signature(&text)),
+            )
             .send()
             .await
             .expect("Azurite answers");
         let status = response.status().as_u16();
         (status, response.text().await.expect("Azurite speaks UTF-8"))
     }
+}
+
+/// The account's signature of a text.
+fn signature(text: &str) -> String {
+    let key = BASE64_STANDARD.decode(KEY).expect("the key is base64");
+    BASE64_STANDARD.encode(hmac_sha256(&key, text.as_bytes()))
 }
 
 /// HMAC-SHA256 (RFC 2104) for a key of at most 64 bytes.

@@ -2,33 +2,33 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
-use super::process::{Service, free_port, venv};
+use super::process::{self, Service};
+
+/// Its pins; it imports `pkg_resources`, which newer setuptools lacks.
+const REQUIREMENTS: &str = "gcp-storage-emulator==2026.7.19\nsetuptools<81\n";
 
 /// A running emulator with its own empty memory.
-#[derive(Debug)]
-pub struct Gcs {
-    /// Where it listens.
-    pub port: u16,
+pub(crate) struct Gcs {
+    port: u16,
     _service: Service,
 }
 
 impl Gcs {
     /// Starts one that has one bucket.
-    pub async fn start(bucket: &str) -> Self {
-        let folder = venv(
-            "gcs-2026.7.19",
-            &["gcp-storage-emulator==2026.7.19", "setuptools<81"],
-        );
+    pub(crate) fn start(bucket: &str) -> Self {
+        let venv = process::venv("gcs", REQUIREMENTS);
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/services/gcs_server.py");
-        let port = free_port();
-        let mut service = Service::start(
-            "gcs",
-            Command::new(folder.join("bin/python"))
-                .arg(script)
-                .args([&port.to_string(), bucket]),
-        );
-        service.listens(port).await;
+        let port = process::free_port();
+        let folder = process::folder("gcs");
+        let mut command = Command::new(venv.join("bin/python"));
+        command
+            .arg(script)
+            .args([&port.to_string(), bucket])
+            .current_dir(&folder);
+        let service = Service::start("gcs", folder, &mut command)
+            .ready_when(Duration::from_secs(60), || process::listens(port));
         Self {
             port,
             _service: service,
@@ -36,7 +36,7 @@ impl Gcs {
     }
 
     /// The service's URL.
-    pub fn endpoint(&self) -> String {
+    pub(crate) fn endpoint(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
 }

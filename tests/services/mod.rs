@@ -2,6 +2,9 @@
 //! test process, however that ends.
 
 pub(crate) mod azurite;
+pub(crate) mod gcs;
+pub(crate) mod machine;
+pub(crate) mod moto;
 pub(crate) mod prefect;
 pub(crate) mod process;
 pub(crate) mod proxy;

@@ -2,40 +2,43 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
-use super::process::{Service, free_port, http, venv};
+use super::process::{self, Service};
+
+/// Its pins.
+const REQUIREMENTS: &str = "moto[server]==5.2.5\n";
 
 /// A running moto with its own empty memory.
-#[derive(Debug)]
-pub struct Moto {
-    /// Where it listens.
-    pub port: u16,
+pub(crate) struct Moto {
+    port: u16,
     _service: Service,
 }
 
 impl Moto {
     /// Starts one that takes any key.
-    pub async fn start() -> Self {
-        Self::with_environment(&[]).await
+    pub(crate) fn start() -> Self {
+        Self::start_with(&[])
     }
 
     /// Starts one that knows no key and lets nobody do anything.
-    pub async fn start_strict() -> Self {
-        Self::with_environment(&[("INITIAL_NO_AUTH_ACTION_COUNT", "0")]).await
+    pub(crate) fn start_strict() -> Self {
+        Self::start_with(&[("INITIAL_NO_AUTH_ACTION_COUNT", "0")])
     }
 
-    async fn with_environment(environment: &[(&str, &str)]) -> Self {
-        let folder = venv("moto-5.2.5", &["moto[server]==5.2.5"]);
+    fn start_with(environment: &[(&str, &str)]) -> Self {
+        let venv = process::venv("moto", REQUIREMENTS);
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/services/moto_server.py");
-        let port = free_port();
-        let mut service = Service::start(
-            "moto",
-            Command::new(folder.join("bin/python"))
-                .arg(script)
-                .arg(port.to_string())
-                .envs(environment.iter().copied()),
-        );
-        service.listens(port).await;
+        let port = process::free_port();
+        let folder = process::folder("moto");
+        let mut command = Command::new(venv.join("bin/python"));
+        command
+            .arg(script)
+            .arg(port.to_string())
+            .envs(environment.iter().copied())
+            .current_dir(&folder);
+        let service = Service::start("moto", folder, &mut command)
+            .ready_when(Duration::from_secs(60), || process::listens(port));
         Self {
             port,
             _service: service,
@@ -43,17 +46,17 @@ impl Moto {
     }
 
     /// The service's URL.
-    pub fn endpoint(&self) -> String {
+    pub(crate) fn endpoint(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
 
     /// Creates a bucket.
-    pub async fn create_bucket(&self, name: &str) {
-        let answer = http()
+    pub(crate) async fn create_bucket(&self, name: &str) {
+        let answer = super::client()
             .put(format!("{}/{name}", self.endpoint()))
             .send()
             .await
-            .expect("an answer");
-        assert_eq!(answer.status(), 200, "creating a bucket");
+            .expect("moto answers");
+        assert_eq!(answer.status(), 200, "creating bucket {name}");
     }
 }

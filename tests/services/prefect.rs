@@ -1,6 +1,7 @@
 //! A Prefect 3 server on SQLite, its REST API as far as tests need it, and a worker.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -9,6 +10,7 @@ use std::time::Duration;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
+use super::machine;
 use super::process::{self, Service, wait_until};
 
 /// The frozen list of packages.
@@ -16,14 +18,16 @@ const PINS: &str = include_str!("prefect3.txt");
 
 /// A virtual environment with Prefect and prefect-azure, made on first use.
 pub(crate) fn venv() -> PathBuf {
-    process::installed("prefect3", PINS, |folder| {
-        process::run(Command::new("python3").args(["-m", "venv"]).arg(folder));
-        process::run(
-            Command::new(folder.join("bin/python"))
-                .args(["-m", "pip", "install", "--quiet", "--no-input", "-r"])
-                .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/services/prefect3.txt")),
-        );
+    process::venv("prefect3", PINS)
+}
+
+/// The database of a server that was never used, made on first use: its migrations cost as much as all else that a
+/// server does when it starts.
+fn database() -> PathBuf {
+    process::installed("prefect3-database", PINS, |folder| {
+        process::run(prefect(folder).args(["server", "database", "upgrade", "--yes"]));
     })
+    .join("prefect.db")
 }
 
 /// A command of Prefect's that knows nothing of the settings of who runs the tests.
@@ -52,27 +56,32 @@ pub(crate) struct Server {
 impl Server {
     /// Starts one that everybody may use.
     pub(crate) fn start() -> Self {
-        Self::start_with(None)
+        Self::start_with(None, &[])
     }
 
     /// Starts one that asks for `user:password`.
     pub(crate) fn start_with_auth(auth: &str) -> Self {
-        Self::start_with(Some(auth))
+        Self::start_with(Some(auth), &[("PREFECT_SERVER_API_AUTH_STRING", auth)])
     }
 
-    fn start_with(auth: Option<&str>) -> Self {
+    /// Starts one that takes a write only with a CSRF token.
+    pub(crate) fn start_with_csrf_protection() -> Self {
+        Self::start_with(None, &[("PREFECT_SERVER_CSRF_PROTECTION_ENABLED", "true")])
+    }
+
+    fn start_with(auth: Option<&str>, settings: &[(&str, &str)]) -> Self {
         let port = process::free_port();
         let folder = process::folder("prefect");
+        fs::copy(database(), folder.join("prefect.db")).expect("the target folder can be written");
         let mut command = prefect(&folder);
         command
             .args(["server", "start", "--host", "127.0.0.1", "--port"])
             .arg(port.to_string())
             // What a deploy touches is scheduled within seconds by another loop of the server; this one adds runs as
             // time passes, and a test that compares the scheduled runs before and after must not see them.
-            .env("PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS", "3600");
-        if let Some(auth) = auth {
-            command.env("PREFECT_SERVER_API_AUTH_STRING", auth);
-        }
+            .env("PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS", "3600")
+            .envs(settings.iter().copied());
+        let _share = machine::share();
         let service = Service::start("prefect", folder, &mut command)
             .ready_when(Duration::from_secs(180), || {
                 process::answers(port, "/api/health", "true")
@@ -183,7 +192,12 @@ impl Api {
             let response = response.unwrap_or_else(|e| panic!("{method} {path}: {e}"));
             let status = response.status();
             let text = response.text().await.expect("Prefect speaks UTF-8");
-            assert!(status.is_success(), "{method} {path}: {status}: {text}");
+            // What was made by a request whose answer got lost is there when it is repeated.
+            let made_before = attempt > 1 && status == StatusCode::CONFLICT;
+            assert!(
+                status.is_success() || made_before,
+                "{method} {path}: {status}: {text}"
+            );
             if text.is_empty() {
                 return Value::Null;
             }
@@ -191,12 +205,19 @@ impl Api {
         }
     }
 
-    async fn get(&self, path: &str) -> Value {
+    /// The answer to a GET.
+    pub(crate) async fn get(&self, path: &str) -> Value {
         self.call(Method::GET, path, None).await
     }
 
-    async fn post(&self, path: &str, body: Value) -> Value {
+    /// The answer to a POST.
+    pub(crate) async fn post(&self, path: &str, body: Value) -> Value {
         self.call(Method::POST, path, Some(body)).await
+    }
+
+    /// The answer to a PATCH, which is `null` where there is nothing to say.
+    pub(crate) async fn patch(&self, path: &str, body: Value) -> Value {
+        self.call(Method::PATCH, path, Some(body)).await
     }
 
     /// Makes a work pool whose worker starts a process for each run.
@@ -234,11 +255,12 @@ impl Api {
 
     /// Every deployment in full, by `flow/name`.
     pub(crate) async fn deployments(&self) -> BTreeMap<String, Value> {
+        // Flows last: others may add some at the same time, and every deployment that was seen has one then.
+        let deployments = self.all("/deployments/filter", json!({})).await;
         let mut names = BTreeMap::new();
         for flow in self.all("/flows/filter", json!({})).await {
             names.insert(text(&flow["id"]), text(&flow["name"]));
         }
-        let deployments = self.all("/deployments/filter", json!({})).await;
         deployments
             .into_iter()
             .map(|one| {
@@ -341,11 +363,13 @@ fn text(value: &Value) -> String {
 /// A process worker that takes up to four runs at a time.
 pub(crate) struct Worker {
     service: Service,
+    _share: machine::Share,
 }
 
 impl Worker {
     /// Starts one that takes the runs of all queues of a pool.
     pub(crate) fn start(server: &Server, pool: &str) -> Self {
+        let share = machine::share();
         let folder = process::folder("worker");
         let mut command = prefect(&folder);
         command
@@ -358,6 +382,7 @@ impl Worker {
         }
         Self {
             service: Service::start("worker", folder, &mut command),
+            _share: share,
         }
     }
 

@@ -173,6 +173,11 @@ pub(crate) fn answers(port: u16, path: &str, expected: &str) -> bool {
     ask().is_ok_and(|answer| answer.contains(expected))
 }
 
+/// Whether somebody listens on the port of 127.0.0.1.
+pub(crate) fn listens(port: u16) -> bool {
+    TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok()
+}
+
 /// Asks `look` until it gives something; panics with `what` when `limit` is over.
 pub(crate) async fn wait_until<T>(
     limit: Duration,
@@ -219,6 +224,18 @@ pub(crate) fn installed(name: &str, pins: &str, install: impl FnOnce(&Path)) -> 
     install(&folder);
     fs::write(&stamp, expected).expect("the target folder can be written");
     folder
+}
+
+/// A Python environment, made on first use; `requirements` are the lines of a requirements file.
+pub(crate) fn venv(name: &str, requirements: &str) -> PathBuf {
+    installed(name, requirements, |folder| {
+        run(Command::new("python3").args(["-m", "venv"]).arg(folder));
+        let list = folder.join("requirements.txt");
+        fs::write(&list, requirements).expect("the target folder can be written");
+        run(Command::new(folder.join("bin/python"))
+            .args(["-m", "pip", "install", "--quiet", "--no-input", "-r"])
+            .arg(list));
+    })
 }
 
 /// Runs a command of an installation to its end; panics with all that it said if it fails.

@@ -263,8 +263,8 @@ mod tests {
         assert_eq!(
             lines,
             [
-                "POST /api/flows/filter (24 bytes) -> 200",
                 "POST /api/deployments/filter (24 bytes) -> 200",
+                "POST /api/flows/filter (24 bytes) -> 200",
             ]
         );
         assert!(recorded.writes().is_empty());

@@ -7,16 +7,13 @@ use flowyard::backend::prefect::Auth;
 use flowyard::backend::{Kind, Orchestrator, Question};
 use flowyard::model::Fields;
 
-use super::{client, id, registration, shared, shared_url};
+use super::{client, id, registration, shared_url};
 use crate::services::prefect;
-use crate::services::process::{answers, free_port};
+use crate::services::process::{free_port, listens};
 
 #[tokio::test]
 async fn a_wrong_auth_string_is_denied_and_the_right_one_is_not() {
-    let variables = [("PREFECT_SERVER_API_AUTH_STRING", "admin:pass")];
-    let own = tokio::task::spawn_blocking(move || prefect::Server::start_with(&variables))
-        .await
-        .expect("a server");
+    let own = prefect::Server::start_with_auth("admin:pass");
     let url = own.api_url();
     for auth in [
         Auth::None,
@@ -44,18 +41,15 @@ async fn a_wrong_auth_string_is_denied_and_the_right_one_is_not() {
         .register(&wanted, None, &BTreeSet::new())
         .await
         .expect("a registration");
+    let port = own.port();
     // Ended with all of its processes, so that no test leaves one behind.
     drop(own);
-    let port = url.parse::<url::Url>().expect("a URL").port();
-    assert!(!answers(port.expect("a port")));
+    assert!(!listens(port));
 }
 
 #[tokio::test]
 async fn a_server_with_csrf_protection_is_written_to() {
-    let variables = [("PREFECT_SERVER_CSRF_PROTECTION_ENABLED", "true")];
-    let own = tokio::task::spawn_blocking(move || prefect::Server::start_with(&variables))
-        .await
-        .expect("a server");
+    let own = prefect::Server::start_with_csrf_protection();
     let server = client(&own.api_url(), Auth::None);
     server.read(&Question::default()).await.expect("a reading");
     let wanted = registration(&id("Protected", "d"), Fields::new());
@@ -78,7 +72,6 @@ async fn a_wrong_url_is_told_soon() {
     assert!(error.service.contains(&url), "{error}");
     assert!(error.hint.expect("a hint").contains("PREFECT_API_URL"));
 
-    shared().await;
     let root = shared_url().trim_end_matches("/api").to_owned();
     let error = client(&root, Auth::None)
         .read(&Question::default())

@@ -6,9 +6,7 @@ use flowyard::backend::Orchestrator;
 use flowyard::model::{Field, Fields, same};
 use serde_json::{Value, json};
 
-use super::{
-    assert_same, code, cron, id, owner, raw, read, registration, schedule_ids, shared, shared_url,
-};
+use super::{api, assert_same, code, cron, id, owner, read, registration, schedule_ids, shared};
 
 /// A value for every field that a deployment can have at once.
 fn everything() -> Fields {
@@ -114,18 +112,11 @@ async fn each_field_changes_alone_and_schedules_keep_their_ids() {
         .expect("a registration");
     let ids = schedule_ids(&handle).await;
     // Someone pauses it in the UI, and one schedule too.
-    let url = shared_url();
-    let path = format!("deployments/{handle}");
-    raw(
-        &url,
-        reqwest::Method::PATCH,
-        &path,
-        &json!({"paused": true}),
-    )
-    .await;
+    let path = format!("/deployments/{handle}");
+    api().patch(&path, json!({"paused": true})).await;
     let pause = json!({"active": false, "parameters": {"n": 99}});
-    let path = format!("deployments/{handle}/schedules/{}", ids["nightly"]);
-    raw(&url, reqwest::Method::PATCH, &path, &pause).await;
+    let path = format!("/deployments/{handle}/schedules/{}", ids["nightly"]);
+    api().patch(&path, pause).await;
 
     let mut schedules = fields[&Field::Schedules].clone();
     schedules["nightly"]["active"] = json!(false);
@@ -192,13 +183,9 @@ async fn a_schedule_goes_and_the_rest_stays_as_it_was() {
         .register(&first, None, &BTreeSet::new())
         .await
         .expect("a registration");
-    raw(
-        &shared_url(),
-        reqwest::Method::PATCH,
-        &format!("deployments/{handle}"),
-        &json!({"paused": true}),
-    )
-    .await;
+    api()
+        .patch(&format!("/deployments/{handle}"), json!({"paused": true}))
+        .await;
 
     fields.insert(
         Field::Schedules,

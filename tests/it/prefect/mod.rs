@@ -8,7 +8,6 @@ mod others;
 mod worker;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use flowyard::backend::prefect::{Auth, Options, Pull, Server};
 use flowyard::backend::{Orchestrator, Question};
@@ -16,17 +15,9 @@ use flowyard::model::{
     DeploymentId, Digest, Fields, LiveDeployment, Owner, Registration, RepoPath, same,
 };
 use serde_json::{Value, json};
+use tokio::sync::OnceCell;
 
-use crate::services::prefect;
-
-fn http() -> reqwest::Client {
-    // The second test finds it installed.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    reqwest::Client::builder()
-        .no_proxy()
-        .build()
-        .expect("a client")
-}
+use crate::services::{self, prefect};
 
 fn pull() -> Pull {
     Pull::Azure {
@@ -43,55 +34,31 @@ fn client(url: &str, auth: Auth) -> Server {
         ui_url: None,
         auth,
         pull: pull(),
-        http: http(),
+        http: services::client(),
     })
     .expect("valid options")
 }
 
 /// The shared server, which has a work pool `pp`.
 async fn shared() -> Server {
-    let server = tokio::task::spawn_blocking(prefect::Server::shared)
-        .await
-        .expect("a server");
-    let url = server.api_url();
-    let env = json!({"type": "object", "additionalProperties": {"type": "string"}});
-    let template = json!({"job_configuration": {"env": "{{ env }}"}, "variables": {"properties": {"env": env}}});
-    let body = json!({"name": "pp", "type": "process", "base_job_template": template});
-    let answer = raw(&url, reqwest::Method::POST, "work_pools/", &body).await;
-    assert!(
-        answer["name"] == "pp"
-            || answer["detail"]
-                .as_str()
-                .is_some_and(|text| text.contains("already exists")),
-        "{answer}"
-    );
-    client(&url, Auth::None)
+    static POOL: OnceCell<()> = OnceCell::const_new();
+    POOL.get_or_init(async || {
+        let env = json!({"type": "object", "additionalProperties": {"type": "string"}});
+        let template = json!({"job_configuration": {"env": "{{ env }}"}, "variables": {"properties": {"env": env}}});
+        let body = json!({"name": "pp", "type": "process", "base_job_template": template});
+        api().post("/work_pools/", body).await;
+    })
+    .await;
+    client(&shared_url(), Auth::None)
 }
 
 fn shared_url() -> String {
     prefect::Server::shared().api_url()
 }
 
-/// A request past flowyard, as someone else would send it.
-async fn raw(url: &str, method: reqwest::Method, path: &str, body: &Value) -> Value {
-    // The server drops the connection now and then after it was busy.
-    for _ in 0..20 {
-        let request = http()
-            .request(method.clone(), format!("{url}/{path}"))
-            .json(body);
-        match request.send().await {
-            Ok(answer) if answer.status().as_u16() != 503 => {
-                let bytes = answer.bytes().await.unwrap_or_default();
-                return serde_json::from_slice(&bytes).unwrap_or(Value::Null);
-            }
-            _ => tokio::time::sleep(Duration::from_millis(200)).await,
-        }
-    }
-    panic!("{method} {path} does not come through");
-}
-
-async fn get(path: &str) -> Value {
-    raw(&shared_url(), reqwest::Method::GET, path, &Value::Null).await
+/// The shared server past flowyard, as someone else uses it.
+fn api() -> prefect::Api {
+    prefect::Server::shared().api()
 }
 
 fn owner() -> Owner {
@@ -159,7 +126,7 @@ fn assert_same(live: &Fields, wanted: &Fields) {
 
 /// The ids of the schedules by slug, past flowyard.
 async fn schedule_ids(handle: &str) -> BTreeMap<String, String> {
-    let deployment = get(&format!("deployments/{handle}")).await;
+    let deployment = api().get(&format!("/deployments/{handle}")).await;
     let schedules = deployment["schedules"]
         .as_array()
         .expect("schedules")

@@ -7,25 +7,18 @@ use flowyard::backend::{Error, Kind, Orchestrator, Question};
 use flowyard::model::{Field, Fields, Reference, Registration};
 use serde_json::{Value, json};
 
-use super::{client, code, cron, get, id, owner, raw, read, registration, shared, shared_url};
+use super::{api, client, code, cron, id, owner, read, registration, shared, shared_url};
 
 #[tokio::test]
 async fn a_deployment_of_someone_else_is_taken_over_with_its_labels() {
     let server = shared().await;
-    let url = shared_url();
-    let flow = raw(
-        &url,
-        reqwest::Method::POST,
-        "flows/",
-        &json!({"name": "Adopted"}),
-    )
-    .await;
+    let flow = api().post("/flows/", json!({"name": "Adopted"})).await;
     let steps = json!([{"prefect.deployments.steps.set_working_directory": {"directory": "/srv"}}]);
     let body = json!({"name": "theirs", "flow_id": flow["id"], "labels": {"team": "news"}, "tags": ["b", "a", "b"],
         "paused": true, "pull_steps": steps,
         "schedules": [{"schedule": {"interval": 60, "anchor_date": "2024-01-01T00:00:00Z"}, "active": true},
             {"schedule": {"cron": "0 1 * * *"}, "slug": "s", "active": false}]});
-    let made = raw(&url, reqwest::Method::POST, "deployments/", &body).await;
+    let made = api().post("/deployments/", body).await;
     let id = id("Adopted", "theirs");
     let live = read(&server, &id).await;
     assert_eq!(json!(live.handle), made["id"]);
@@ -42,7 +35,7 @@ async fn a_deployment_of_someone_else_is_taken_over_with_its_labels() {
     let mut fields = live.fields.clone();
     fields.insert(Field::Code, code("1"));
     let ours = registration(&id, fields.clone());
-    let other = client(&url, Auth::None);
+    let other = client(&shared_url(), Auth::None);
     // A client that has read nothing, as when a saved plan is carried out.
     other
         .register(&ours, Some(&live), &BTreeSet::from([Field::Code]))
@@ -64,7 +57,7 @@ async fn a_deployment_of_someone_else_is_taken_over_with_its_labels() {
         values
     };
     assert_eq!(values(&now.fields), values(&live.fields));
-    let labels = get(&format!("deployments/{}", live.handle)).await["labels"].clone();
+    let labels = api().get(&format!("/deployments/{}", live.handle)).await["labels"].clone();
     assert_eq!(labels["team"], "news");
     assert_eq!(labels["flowyard.project"], "projects/news/load_dn");
 }
@@ -72,14 +65,12 @@ async fn a_deployment_of_someone_else_is_taken_over_with_its_labels() {
 #[tokio::test]
 async fn a_shared_concurrency_limit_is_left_to_those_who_share_it() {
     let server = shared().await;
-    let url = shared_url();
-    let limit = raw(
-        &url,
-        reqwest::Method::POST,
-        "v2/concurrency_limits/",
-        &json!({"name": "database", "limit": 9}),
-    )
-    .await;
+    let limit = api()
+        .post(
+            "/v2/concurrency_limits/",
+            json!({"name": "database", "limit": 9}),
+        )
+        .await;
     let id = id("Limits", "shared");
     let fields = Fields::from([(Field::Code, code("1"))]);
     let first = registration(&id, fields.clone());
@@ -88,13 +79,7 @@ async fn a_shared_concurrency_limit_is_left_to_those_who_share_it() {
         .await
         .expect("a registration");
     let attach = json!({"global_concurrency_limit_id": limit["id"]});
-    raw(
-        &url,
-        reqwest::Method::PATCH,
-        &format!("deployments/{handle}"),
-        &attach,
-    )
-    .await;
+    api().patch(&format!("/deployments/{handle}"), attach).await;
     let live = read(&server, &id).await;
     assert_eq!(
         live.fields[&Field::ConcurrencyLimit],
@@ -121,7 +106,7 @@ async fn a_shared_concurrency_limit_is_left_to_those_who_share_it() {
         json!(2)
     );
     assert_eq!(
-        get("v2/concurrency_limits/database").await["limit"],
+        api().get("/v2/concurrency_limits/database").await["limit"],
         json!(9)
     );
 }
@@ -186,27 +171,15 @@ async fn what_a_server_refuses_is_told_in_words() {
 #[tokio::test]
 async fn pools_queues_and_references_are_found() {
     let server = shared().await;
-    let url = shared_url();
-    raw(
-        &url,
-        reqwest::Method::POST,
-        "work_pools/pp/queues",
-        &json!({"name": "high"}),
-    )
-    .await;
-    raw(
-        &url,
-        reqwest::Method::POST,
-        "variables/",
-        &json!({"name": "there", "value": 1}),
-    )
-    .await;
-    let kind = get("block_types/slug/secret").await["id"].clone();
-    let filter = json!({"block_schemas": {"block_type_id": {"any_": [kind]}}, "limit": 1});
-    let schema =
-        raw(&url, reqwest::Method::POST, "block_schemas/filter", &filter).await[0]["id"].clone();
-    let block = json!({"name": "token", "data": {"value": "x"}, "block_schema_id": schema, "block_type_id": kind});
-    raw(&url, reqwest::Method::POST, "block_documents/", &block).await;
+    api()
+        .post("/work_pools/pp/queues", json!({"name": "high"}))
+        .await;
+    api()
+        .post("/variables/", json!({"name": "there", "value": 1}))
+        .await;
+    api()
+        .create_block("secret", "token", json!({"value": "x"}))
+        .await;
 
     let block = |kind: &str, name: &str| Reference::Block {
         kind: kind.into(),
