@@ -8,6 +8,7 @@ mod others;
 mod worker;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use flowyard::backend::prefect::{Auth, Options, Pull, Server};
 use flowyard::backend::{Orchestrator, Question};
@@ -108,9 +109,8 @@ async fn read(server: &Server, id: &DeploymentId) -> LiveDeployment {
         .await
         .expect("a reading");
     assert!(live.deployments.len() <= 1);
-    live.deployments
-        .remove(id)
-        .expect("a registered deployment")
+    let deployment = live.deployments.remove(id);
+    Arc::unwrap_or_clone(deployment.expect("a registered deployment"))
 }
 
 fn assert_same(live: &Fields, wanted: &Fields) {
