@@ -10,6 +10,7 @@ mod entrypoint;
 mod faults;
 pub mod python;
 mod schedule;
+mod secrets;
 pub mod template;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -26,6 +27,7 @@ use deployment::{Declared, Setting};
 use document::{Content, Node, Syntax};
 use entrypoint::{Entrypoint, Flows};
 use faults::Faults;
+use secrets::Secrets;
 use template::Values;
 
 /// What reading depends on beside the tree.
@@ -87,6 +89,7 @@ struct Reading {
     project: RepoPath,
     deployments: Vec<(RepoPath, Declared, Entrypoint)>,
     diagnostics: Vec<Diagnostic>,
+    secrets: Secrets,
     unread: bool,
     requirements: Option<RepoPath>,
 }
@@ -97,6 +100,7 @@ impl Reading {
             project: found.path.clone(),
             deployments: Vec::new(),
             diagnostics: Vec::new(),
+            secrets: Secrets::default(),
             unread: false,
             requirements: found.requirements.clone(),
         };
@@ -149,7 +153,9 @@ impl Reading {
                 self.document(&node, file, settings, flows, &mut faults);
             }
         }
-        self.diagnostics.extend(faults.into_diagnostics());
+        let (diagnostics, secrets) = faults.into_parts();
+        self.diagnostics.extend(diagnostics);
+        self.secrets.extend(secrets);
     }
 
     /// One deployment, or a list of them under `deployments`.
@@ -297,6 +303,9 @@ impl Reading {
             ));
         }
         deployments.sort_by(|a, b| a.id.cmp(&b.id));
+        for diagnostic in &mut self.diagnostics {
+            self.secrets.redact(diagnostic);
+        }
         let project = Project {
             path: found.path.clone(),
             files: found.files.iter().map(|file| file.path.clone()).collect(),
