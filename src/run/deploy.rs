@@ -48,7 +48,10 @@ pub(super) async fn plan(run: &Run, options: &cli::Plan) -> Result<(), Failure> 
     let errors = errors(&desired.diagnostics, options.keep_going) + errors(&faults, false);
     show::plan(&plan, &desired, run)?;
     if errors > 0 {
-        return Err(Failure::Faulty { errors });
+        return Err(Failure::Faulty {
+            errors,
+            left_out: false,
+        });
     }
     if let Some(path) = &options.out {
         let saved = report::json::SavedOptions {
@@ -307,5 +310,11 @@ fn incomplete(desired: &Desired, outcomes: &[Outcome]) -> Result<(), Failure> {
         return Err(Failure::Incomplete { failed, skipped });
     }
     // With --keep-going the faulty projects were left out: the run is not clean.
-    refuse_errors(&desired.diagnostics)
+    match errors(&desired.diagnostics, false) {
+        0 => Ok(()),
+        errors => Err(Failure::Faulty {
+            errors,
+            left_out: true,
+        }),
+    }
 }
