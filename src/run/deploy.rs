@@ -41,6 +41,7 @@ pub(super) async fn plan(run: &Run, options: &cli::Plan) -> Result<(), Failure> 
             let (_, plan) = run
                 .observe_and_plan(&backends, &desired, &plan_options)
                 .await?;
+            tell_unpruned(&plan, &plan_options);
             let faults = plan.diagnostics.clone();
             (plan, faults)
         }
@@ -108,6 +109,7 @@ pub(super) async fn deploy(run: &Run, options: &cli::Deploy) -> Result<(), Failu
     let (mut observed, mut plan) = run
         .observe_and_plan(&backends, &desired, &plan_options)
         .await?;
+    tell_unpruned(&plan, &plan_options);
     super::faulty(run, &plan.diagnostics)?;
     if let Some(saved) = &saved {
         let moved = plan::moved(&saved.snapshot, &Snapshot::of(&plan));
@@ -248,6 +250,18 @@ fn against(
         after,
         &run.plan_options(true, narrow.narrows()),
     ))
+}
+
+/// Says why nothing is removed although that was asked for.
+fn tell_unpruned(plan: &Plan, options: &plan::Options) {
+    if !options.prune || plan.prune {
+        return;
+    }
+    if options.narrowed {
+        tracing::warn!("--prune removes nothing together with --project or --since");
+    } else {
+        tracing::warn!("--prune removes nothing as long as a deployment file cannot be read");
+    }
 }
 
 fn errors(diagnostics: &[Diagnostic], forgiven: bool) -> usize {
