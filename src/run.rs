@@ -1,6 +1,7 @@
 //! The pipeline of each command, readable aloud.
 
 mod deploy;
+mod interrupt;
 mod narrow;
 mod show;
 

@@ -1,11 +1,11 @@
 //! `plan`, `deploy` and `status`.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use anyhow::Context as _;
 
-use super::{Run, config_of, narrow, refuse_errors, show};
+use super::{Run, config_of, interrupt, narrow, show};
 use crate::apply::{self, Outcome, Status, Work};
 use crate::backend::{self, Content, Question};
 use crate::cli;
@@ -127,6 +127,7 @@ pub(super) async fn deploy(run: &Run, options: &cli::Deploy) -> Result<(), Failu
             .map_err(|error| Failure::Unreachable(error.into()))?;
     }
     let stop = Arc::new(AtomicBool::new(false));
+    let interrupted = interrupt::watch(stop.clone()).context("wait for Ctrl-C")?;
     let environment = &run.config.environment;
     let lease = Lease::acquire(
         backends.store.clone(),
@@ -152,7 +153,6 @@ pub(super) async fn deploy(run: &Run, options: &cli::Deploy) -> Result<(), Failu
             }
         }
     }
-    let interrupted = stop_on_interrupt(stop.clone());
     let content = |path: &crate::model::RepoPath| content(&tree, path);
     let work = Work {
         code: desired
@@ -280,18 +280,6 @@ fn content(tree: &Tree, path: &crate::model::RepoPath) -> anyhow::Result<Content
                 .with_context(|| format!("read {path}"))?
                 .len();
             Content::File { path: file, length }
-        }
-    })
-}
-
-/// Ctrl-C lets what is under way end, and begins nothing further; pressed again, it ends the process.
-fn stop_on_interrupt(stop: Arc<AtomicBool>) -> tokio::task::JoinHandle<()> {
-    tokio::spawn(async move {
-        if tokio::signal::ctrl_c().await.is_ok() {
-            stop.store(true, Ordering::Relaxed);
-            tracing::warn!("stopping after what is under way; press Ctrl-C again to end at once");
-            let _ = tokio::signal::ctrl_c().await;
-            std::process::exit(130);
         }
     })
 }
