@@ -109,9 +109,12 @@ impl Values {
     }
 
     fn unknown(&self, name: &str) -> TemplateFault {
+        // A variable that is declared nowhere is none of the values with a fixed name.
+        let family = |name: &str| name.starts_with("flowyard.vars.");
         let near = self
             .known
             .keys()
+            .filter(|known| family(known) == family(name))
             .map(|known| (strsim::jaro_winkler(known, name), known))
             .filter(|(likeness, _)| *likeness > 0.85)
             .max_by(|a, b| a.0.total_cmp(&b.0));
@@ -241,11 +244,13 @@ mod tests {
             resolve("{{ $NOPE }}").expect_err("unset").message,
             "the environment variable `NOPE` is not set"
         );
-        let fault = resolve("{{ flowyard.var.limit }}").expect_err("unknown");
+        let hint = |text: &str| resolve(text).expect_err("unknown").hint.expect("a hint");
         assert_eq!(
-            fault.hint.as_deref(),
-            Some("did you mean `flowyard.vars.limit`?")
+            hint("{{ flowyard.vars.limits }}"),
+            "did you mean `flowyard.vars.limit`?"
         );
+        assert!(hint("{{ flowyard.vars.env }}").starts_with("declare it in flowyard.toml"));
+        assert_eq!(hint("{{ flowyard.evn }}"), "did you mean `flowyard.env`?");
         assert!(resolve("{{ build-image.tag }}").is_err());
         assert!(resolve("{{ prefect.blocks.secret }}").is_err());
     }
