@@ -9,7 +9,7 @@ use super::{Run, config_of, interrupt, narrow, show};
 use crate::apply::{self, Outcome, Status, Work};
 use crate::backend::{self, Content, Question};
 use crate::cli;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::connect::{self, Backends, LOCAL};
 use crate::discover::{self, Tree};
 use crate::error::Failure;
@@ -81,9 +81,14 @@ pub(super) async fn deploy(run: &Run, options: &cli::Deploy) -> Result<(), Failu
                 .with_context(|| format!("read the plan {}", path.display()))?;
             let environment = &saved.options.environment;
             if *environment != run.config.environment {
-                let error = anyhow::anyhow!(
-                    "the plan is for the environment `{environment}`; add --env {environment}"
-                );
+                // Its name is no environment's where the configuration declares some.
+                let hint = if environment == config::DEFAULT_ENVIRONMENT {
+                    "leave --env and FLOWYARD_ENV out".to_owned()
+                } else {
+                    format!("add --env {environment}")
+                };
+                let error =
+                    anyhow::anyhow!("the plan is for the environment `{environment}`; {hint}");
                 return Err(Failure::Usage(error));
             }
             Some(saved)
