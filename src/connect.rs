@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use secrecy::ExposeSecret as _;
 use url::Url;
 
@@ -90,7 +90,7 @@ impl Location {
                  (azure://account/container/prefix, s3://, gs://, file://), or use --local"
             );
         };
-        let url = Url::parse(text).with_context(|| format!("read the storage URL `{text}`"))?;
+        let url = parse("storage", text, "azure://account/container/prefix")?;
         if !url.username().is_empty() || url.password().is_some() || url.query().is_some() {
             bail!(
                 "the storage URL holds a secret or a query; credentials come from environment variables"
@@ -213,6 +213,17 @@ impl Location {
     }
 }
 
+/// Parses an address. It is not told whole where it is none: a password may stand before its `@`.
+fn parse(of: &str, text: &str, example: &str) -> anyhow::Result<Url> {
+    Url::parse(text).map_err(|error| {
+        let shown = match text.rsplit_once('@') {
+            Some((_, host)) => format!("…@{host}"),
+            None => text.to_owned(),
+        };
+        anyhow!("the {of} URL `{shown}` is none: {error}; write it as {example}")
+    })
+}
+
 fn azure_auth(
     config: &Config,
     account: &str,
@@ -278,10 +289,10 @@ fn orchestrator(
              or use --local"
         );
     };
-    let api_url =
-        Url::parse(text).with_context(|| format!("read the Prefect API's URL `{text}`"))?;
+    let api_url = parse("Prefect API's", text, "https://host/api")?;
     if !matches!(api_url.scheme(), "http" | "https") {
-        bail!("the Prefect API's URL `{text}` is neither http nor https");
+        let scheme = api_url.scheme();
+        bail!("the Prefect API's URL is `{scheme}`, neither http nor https");
     }
     let auth = match (&config.prefect.api_key, &config.prefect.auth_string) {
         (Some(key), _) => prefect::Auth::ApiKey(key.clone()),

@@ -11,6 +11,8 @@ pub enum Failure {
     Faulty {
         /// How many errors there are.
         errors: usize,
+        /// Whether the projects that hold them were left out, and the others deployed.
+        left_out: bool,
     },
     /// A service could not be reached or refused us, before anything was written.
     Unreachable(anyhow::Error),
@@ -56,8 +58,15 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Usage(error) | Self::Unreachable(error) => write!(f, "{error:#}"),
-            Self::Faulty { errors: 1 } => f.write_str("1 fault; nothing was written"),
-            Self::Faulty { errors } => write!(f, "{errors} faults; nothing was written"),
+            Self::Faulty { errors, left_out } => {
+                let plural = if *errors == 1 { "" } else { "s" };
+                let then = match (left_out, errors) {
+                    (false, _) => "nothing was written",
+                    (true, 1) => "the project that holds it was left out",
+                    (true, _) => "the projects that hold them were left out",
+                };
+                write!(f, "{errors} fault{plural}; {then}")
+            }
             Self::Stale { moved } => {
                 f.write_str("the saved plan does not hold any more; nothing was written")?;
                 moved.iter().try_for_each(|one| write!(f, "\n  {one}"))

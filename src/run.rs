@@ -1,6 +1,7 @@
 //! The pipeline of each command, readable aloud.
 
 mod deploy;
+mod interrupt;
 mod narrow;
 mod show;
 
@@ -244,6 +245,9 @@ fn faulty(run: &Run, diagnostics: &[Diagnostic]) -> Result<(), Failure> {
 fn refuse_errors(diagnostics: &[Diagnostic]) -> Result<(), Failure> {
     match diagnostics.iter().filter(|one| one.is_error()).count() {
         0 => Ok(()),
-        errors => Err(Failure::Faulty { errors }),
+        errors => Err(Failure::Faulty {
+            errors,
+            left_out: false,
+        }),
     }
 }

@@ -139,7 +139,12 @@ impl Git {
         if self.repository.is_shallow() {
             let hint = if plain {
                 let name = revision.strip_prefix("origin/").unwrap_or(revision);
-                format!("git fetch --depth=1 origin {name}")
+                if Oid::from_str(name).is_ok() && name.len() == 40 {
+                    format!("git fetch --depth=1 origin {name}")
+                } else {
+                    // A shallow clone tracks one branch, so that fetching another one by its name alone names it nowhere.
+                    format!("git fetch --depth=1 origin {name}:refs/remotes/origin/{name}")
+                }
             } else {
                 "git fetch --unshallow origin".to_owned()
             };

@@ -303,8 +303,11 @@ fn resolve_templates(
                 None => {}
                 Some(Ok(resolved)) => {
                     references.extend(resolved.references);
+                    for (variable, value) in &resolved.variables {
+                        faults.secrets.note(variable, value);
+                    }
                     scalar.content = Content::Scalar(resolved.value);
-                    scalar.hidden = resolved.hidden.then_some(text);
+                    scalar.hidden = (!resolved.variables.is_empty()).then_some(text);
                 }
                 Some(Err(fault)) => {
                     let noted = faults.error(scalar.at, fault.message);

@@ -5,12 +5,15 @@ use std::ops::RangeInclusive;
 use serde_json::Value;
 
 use super::document::{Content, Entry, Node, Position};
+use super::secrets::Secrets;
 use crate::model::{Diagnostic, Place, RepoPath};
 
 /// The faults of one file so far.
 pub(super) struct Faults<'a> {
     path: &'a RepoPath,
     found: Vec<Diagnostic>,
+    /// What no fault may tell.
+    pub(super) secrets: Secrets,
 }
 
 /// A fault that was just noted, to add a hint to.
@@ -28,11 +31,13 @@ impl<'a> Faults<'a> {
         Self {
             path,
             found: Vec::new(),
+            secrets: Secrets::default(),
         }
     }
 
-    pub(super) fn into_diagnostics(self) -> Vec<Diagnostic> {
-        self.found
+    /// The faults, with the values that none of them may tell; see [`Secrets::redact`].
+    pub(super) fn into_parts(self) -> (Vec<Diagnostic>, Secrets) {
+        (self.found, self.secrets)
     }
 
     pub(super) fn place(&self, at: Position) -> Place {

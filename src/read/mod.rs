@@ -11,6 +11,7 @@ mod faults;
 mod parameters;
 pub mod python;
 mod schedule;
+mod secrets;
 pub mod template;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -27,6 +28,7 @@ use deployment::{Declared, Setting};
 use document::{Content, Node, Syntax};
 use entrypoint::{Entrypoint, Flows};
 use faults::Faults;
+use secrets::Secrets;
 use template::Values;
 
 /// What reading depends on beside the tree.
@@ -88,6 +90,7 @@ struct Reading {
     project: RepoPath,
     deployments: Vec<(RepoPath, Declared, Entrypoint)>,
     diagnostics: Vec<Diagnostic>,
+    secrets: Secrets,
     unread: bool,
     requirements: Option<RepoPath>,
 }
@@ -98,6 +101,7 @@ impl Reading {
             project: found.path.clone(),
             deployments: Vec::new(),
             diagnostics: Vec::new(),
+            secrets: Secrets::default(),
             unread: false,
             requirements: found.requirements.clone(),
         };
@@ -150,7 +154,9 @@ impl Reading {
                 self.document(&node, file, settings, flows, &mut faults);
             }
         }
-        self.diagnostics.extend(faults.into_diagnostics());
+        let (diagnostics, secrets) = faults.into_parts();
+        self.diagnostics.extend(diagnostics);
+        self.secrets.extend(secrets);
     }
 
     /// One deployment, or a list of them under `deployments`.
@@ -298,6 +304,9 @@ impl Reading {
             ));
         }
         deployments.sort_by(|a, b| a.id.cmp(&b.id));
+        for diagnostic in &mut self.diagnostics {
+            self.secrets.redact(diagnostic);
+        }
         let project = Project {
             path: found.path.clone(),
             files: found.files.iter().map(|file| file.path.clone()).collect(),

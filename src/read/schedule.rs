@@ -347,7 +347,7 @@ mod tests {
         let mut faults = Faults::of(&path);
         let (node, _) = parse(text, Syntax::Yaml).expect("valid YAML");
         let schedules = read(&node, &mut faults);
-        let messages = faults.into_diagnostics();
+        let messages = faults.into_parts().0;
         (
             schedules,
             messages

@@ -32,8 +32,8 @@ pub struct Values {
 pub struct Resolved {
     /// Text, or any scalar where the whole text is one `flowyard.vars` template.
     pub value: Value,
-    /// Whether a value of the process's environment is in it.
-    pub hidden: bool,
+    /// The variables of the process's environment whose values are in it, and those values.
+    pub variables: BTreeMap<String, String>,
     /// Blocks and variables of the orchestrator that it names.
     pub references: BTreeSet<Reference>,
 }
@@ -60,7 +60,7 @@ impl Values {
     fn resolve_all(&self, text: &str, on_worker: bool) -> Result<Resolved, TemplateFault> {
         let mut resolved = Resolved {
             value: Value::Null,
-            hidden: false,
+            variables: BTreeMap::new(),
             references: BTreeSet::new(),
         };
         let mut out = String::with_capacity(text.len());
@@ -74,7 +74,9 @@ impl Values {
                             message: format!("the environment variable `{variable}` is not set"),
                             hint: Some(format!("set {variable}, or put the value under `vars` in flowyard.toml and write {{{{ flowyard.vars.… }}}}")),
                         })?;
-                        resolved.hidden = true;
+                        resolved
+                            .variables
+                            .insert(variable.to_owned(), value.clone());
                         Value::String(value.clone())
                     }
                     _ => Value::String(whole.as_str().to_owned()),
@@ -107,9 +109,12 @@ impl Values {
     }
 
     fn unknown(&self, name: &str) -> TemplateFault {
+        // A variable that is declared nowhere is none of the values with a fixed name.
+        let family = |name: &str| name.starts_with("flowyard.vars.");
         let near = self
             .known
             .keys()
+            .filter(|known| family(known) == family(name))
             .map(|known| (strsim::jaro_winkler(known, name), known))
             .filter(|(likeness, _)| *likeness > 0.85)
             .max_by(|a, b| a.0.total_cmp(&b.0));
@@ -209,7 +214,8 @@ mod tests {
             json!("a 50/prod")
         );
         let token = resolve("t={{ $TOKEN }}").expect("set");
-        assert_eq!((token.value, token.hidden), (json!("t=hush"), true));
+        let hush = BTreeMap::from([("TOKEN".to_owned(), "hush".to_owned())]);
+        assert_eq!((token.value, token.variables), (json!("t=hush"), hush));
     }
 
     #[test]
@@ -224,8 +230,8 @@ mod tests {
             .expect("template")
             .expect("fine");
         assert_eq!(
-            (on_worker.value, on_worker.hidden),
-            (json!("{{ $TOKEN }}"), false)
+            (on_worker.value, on_worker.variables),
+            (json!("{{ $TOKEN }}"), BTreeMap::new())
         );
         let mut value = json!(["{{ flowyard.code.path }}x"]);
         resolve_code(&mut value, "p/d/", "d");
@@ -238,11 +244,13 @@ mod tests {
             resolve("{{ $NOPE }}").expect_err("unset").message,
             "the environment variable `NOPE` is not set"
         );
-        let fault = resolve("{{ flowyard.var.limit }}").expect_err("unknown");
+        let hint = |text: &str| resolve(text).expect_err("unknown").hint.expect("a hint");
         assert_eq!(
-            fault.hint.as_deref(),
-            Some("did you mean `flowyard.vars.limit`?")
+            hint("{{ flowyard.vars.limits }}"),
+            "did you mean `flowyard.vars.limit`?"
         );
+        assert!(hint("{{ flowyard.vars.env }}").starts_with("declare it in flowyard.toml"));
+        assert_eq!(hint("{{ flowyard.evn }}"), "did you mean `flowyard.env`?");
         assert!(resolve("{{ build-image.tag }}").is_err());
         assert!(resolve("{{ prefect.blocks.secret }}").is_err());
     }

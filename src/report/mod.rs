@@ -73,11 +73,16 @@ fn to_do(counts: &Counts) -> String {
     text
 }
 
-/// `17 deployments in 9 projects`.
-fn declared(plan: &Plan) -> String {
+/// `17 deployments in 9 projects are as the files declare.`
+fn as_declared(plan: &Plan) -> String {
     let deployments = plan.projects.iter().map(|one| one.changes.len()).sum();
+    let verb = match deployments {
+        0 => return "No deployment is in scope.".to_owned(),
+        1 => "is",
+        _ => "are",
+    };
     format!(
-        "{} in {}",
+        "{} in {} {verb} as the files declare.",
         value::count(deployments, "deployment"),
         value::count(plan.projects.len(), "project")
     )

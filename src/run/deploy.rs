@@ -1,15 +1,15 @@
 //! `plan`, `deploy` and `status`.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use anyhow::Context as _;
 
-use super::{Run, config_of, narrow, refuse_errors, show};
+use super::{Run, config_of, interrupt, narrow, show};
 use crate::apply::{self, Outcome, Status, Work};
 use crate::backend::{self, Content, Question};
 use crate::cli;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::connect::{self, Backends, LOCAL};
 use crate::discover::{self, Tree};
 use crate::error::Failure;
@@ -41,6 +41,7 @@ pub(super) async fn plan(run: &Run, options: &cli::Plan) -> Result<(), Failure> 
             let (_, plan) = run
                 .observe_and_plan(&backends, &desired, &plan_options)
                 .await?;
+            tell_unpruned(&plan, &plan_options);
             let faults = plan.diagnostics.clone();
             (plan, faults)
         }
@@ -48,7 +49,10 @@ pub(super) async fn plan(run: &Run, options: &cli::Plan) -> Result<(), Failure> 
     let errors = errors(&desired.diagnostics, options.keep_going) + errors(&faults, false);
     show::plan(&plan, &desired, run)?;
     if errors > 0 {
-        return Err(Failure::Faulty { errors });
+        return Err(Failure::Faulty {
+            errors,
+            left_out: false,
+        });
     }
     if let Some(path) = &options.out {
         let saved = report::json::SavedOptions {
@@ -77,9 +81,14 @@ pub(super) async fn deploy(run: &Run, options: &cli::Deploy) -> Result<(), Failu
                 .with_context(|| format!("read the plan {}", path.display()))?;
             let environment = &saved.options.environment;
             if *environment != run.config.environment {
-                let error = anyhow::anyhow!(
-                    "the plan is for the environment `{environment}`; add --env {environment}"
-                );
+                // Its name is no environment's where the configuration declares some.
+                let hint = if environment == config::DEFAULT_ENVIRONMENT {
+                    "leave --env and FLOWYARD_ENV out".to_owned()
+                } else {
+                    format!("add --env {environment}")
+                };
+                let error =
+                    anyhow::anyhow!("the plan is for the environment `{environment}`; {hint}");
                 return Err(Failure::Usage(error));
             }
             Some(saved)
@@ -105,6 +114,7 @@ pub(super) async fn deploy(run: &Run, options: &cli::Deploy) -> Result<(), Failu
     let (mut observed, mut plan) = run
         .observe_and_plan(&backends, &desired, &plan_options)
         .await?;
+    tell_unpruned(&plan, &plan_options);
     super::faulty(run, &plan.diagnostics)?;
     if let Some(saved) = &saved {
         let moved = plan::moved(&saved.snapshot, &Snapshot::of(&plan));
@@ -122,6 +132,7 @@ pub(super) async fn deploy(run: &Run, options: &cli::Deploy) -> Result<(), Failu
             .map_err(|error| Failure::Unreachable(error.into()))?;
     }
     let stop = Arc::new(AtomicBool::new(false));
+    let interrupted = interrupt::watch(stop.clone()).context("wait for Ctrl-C")?;
     let environment = &run.config.environment;
     let lease = Lease::acquire(
         backends.store.clone(),
@@ -147,7 +158,6 @@ pub(super) async fn deploy(run: &Run, options: &cli::Deploy) -> Result<(), Failu
             }
         }
     }
-    let interrupted = stop_on_interrupt(stop.clone());
     let content = |path: &crate::model::RepoPath| content(&tree, path);
     let work = Work {
         code: desired
@@ -247,6 +257,18 @@ fn against(
     ))
 }
 
+/// Says why nothing is removed although that was asked for.
+fn tell_unpruned(plan: &Plan, options: &plan::Options) {
+    if !options.prune || plan.prune {
+        return;
+    }
+    if options.narrowed {
+        tracing::warn!("--prune removes nothing together with --project or --since");
+    } else {
+        tracing::warn!("--prune removes nothing as long as a deployment file cannot be read");
+    }
+}
+
 fn errors(diagnostics: &[Diagnostic], forgiven: bool) -> usize {
     if forgiven {
         0
@@ -263,19 +285,6 @@ fn content(tree: &Tree, path: &crate::model::RepoPath) -> anyhow::Result<Content
                 .with_context(|| format!("read {path}"))?
                 .len();
             Content::File { path: file, length }
-        }
-    })
-}
-
-/// Ctrl-C lets what is under way end, and begins nothing further; pressed again, it ends the process.
-fn stop_on_interrupt(stop: Arc<AtomicBool>) -> tokio::task::JoinHandle<()> {
-    tokio::spawn(async move {
-        if tokio::signal::ctrl_c().await.is_ok() {
-            stop.store(true, Ordering::Relaxed);
-            tracing::warn!("stopping after what is under way; press Ctrl-C again to end at once");
-            let _ = tokio::signal::ctrl_c().await;
-            #[expect(clippy::exit, reason = "whoever presses twice wants no further word")]
-            std::process::exit(130);
         }
     })
 }
@@ -308,5 +317,11 @@ fn incomplete(desired: &Desired, outcomes: &[Outcome]) -> Result<(), Failure> {
         return Err(Failure::Incomplete { failed, skipped });
     }
     // With --keep-going the faulty projects were left out: the run is not clean.
-    refuse_errors(&desired.diagnostics)
+    match errors(&desired.diagnostics, false) {
+        0 => Ok(()),
+        errors => Err(Failure::Faulty {
+            errors,
+            left_out: true,
+        }),
+    }
 }

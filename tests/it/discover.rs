@@ -739,8 +739,12 @@ fn unknown_revisions_come_with_what_helps() {
     assert_eq!(
         fault("main-of-another-day"),
         "unknown revision `main-of-another-day`: this clone is shallow; fetch it first: \
-         git fetch --depth=1 origin main-of-another-day"
+         git fetch --depth=1 origin main-of-another-day:refs/remotes/origin/main-of-another-day"
     );
+    let commit_of_another_day = "0123456789012345678901234567890123456789";
+    assert!(fault(commit_of_another_day).ends_with(&format!(
+        "git fetch --depth=1 origin {commit_of_another_day}"
+    )));
     assert!(fault("HEAD~1").ends_with("git fetch --unshallow origin"));
     assert_eq!(repo.git().origin(), None);
     repo.git

@@ -3,6 +3,7 @@
 // The modules of a test binary have no outside.
 #![allow(unreachable_pub)]
 
+mod cli;
 mod contract;
 mod discover;
 mod end_to_end;

@@ -210,6 +210,11 @@ impl Selection {
             let entry = &entries[index];
             let error =
                 |message: String| Diagnostic::error(Place::file(entry.path.clone()), message);
+            if let Some(message) = unstorable(&entry.path) {
+                let hint = "rename it, or ignore it in a .prefectignore";
+                self.diagnostics.push(error(message.to_owned()).hint(hint));
+                continue;
+            }
             let target = match self.follow(tree, index) {
                 Ok(target) => target,
                 Err((message, hint)) => {
@@ -314,6 +319,17 @@ fn code_file(path: Option<&str>, hashed: &hashes::Hashed, mode: FileMode) -> Cod
 
 fn fault(pattern: &Pattern, message: String) -> Diagnostic {
     Diagnostic::error(pattern.place.clone(), message)
+}
+
+/// Why no storage takes a file of this name: what some of them would change or misread, all refuse.
+fn unstorable(path: &RepoPath) -> Option<&'static str> {
+    if path.as_str().contains(char::is_control) {
+        Some("the name holds a control character, which no storage takes")
+    } else if path.as_str().contains('\\') {
+        Some("the name holds a backslash, which no storage takes")
+    } else {
+        None
+    }
 }
 
 /// Whether a file belongs to releases at all.

@@ -5,17 +5,14 @@ use super::{Options, Parts};
 use crate::apply::{Outcome, Status};
 use crate::plan::Plan;
 use crate::report::done::{Done, subject};
-use crate::report::{declared, value};
+use crate::report::{as_declared, value};
 
 /// What came of a plan: a heading, what it sums up to, the failures with their reasons, what was skipped, and, folded,
 /// what was done.
 pub fn outcomes(plan: &Plan, outcomes: &[Outcome], options: &Options) -> String {
     let mut head = super::heading("flowyard deploy", &plan.environment);
     if outcomes.is_empty() {
-        head += &format!(
-            "**Nothing to do.** {} are as the files declare.\n",
-            declared(plan)
-        );
+        head += &format!("**Nothing to do.** {}\n", as_declared(plan));
         return head;
     }
     let done = Done::of(plan, outcomes);

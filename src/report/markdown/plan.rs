@@ -5,7 +5,7 @@ use super::{Options, Parts};
 use crate::model::Desired;
 use crate::plan::{Action, Plan, ProjectPlan, Upload};
 use crate::report::rows::{self, Row, Sign};
-use crate::report::{all_diagnostics, declared, drift_note, to_do, value};
+use crate::report::{all_diagnostics, as_declared, drift_note, to_do, value};
 
 /// Blocks of more lines than this are folded.
 const FOLD: usize = 24;
@@ -15,13 +15,8 @@ const FOLD: usize = 24;
 pub fn plan(plan: &Plan, desired: &Desired, options: &Options) -> String {
     let counts = plan.counts();
     let mut head = super::heading("flowyard plan", &plan.environment);
-    if plan.is_empty() && counts.keep == 0 {
-        head += "**No changes.** No deployment is declared here.\n";
-    } else if plan.is_empty() {
-        head += &format!(
-            "**No changes.** {} are as the files declare.\n",
-            declared(plan)
-        );
+    if plan.is_empty() {
+        head += &format!("**No changes.** {}\n", as_declared(plan));
     } else {
         head += &format!("**{}.**\n", to_do(&counts));
     }

@@ -6,7 +6,7 @@ use crate::apply::{Item, Outcome, Status};
 use crate::plan::Plan;
 use crate::report::done::{Done, subject};
 use crate::report::style::{BOLD, CREATE, DIM, ERROR, HINT, REMOVE, UPDATE, WARNING, paint};
-use crate::report::{declared, for_environment, value};
+use crate::report::{as_declared, for_environment, value};
 
 /// Writes what came of a plan: what was done by project, then what was skipped, then every failure with its reason, and
 /// one line that sums it up.
@@ -14,11 +14,7 @@ pub fn outcomes(plan: &Plan, outcomes: &[Outcome], out: &mut dyn Write) -> io::R
     let environment = for_environment(&plan.environment);
     if outcomes.is_empty() {
         let heading = paint(BOLD, format!("Nothing to do{environment}."));
-        return writeln!(
-            out,
-            "{heading} {} are as the files declare.",
-            declared(plan)
-        );
+        return writeln!(out, "{heading} {}", as_declared(plan));
     }
     let done = Done::of(plan, outcomes);
     let mut project = None;

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use crate::plan::{Action, Change, Plan, ProjectPlan, Upload};
 use crate::report::rows::{self, Row, Sign};
 use crate::report::style::{BOLD, CREATE, DIM, DRIFT, REMOVE, UPDATE, paint};
-use crate::report::{Options, declared, drift_note, for_environment, to_do, value};
+use crate::report::{Options, as_declared, drift_note, for_environment, to_do, value};
 
 /// Writes a plan: what changes by project and deployment, field by field, what is or would be removed, and one line
 /// that sums it up. The plan's diagnostics are not in it; see [`all_diagnostics`](crate::report::all_diagnostics).
@@ -118,16 +118,9 @@ fn summary(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
     if !plan.is_empty() {
         let heading = paint(BOLD, format!("Plan{environment}:"));
         writeln!(out, "{heading} {}.", to_do(&counts))?;
-    } else if counts.keep == 0 {
-        let heading = paint(BOLD, format!("No changes{environment}."));
-        writeln!(out, "{heading} No deployment is declared here.")?;
     } else {
         let heading = paint(BOLD, format!("No changes{environment}."));
-        writeln!(
-            out,
-            "{heading} {} are as the files declare.",
-            declared(plan)
-        )?;
+        writeln!(out, "{heading} {}", as_declared(plan))?;
     }
     if let Some(note) = drift_note(counts.drifted) {
         writeln!(out, "{} {note}.", paint(DRIFT, "Drift:"))?;
@@ -212,7 +205,7 @@ mod tests {
     #[test]
     fn nothing_to_do_is_one_line() {
         insta::assert_snapshot!(rendered(&sample::empty_plan(), false), @"No changes for prod. 5 deployments in 3 projects are as the files declare.");
-        insta::assert_snapshot!(rendered(&Plan::default(), false), @"No changes. No deployment is declared here.");
+        insta::assert_snapshot!(rendered(&Plan::default(), false), @"No changes. No deployment is in scope.");
         insta::assert_snapshot!(rendered(&sample::empty_plan(), true), @"
         projects/news/load_dn
             keep   load-dn/hourly

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use regex::Regex;
 use tempfile::TempDir;
@@ -21,9 +21,20 @@ impl Flowyard {
         folder: &Path,
         arguments: impl IntoIterator<Item = S>,
     ) -> Self {
+        Self::through(&[], folder, arguments)
+    }
+
+    /// Likewise, as the last arguments of another program: `strace -o file flowyard …`.
+    pub(crate) fn through<S: AsRef<OsStr>>(
+        program: &[&str],
+        folder: &Path,
+        arguments: impl IntoIterator<Item = S>,
+    ) -> Self {
         let home = tempfile::tempdir().expect("a temporary folder can be made");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_flowyard"));
+        let mut line = [program, &[BINARY]].concat().into_iter();
+        let mut command = Command::new(line.next().expect("the binary at least"));
         command
+            .args(line)
             .args(arguments)
             .current_dir(folder)
             .stdin(Stdio::null())
@@ -51,14 +62,74 @@ impl Flowyard {
         self
     }
 
+    /// Takes every environment variable away.
+    #[must_use]
+    pub(crate) fn without_environment(mut self) -> Self {
+        self.command.env_clear();
+        self
+    }
+
     /// Runs it to its end.
-    pub(crate) fn run(mut self) -> Run {
-        let output = self.command.output().expect("the binary was built");
+    pub(crate) fn run(self) -> Run {
+        self.start().wait()
+    }
+
+    /// Starts it.
+    pub(crate) fn start(mut self) -> Running {
+        let child = self
+            .command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|e| panic!("failed to start {:?}: {e}", self.command));
+        Running {
+            child,
+            filters: filters(&self.folder, self.home.path()),
+            _home: self.home,
+        }
+    }
+}
+
+/// The binary under test.
+const BINARY: &str = env!("CARGO_BIN_EXE_flowyard");
+
+/// A call that was started.
+pub(crate) struct Running {
+    child: Child,
+    filters: Vec<(Regex, &'static str)>,
+    _home: TempDir,
+}
+
+impl Running {
+    /// Sends it a signal: `KILL`, `STOP` … One that has ended is not sent anything.
+    pub(crate) fn signal(&mut self, name: &str) {
+        if self.has_ended() {
+            return;
+        }
+        let id = self.child.id().to_string();
+        // The shell's own: the program of this name is not everywhere.
+        let sent = Command::new("sh")
+            .args(["-c", "kill -s \"$0\" \"$1\"", name, &id])
+            .status();
+        assert!(
+            sent.is_ok_and(|status| status.success()),
+            "kill -s {name} {id}"
+        );
+    }
+
+    /// Whether it has ended.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("the child is ours").is_some()
+    }
+
+    /// Waits for its end.
+    pub(crate) fn wait(self) -> Run {
+        let output = self.child.wait_with_output().expect("the child is ours");
         Run {
             code: output.status.code(),
             stdout: String::from_utf8(output.stdout).expect("stdout is UTF-8"),
             stderr: String::from_utf8(output.stderr).expect("stderr is UTF-8"),
-            filters: filters(&self.folder, self.home.path()),
+            filters: self.filters,
         }
     }
 }
@@ -83,8 +154,13 @@ impl Run {
         self
     }
 
+    /// Everything that was printed.
+    pub(crate) fn said(&self) -> String {
+        format!("{}{}", self.stdout, self.stderr)
+    }
+
     /// Exit code, stdout and stderr, with what differs from run to run replaced: temporary folders, ports of
-    /// 127.0.0.1 and durations.
+    /// 127.0.0.1, process ids, times and durations.
     pub(crate) fn snapshot(&self) -> String {
         let code = self
             .code
@@ -114,6 +190,8 @@ fn filters(folder: &Path, home: &Path) -> Vec<(Regex, &'static str)> {
         }
     }
     filters.push((r"127\.0\.0\.1:\d+".to_owned(), "127.0.0.1:[PORT]"));
+    filters.push((r"\bprocess \d+".to_owned(), "process [PID]"));
+    filters.push((r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ".to_owned(), "[TIME]"));
     filters.push((r"\b\d+(\.\d+)? ?(ms|s)\b".to_owned(), "[TIME]"));
     filters
         .into_iter()

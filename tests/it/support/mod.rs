@@ -1,7 +1,9 @@
-//! The binary under test and the repositories that it runs in.
+//! The binary under test, the repositories that it runs in, and what it leaves on disk.
 
+mod files;
 mod flowyard;
 mod repo;
 
-pub(crate) use flowyard::{Flowyard, Run};
+pub(crate) use files::{Files, changed, files};
+pub(crate) use flowyard::{Flowyard, Run, Running};
 pub(crate) use repo::Repo;

@@ -1,0 +1,131 @@
+//! Environments side by side, and the overlays that make them differ.
+
+use serde_json::Value;
+
+use super::{changes, expect_untouched, kept, local};
+use crate::support::Repo;
+
+/// A registration of an environment.
+fn registration(repo: &Repo, environment: &str, id: &str) -> Value {
+    let path = kept(repo).join(format!("registrations/{environment}/{id}.json"));
+    let text = std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    serde_json::from_slice(&text).expect("a registration is JSON")
+}
+
+#[test]
+fn an_overlay_counts_in_its_environment() {
+    let repo = Repo::with_examples();
+    for line in ["deploy", "deploy --env staging", "deploy --env prod"] {
+        local(&repo, line).expect_code(0);
+    }
+    let fields =
+        |environment| registration(&repo, environment, "daily-sales/nightly")["fields"].clone();
+    let [plain, staging, prod] = ["default", "staging", "prod"].map(fields);
+    let cron = |fields: &Value| fields["schedules"]["daily"]["cron"].clone();
+    assert_eq!(
+        [cron(&plain), cron(&staging), cron(&prod)],
+        ["0 12 * * *", "0 4 * * *", "15 2 * * *"]
+    );
+    assert_eq!(plain["parameters"], serde_json::json!({"dry_run": true}));
+    assert_eq!(staging["parameters"]["dataset"], "analytics_staging");
+    assert_eq!(prod["parameters"]["dataset"], "analytics");
+    assert_eq!(
+        prod["job_variables"]["env"],
+        serde_json::json!({
+            "ALERTS": "data-vakt@example.no",
+            "ENVIRONMENT": "prod",
+            "WEBHOOK": "{{ prefect.blocks.secret.sales-webhook }}",
+        })
+    );
+    assert!(plain.get("job_variables").is_none_or(Value::is_null));
+    // The code is the same, and stored once.
+    assert_eq!(plain["code"], prod["code"]);
+}
+
+#[test]
+fn environments_do_not_touch_each_other() {
+    let repo = Repo::with_examples();
+    local(&repo, "deploy --env staging").expect_code(0);
+    let (lines, _) = changes(&repo, "deploy --env prod", 0);
+    assert_eq!(
+        lines.len(),
+        16,
+        "the releases are there already: {lines:#?}"
+    );
+    assert!(
+        lines
+            .iter()
+            .all(|line| line.starts_with("+ registrations/prod/")),
+        "{lines:#?}"
+    );
+
+    repo.remove("projects/platform/archive_cleanup/cleanup.deployment.yaml");
+    repo.replace(
+        "projects/warehouse/daily_sales/nightly.deployment.yaml",
+        "15 2",
+        "45 2",
+    );
+    let (lines, _) = changes(&repo, "deploy --env prod --prune", 0);
+    assert_eq!(
+        lines,
+        [
+            "- registrations/prod/archive-cleanup/half-daily.json",
+            "~ registrations/prod/daily-sales/nightly.json",
+        ]
+    );
+    let plan = local(&repo, "plan --env staging").expect_code(0);
+    assert!(
+        plan.stdout
+            .contains("archive-cleanup/half-daily (was in projects/platform/archive_cleanup)"),
+        "{}",
+        plan.stdout
+    );
+    assert!(
+        !plan.stdout.contains("daily-sales/nightly"),
+        "{}",
+        plan.stdout
+    );
+    assert!(
+        local(&repo, "status")
+            .expect_code(0)
+            .stdout
+            .contains("0 registered")
+    );
+    assert!(
+        local(&repo, "status --env prod")
+            .expect_code(0)
+            .stdout
+            .contains("15 registered")
+    );
+}
+
+#[test]
+fn an_unknown_environment_is_refused() {
+    let repo = Repo::with_examples();
+    let run = expect_untouched(&repo, "deploy --env prd", 2);
+    insta::assert_snapshot!(run.snapshot(), @"
+    exit: 2
+    ----- stdout -----
+    ----- stderr -----
+    error: unknown environment `prd`; flowyard.toml has: prod, staging
+    ");
+    let run = expect_untouched(&repo, "deploy --env ../x", 2);
+    insta::assert_snapshot!(run.stderr, @"error: unknown environment `../x`; flowyard.toml has: prod, staging");
+    repo.replace(
+        "projects/warehouse/daily_sales/nightly.deployment.yaml",
+        "  staging:",
+        "  stagging:",
+    );
+    let run = expect_untouched(&repo, "deploy", 3);
+    insta::assert_snapshot!(run.snapshot(), @"
+    exit: 3
+    ----- stdout -----
+    ----- stderr -----
+    projects/warehouse/daily_sales/nightly.deployment.yaml:15:3: error: unknown environment `stagging`
+      15 |   stagging:
+         |   ^
+      hint: did you mean `staging`?
+    1 error in 1 file
+    error: 1 fault; nothing was written
+    ");
+}

@@ -1,0 +1,258 @@
+//! Deploys that meet each other, and deploys that are killed.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use chrono::{SecondsFormat, TimeDelta, Utc};
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+use super::{expect_untouched, flowyard, kept, local, project, small};
+use crate::support::{Repo, Running, files};
+
+const PROJECTS: [&str; 3] = ["a", "b/c", "d"];
+const DATA_FILES: usize = 100;
+
+/// Three projects with so many files that a deploy can be caught in the middle of its work.
+fn large() -> Repo {
+    let repo = Repo::new();
+    for path in PROJECTS {
+        let name = path.replace('/', "-");
+        project(&repo, path, &name);
+        for at in 0..DATA_FILES {
+            repo.write(
+                &format!("{path}/data/{at}.txt"),
+                format!("{at} of {path}\n"),
+            );
+        }
+    }
+    repo.commit("Add projects");
+    repo
+}
+
+fn lock(repo: &Repo, environment: &str) -> PathBuf {
+    kept(repo).join("storage/.flowyard/lock").join(environment)
+}
+
+/// Puts somebody else's lease there, which ends so many seconds from now.
+fn lease(repo: &Repo, environment: &str, seconds: i64) {
+    let expires = Utc::now() + TimeDelta::seconds(seconds);
+    let expires = expires.to_rfc3339_opts(SecondsFormat::Millis, true);
+    let text = json!({"holder": "kari at laptop", "expires": expires}).to_string();
+    let path = lock(repo, environment);
+    fs::create_dir_all(path.parent().expect("a folder")).expect("it can be written");
+    fs::write(path, text).expect("it can be written");
+}
+
+/// Starts a deploy and stops it while it holds the lease.
+fn stopped_in_the_middle(repo: &Repo) -> Running {
+    let mut running = flowyard(repo, "deploy --local").start();
+    let lock = lock(repo, "default");
+    wait_until(&mut running, || lock.exists());
+    running.signal("STOP");
+    assert!(lock.exists() && !running.has_ended(), "stopped in time");
+    running
+}
+
+/// Looks again and again, until it is so or the process has ended.
+fn wait_until(running: &mut Running, is_so: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !is_so() && !running.has_ended() {
+        assert!(
+            start.elapsed() < Duration::from_secs(60),
+            "not within a minute"
+        );
+        thread::sleep(Duration::from_micros(200));
+    }
+}
+
+/// How many files are in the storage and registered, but for our own notes.
+fn count(folder: &Path) -> usize {
+    let Ok(entries) = fs::read_dir(folder) else {
+        return 0;
+    };
+    let entries = entries.filter_map(Result::ok);
+    entries
+        .map(|entry| match entry.file_type() {
+            Ok(kind) if kind.is_dir() && entry.file_name() != ".flowyard" => count(&entry.path()),
+            Ok(kind) if kind.is_file() => 1,
+            _ => 0,
+        })
+        .sum()
+}
+
+/// Panics if a manifest names a file that is not there or has other content, or a registration a release that is not
+/// complete.
+fn expect_sound(repo: &Repo) {
+    let storage = kept(repo).join("storage");
+    let text = |value: &Value| value.as_str().expect("text").to_owned();
+    for (path, (content, _)) in files(&storage.join(".flowyard/releases")) {
+        let manifest: Value = serde_json::from_slice(&content).expect("a manifest is JSON");
+        let folder = storage
+            .join(text(&manifest["project"]))
+            .join(text(&manifest["digest"]));
+        let listed = manifest["files"].as_array().expect("a list");
+        assert!(listed.len() > DATA_FILES, "{path}");
+        for file in listed {
+            let file_path = folder.join(text(&file["path"]));
+            let content = fs::read(&file_path)
+                .unwrap_or_else(|e| panic!("{path} names {}: {e}", file_path.display()));
+            let digest: String = Sha256::digest(&content)
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect();
+            assert_eq!(digest, text(&file["sha256"]), "{}", file_path.display());
+        }
+    }
+    for (path, (content, _)) in files(&kept(repo).join("registrations")) {
+        // What was being written has a name of its own until it is whole.
+        if !path.ends_with(".json") {
+            continue;
+        }
+        let registration: Value = serde_json::from_slice(&content).expect("it is JSON");
+        let code = text(&registration["fields"]["code"]);
+        let (project, digest) = code.split_once('@').expect("project@digest");
+        let manifest = storage.join(format!(".flowyard/releases/{project}/{digest}.json"));
+        assert!(
+            manifest.is_file(),
+            "{path} points at {code}, which is not complete"
+        );
+    }
+}
+
+#[test]
+fn the_second_of_two_deploys_is_told_who_is_first() {
+    let repo = large();
+    let mut first = stopped_in_the_middle(&repo);
+    let second = local(&repo, "deploy").expect_code(4);
+    insta::assert_snapshot!(second.snapshot(), @"
+    exit: 4
+    ----- stdout -----
+    ----- stderr -----
+    error: another deploy of this environment is running: someone at this machine, process [PID]; its lease ends at [TIME] unless it is renewed
+    ");
+    // Looking is no deploying.
+    local(&repo, "plan").expect_code(0);
+    local(&repo, "deploy --env other").expect_code(0);
+    first.signal("CONT");
+    first.wait().expect_code(0);
+    assert!(!lock(&repo, "default").exists(), "it is given back");
+    expect_sound(&repo);
+    expect_untouched(&repo, "deploy", 0);
+}
+
+#[test]
+fn many_deploys_at_once_end_well() {
+    let repo = large();
+    let all: Vec<_> = (0..4)
+        .map(|_| flowyard(&repo, "deploy --local").start())
+        .collect();
+    let runs: Vec<_> = all.into_iter().map(Running::wait).collect();
+    assert!(runs.iter().any(|run| run.code == Some(0)), "{runs:#?}");
+    for run in runs.iter().filter(|run| run.code != Some(0)) {
+        assert_eq!(run.code, Some(4), "{}", run.snapshot());
+        assert!(
+            run.stderr.contains("another deploy of this environment"),
+            "{}",
+            run.stderr
+        );
+    }
+    expect_sound(&repo);
+    expect_untouched(&repo, "deploy", 0);
+}
+
+#[test]
+fn a_lease_that_was_taken_over_stays_with_the_other() {
+    let repo = large();
+    let mut first = stopped_in_the_middle(&repo);
+    lease(&repo, "default", 60);
+    first.signal("CONT");
+    first.wait();
+    let text = fs::read_to_string(lock(&repo, "default")).expect("it is there");
+    assert!(text.contains("kari at laptop"), "{text}");
+}
+
+#[test]
+fn a_lease_ends_by_itself() {
+    let repo = small();
+    lease(&repo, "default", 2);
+    let run = local(&repo, "deploy").expect_code(4);
+    assert!(run.stderr.contains("kari at laptop"), "{}", run.stderr);
+    assert!(!kept(&repo).join("registrations").exists());
+    thread::sleep(Duration::from_secs(2));
+    local(&repo, "deploy").expect_code(0);
+    assert!(!lock(&repo, "default").exists());
+
+    // With nothing to do nobody needs it, and one of another environment is in nobody's way.
+    lease(&repo, "default", 60);
+    local(&repo, "deploy").expect_code(0);
+    local(&repo, "deploy --env other").expect_code(0);
+    // One that nobody can understand does not hold for ever.
+    fs::write(lock(&repo, "default"), "{").expect("it can be written");
+    repo.replace("p/flow.py", "print(n)", "print(n + 1)");
+    local(&repo, "deploy").expect_code(0);
+}
+
+#[test]
+fn a_deploy_that_is_asked_to_stop_ends_what_it_is_at_and_gives_the_lease_back() {
+    for signal in ["INT", "TERM"] {
+        let repo = large();
+        let mut running = stopped_in_the_middle(&repo);
+        running.signal(signal);
+        running.signal("CONT");
+        let run = running.wait();
+        assert_eq!(run.code, Some(1), "{signal}: {}", run.snapshot());
+        assert!(
+            run.stdout.contains("the deploy was stopped"),
+            "{signal}: {}",
+            run.snapshot()
+        );
+        assert!(!lock(&repo, "default").exists(), "{signal}");
+        expect_sound(&repo);
+        local(&repo, "deploy").expect_code(0);
+        expect_sound(&repo);
+    }
+}
+
+#[test]
+fn a_deploy_that_is_killed_anywhere_is_mended_by_the_next() {
+    const TRIES: usize = 10;
+    let repo = large();
+    let folder = kept(&repo);
+    let mut killed = 0;
+    for at in 0..TRIES {
+        for path in PROJECTS {
+            repo.write(&format!("{path}/round.txt"), at.to_string());
+        }
+        // Spread over the whole of a deploy: the files of three projects, and a registration each.
+        let work = PROJECTS.len() * (DATA_FILES + 3) + PROJECTS.len();
+        let point = count(&folder) + work * at / TRIES;
+        let mut running = flowyard(&repo, "deploy --local").start();
+        let lock = lock(&repo, "default");
+        wait_until(&mut running, || lock.exists() && count(&folder) >= point);
+        running.signal("KILL");
+        if running.wait().code.is_none() {
+            killed += 1;
+        }
+        expect_sound(&repo);
+
+        if lock.exists() {
+            local(&repo, "deploy").expect_code(4);
+            lease(&repo, "default", -1);
+        }
+        local(&repo, "deploy").expect_code(0);
+        expect_sound(&repo);
+        let again = local(&repo, "deploy").expect_code(0);
+        assert!(
+            again.stdout.starts_with("Nothing to do."),
+            "{}",
+            again.snapshot()
+        );
+    }
+    assert!(
+        killed > TRIES / 2,
+        "only {killed} deploys were killed in time"
+    );
+}

@@ -1,0 +1,195 @@
+//! What is registered and declared nowhere any more: shown, and removed only when that is asked for and safe.
+
+use super::{changes, expect_untouched, local, project, small};
+use crate::support::Repo;
+
+/// Two projects with a deployment each, deployed; then the first one's file is renamed, which makes it another one.
+fn renamed() -> Repo {
+    let repo = small();
+    project(&repo, "q", "other");
+    repo.commit("Add another");
+    local(&repo, "deploy").expect_code(0);
+    repo.remove("p/hello.deployment.yaml");
+    project(&repo, "p", "renamed");
+    repo
+}
+
+#[test]
+fn it_is_shown_and_kept_without_being_asked() {
+    let repo = renamed();
+    let plan = expect_untouched(&repo, "plan", 0);
+    insta::assert_snapshot!(plan.snapshot(), @r#"
+    exit: 0
+    ----- stdout -----
+    p
+      code: 75ec732ef3f0 (already in the store)
+      + create hello/renamed
+          entrypoint: "flow.py:hello"
+
+    registered, but declared nowhere (deploy --prune removes them)
+        hello/hello (was in p)
+
+    Plan: 1 to create, 0 to update, 1 unchanged, 0 to remove.
+    ----- stderr -----
+    "#);
+    let (lines, run) = changes(&repo, "deploy", 0);
+    assert_eq!(lines, ["+ registrations/default/hello/renamed.json"]);
+    insta::assert_snapshot!(run.snapshot(), @"
+    exit: 0
+    ----- stdout -----
+    p
+      created   hello/renamed
+
+    Deployed: 1 created, 0 updated, 1 unchanged, 0 removed.
+    ----- stderr -----
+    ");
+    // It is still there to be seen, and no reason to do anything.
+    let plan = expect_untouched(&repo, "plan --check", 0);
+    assert!(
+        plan.stdout.contains("hello/hello (was in p)"),
+        "{}",
+        plan.stdout
+    );
+}
+
+#[test]
+fn it_is_removed_when_asked() {
+    let repo = renamed();
+    let plan = expect_untouched(&repo, "plan --prune --check", 5);
+    insta::assert_snapshot!(plan.snapshot(), @r#"
+    exit: 5
+    ----- stdout -----
+    p
+      code: 75ec732ef3f0 (already in the store)
+      + create hello/renamed
+          entrypoint: "flow.py:hello"
+
+    declared nowhere any more
+      - remove hello/hello (was in p)
+
+    Plan: 1 to create, 0 to update, 1 unchanged, 1 to remove.
+    ----- stderr -----
+    "#);
+    let (lines, run) = changes(&repo, "deploy --prune", 0);
+    assert_eq!(
+        lines,
+        [
+            "- registrations/default/hello/hello.json",
+            "+ registrations/default/hello/renamed.json",
+        ]
+    );
+    insta::assert_snapshot!(run.snapshot(), @"
+    exit: 0
+    ----- stdout -----
+    p
+      created   hello/renamed
+      removed   hello/hello
+
+    Deployed: 1 created, 0 updated, 1 unchanged, 1 removed.
+    ----- stderr -----
+    ");
+    expect_untouched(&repo, "deploy --prune", 0);
+}
+
+#[test]
+fn the_last_deployment_file_can_go_too() {
+    let repo = small();
+    local(&repo, "deploy").expect_code(0);
+    repo.remove("p/hello.deployment.yaml");
+    let (lines, run) = changes(&repo, "deploy --prune", 0);
+    assert_eq!(lines, ["- registrations/default/hello/hello.json"]);
+    insta::assert_snapshot!(run.snapshot(), @"
+    exit: 0
+    ----- stdout -----
+    p
+      removed   hello/hello
+
+    Deployed: 0 created, 0 updated, 0 unchanged, 1 removed.
+    ----- stderr -----
+    ");
+}
+
+#[test]
+fn it_is_kept_where_not_everything_was_looked_at() {
+    let repo = renamed();
+    local(&repo, "deploy").expect_code(0);
+    for line in ["--project p", "--project **", "--since HEAD"] {
+        let run = expect_untouched(&repo, &format!("deploy --prune {line}"), 0);
+        assert!(!run.stdout.contains("hello/hello"), "{}", run.snapshot());
+        let plan = expect_untouched(&repo, &format!("plan --prune {line} --check"), 0);
+        assert!(!plan.stdout.contains("hello/hello"), "{}", plan.snapshot());
+    }
+    let run = expect_untouched(&repo, "deploy --prune --project p", 0);
+    insta::assert_snapshot!(run.snapshot(), @"
+    exit: 0
+    ----- stdout -----
+    Nothing to do. 1 deployment in 1 project is as the files declare.
+    ----- stderr -----
+     WARN --prune removes nothing together with --project or --since
+    ");
+}
+
+#[test]
+fn it_is_kept_where_not_everything_can_be_read() {
+    let repo = renamed();
+    local(&repo, "deploy").expect_code(0);
+    repo.write("q/other.deployment.yaml", "entrypoint: [\n");
+    expect_untouched(&repo, "deploy --prune", 3);
+    expect_untouched(&repo, "plan --prune", 3);
+    expect_untouched(&repo, "deploy --keep-going", 3);
+
+    project(&repo, "q", "other");
+    for unread in ["q/nightly.deployment.py", "q/prefect.yaml"] {
+        let file = repo.write(unread, "");
+        expect_untouched(&repo, "plan --prune --check", 0);
+        expect_untouched(&repo, "deploy --prune", 0);
+        std::fs::remove_file(file).expect("it was just written");
+    }
+    repo.write("q/prefect.yaml", "");
+    let run = expect_untouched(&repo, "deploy --prune", 0);
+    insta::assert_snapshot!(run.snapshot(), @"
+    exit: 0
+    ----- stdout -----
+    Nothing to do. 2 deployments in 2 projects are as the files declare.
+    ----- stderr -----
+    q/prefect.yaml: warning: not read yet: this format comes later
+      hint: write its deployments as NAME.deployment.yaml, or keep deploying this file as before
+    1 warning in 1 file
+     WARN --prune removes nothing as long as a deployment file cannot be read
+    ");
+    repo.remove("q/prefect.yaml");
+    let (lines, _) = changes(&repo, "deploy --prune", 0);
+    assert_eq!(lines, ["- registrations/default/hello/hello.json"]);
+}
+
+#[test]
+fn what_another_repository_registered_is_nobody_elses() {
+    let repo = small();
+    let deploy = |owner: &str, line: &str| {
+        super::flowyard(&repo, line)
+            .env("FLOWYARD_REPOSITORY", owner)
+            .run()
+    };
+    deploy("acme/flows", "deploy --local").expect_code(0);
+    let run = deploy("acme/other", "deploy --local").expect_code(3);
+    insta::assert_snapshot!(run.snapshot(), @"
+    exit: 3
+    ----- stdout -----
+    ----- stderr -----
+    p/hello.deployment.yaml:1:1: error: `hello/hello` is already deployed by repository `acme/flows`, environment `default`
+      1 | entrypoint: flow.py:hello
+        | ^
+      hint: rename one of the two, or remove its `flowyard.*` labels to hand it over
+    1 error in 1 file
+    error: 1 fault; nothing was written
+    ");
+    repo.remove("p/hello.deployment.yaml");
+    let run = deploy("acme/other", "deploy --local --prune").expect_code(0);
+    assert!(!run.stdout.contains("hello/hello"), "{}", run.snapshot());
+    let run = deploy("acme/flows", "deploy --local --prune").expect_code(0);
+    assert!(
+        run.stdout.contains("removed   hello/hello"),
+        "{}",
+        run.snapshot()
+    );
+}
