@@ -16,7 +16,7 @@ use flowyard::model::{
     DeploymentId, Digest, Fields, LiveDeployment, Owner, Registration, RepoPath, same,
 };
 use serde_json::{Value, json};
-use tokio::sync::OnceCell;
+use tokio::sync::{Mutex, MutexGuard};
 
 use crate::services::{self, prefect};
 
@@ -40,17 +40,36 @@ fn client(url: &str, auth: Auth) -> Server {
     .expect("valid options")
 }
 
-/// The shared server, which has a work pool `pp`.
-async fn shared() -> Server {
-    static POOL: OnceCell<()> = OnceCell::const_new();
-    POOL.get_or_init(async || {
+/// The shared server, which has a work pool `pp`, for one test at a time: SQLite refuses parallel writes, and tests that
+/// wrote at once would wear out each other's patience on a busy machine.
+struct Shared {
+    server: Server,
+    _turn: MutexGuard<'static, bool>,
+}
+
+impl std::ops::Deref for Shared {
+    type Target = Server;
+
+    fn deref(&self) -> &Server {
+        &self.server
+    }
+}
+
+/// Waits for the shared server.
+async fn shared() -> Shared {
+    static HAS_POOL: Mutex<bool> = Mutex::const_new(false);
+    let mut turn = HAS_POOL.lock().await;
+    if !*turn {
         let env = json!({"type": "object", "additionalProperties": {"type": "string"}});
         let template = json!({"job_configuration": {"env": "{{ env }}"}, "variables": {"properties": {"env": env}}});
         let body = json!({"name": "pp", "type": "process", "base_job_template": template});
         api().post("/work_pools/", body).await;
-    })
-    .await;
-    client(&shared_url(), Auth::None)
+        *turn = true;
+    }
+    Shared {
+        server: client(&shared_url(), Auth::None),
+        _turn: turn,
+    }
 }
 
 fn shared_url() -> String {

@@ -16,7 +16,7 @@ use crate::services::process::wait_until;
 /// A worker of the same machine copies a release from a folder, runs it, and leaves the release as it was.
 #[tokio::test]
 async fn a_worker_runs_a_release_from_a_folder() {
-    shared().await;
+    let turn = shared().await;
     let store = tempfile::tempdir().expect("a folder");
     let release = ReleaseRef {
         project: RepoPath::new("projects/hello"),
@@ -56,6 +56,7 @@ async fn a_worker_runs_a_release_from_a_folder() {
         .expect("a registration");
     assert_same(&read(&server, &id).await.fields, &wanted.fields);
     let started = api().create_run(&handle).await;
+    drop(turn);
     let mut worker = Worker::start(prefect::Server::shared(), "folders");
     wait_until(Duration::from_secs(180), "the run", async || {
         worker.expect_running();
