@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 
 use divan::Bencher;
 use flowyard::discover::{self, Found, Scope, Tree};
@@ -18,6 +19,9 @@ use flowyard::read::{self, Settings};
 /// Numbers of projects.
 const SIZES: [usize; 2] = [100, 1000];
 
+/// Runs of each, after which the whole takes about half a minute.
+const SAMPLES: u32 = 30;
+
 fn main() {
     for projects in SIZES {
         generate(projects);
@@ -26,21 +30,21 @@ fn main() {
 }
 
 /// The work tree with its ignore rules applied.
-#[divan::bench(args = SIZES)]
+#[divan::bench(args = SIZES, sample_count = SAMPLES, sample_size = 1)]
 fn walk(bencher: Bencher<'_, '_>, projects: usize) {
     let root = repository(projects);
     bencher.bench(|| tree(&root));
 }
 
 /// The projects among its files.
-#[divan::bench(args = SIZES)]
+#[divan::bench(args = SIZES, sample_count = SAMPLES, sample_size = 1)]
 fn find(bencher: Bencher<'_, '_>, projects: usize) {
     let tree = tree(&repository(projects));
     bencher.bench(|| found(&tree));
 }
 
 /// Deployment files, Python files, and the code.
-#[divan::bench(args = SIZES)]
+#[divan::bench(args = SIZES, sample_count = SAMPLES, sample_size = 1)]
 fn read(bencher: Bencher<'_, '_>, projects: usize) {
     let tree = tree(&repository(projects));
     let found = found(&tree);
@@ -48,7 +52,7 @@ fn read(bencher: Bencher<'_, '_>, projects: usize) {
 }
 
 /// The part of reading that composes releases: every file's digest, without the search for imports.
-#[divan::bench(args = SIZES)]
+#[divan::bench(args = SIZES, sample_count = SAMPLES, sample_size = 1)]
 fn code(bencher: Bencher<'_, '_>, projects: usize) {
     let tree = tree(&repository(projects));
     let requests: Vec<code::Request> = found(&tree)
@@ -61,7 +65,7 @@ fn code(bencher: Bencher<'_, '_>, projects: usize) {
 }
 
 /// Comparing three sides that agree.
-#[divan::bench(args = SIZES)]
+#[divan::bench(args = SIZES, sample_count = SAMPLES, sample_size = 1)]
 fn diff_unchanged(bencher: Bencher<'_, '_>, projects: usize) {
     let sides = Sides::agreeing(&desired(projects));
     bencher.bench(|| {
@@ -72,7 +76,7 @@ fn diff_unchanged(bencher: Bencher<'_, '_>, projects: usize) {
 }
 
 /// Comparing with nothing: everything is to be created.
-#[divan::bench(args = SIZES)]
+#[divan::bench(args = SIZES, sample_count = SAMPLES, sample_size = 1)]
 fn diff_new(bencher: Bencher<'_, '_>, projects: usize) {
     let sides = Sides::new(desired(projects));
     bencher.bench(|| {
@@ -108,12 +112,13 @@ impl Sides {
         for project in plan.projects {
             sides.complete.insert(project.release);
             for change in project.changes {
+                let made = change.registration.expect("everything is to be created");
                 let live = LiveDeployment {
                     handle: change.id.to_string(),
-                    fields: change.registration.fields,
-                    owner: Some(change.registration.owner),
+                    fields: made.fields,
+                    owner: Some(made.owner),
                 };
-                sides.live.deployments.insert(change.id, live);
+                sides.live.deployments.insert(change.id, Arc::new(live));
             }
         }
         sides
