@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::Options;
-use crate::model::{Deployment, Diagnostic, Field, Live};
+use crate::model::{Deployment, Diagnostic, Field, Live, nearest};
 
 /// What only the comparison can find wrong: owners, pools, queues, blocks and variables.
 pub(super) fn against_live(
@@ -52,7 +52,7 @@ pub(super) fn against_live(
     };
     let Some(queues) = pools.get(pool) else {
         let message = format!("work pool `{pool}` does not exist");
-        let hint = match nearest(pool, pools.keys()) {
+        let hint = match nearest(pool, pools.keys().map(String::as_str)) {
             Some(near) => format!("did you mean `{near}`?"),
             None if pools.is_empty() => {
                 "there is no work pool yet; create one with `prefect work-pool create`".to_owned()
@@ -72,19 +72,11 @@ pub(super) fn against_live(
         && !queues.contains(queue)
     {
         let message = format!("work queue `{queue}` does not exist in work pool `{pool}`");
-        let hint = match nearest(queue, queues.iter()) {
+        let hint = match nearest(queue, queues.iter().map(String::as_str)) {
             Some(near) => format!("did you mean `{near}`? Prefect makes the queue otherwise"),
             None => "Prefect makes the queue when the deployment is registered".to_owned(),
         };
         diagnostics.push(Diagnostic::warning(place(Field::WorkQueue), message).hint(hint));
     }
     diagnostics
-}
-
-fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a String>) -> Option<&'a String> {
-    known
-        .map(|one| (strsim::jaro_winkler(name, one), one))
-        .filter(|(likeness, _)| *likeness > 0.8)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, one)| one)
 }

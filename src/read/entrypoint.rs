@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::document::Position;
-use super::faults::{Faults, nearest};
+use super::faults::Faults;
 use super::python::{Flow, FlowFault, Gap, Module, Part, SyntaxFault};
 use crate::discover::Tree;
-use crate::model::{Diagnostic, Place, RepoPath};
+use crate::model::{Diagnostic, Place, RepoPath, nearest};
 
 /// An entrypoint that was found.
 #[derive(Debug)]

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::document::{Content, Entry, Node, Position};
 use super::secrets::Secrets;
-use crate::model::{Diagnostic, Place, RepoPath};
+use crate::model::{Diagnostic, Place, RepoPath, nearest};
 
 /// The faults of one file so far.
 pub(super) struct Faults<'a> {
@@ -167,14 +167,4 @@ impl<'a> Faults<'a> {
 /// The value of a key that is there and not null: people leave keys empty, and Prefect takes that as not set.
 pub(super) fn present<'n>(node: &'n Node, key: &str) -> Option<&'n Node> {
     node.get(key).filter(|value| !value.is_null())
-}
-
-/// The known name that is most like `name`, where one is like it at all.
-pub(super) fn nearest<'k>(name: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
-    known
-        .into_iter()
-        .map(|one| (strsim::jaro_winkler(one, name), one))
-        .filter(|(likeness, _)| *likeness > 0.8)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, one)| one)
 }

@@ -7,9 +7,9 @@ use serde_json::{Map, Value};
 
 use super::deployment::Declared;
 use super::document::Position;
-use super::faults::{Faults, nearest};
+use super::faults::Faults;
 use super::python::Flow;
-use crate::model::Field;
+use crate::model::{Field, nearest};
 
 /// Refuses parameters that the flow does not take, and values that its schema does not allow: those of the deployment and
 /// those of its schedules. The values are left unchecked where the deployment says `enforce_parameter_schema: false`.

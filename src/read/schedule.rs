@@ -1,15 +1,15 @@
 //! Schedules: checked as Prefect would check them, and completed so that they mean the same at every deploy.
 
+mod check;
+
 use std::str::FromStr as _;
 
-use chrono::{DateTime, NaiveDate, NaiveDateTime, SecondsFormat, Utc};
 use chrono_tz::Tz;
-use croner::parser::{CronParser, Seconds};
 use serde_json::Value;
 
 use super::document::{Entry, Node};
 use super::faults::Faults;
-use crate::model::{Digest, Schedule, Timing};
+use crate::model::{Digest, Schedule, Timing, nearest};
 
 const KEYS: &[&str] = &[
     "cron",
@@ -165,7 +165,7 @@ fn timing(node: &Node, entries: &[Entry], faults: &mut Faults<'_>) -> Option<Tim
     match kind.key.as_str() {
         "cron" => {
             let (cron, at) = faults.text(node, "cron")?;
-            if let Err(reason) = check_cron(&cron) {
+            if let Err(reason) = check::cron(&cron) {
                 faults
                     .error(at, format!("`{cron}` is no cron expression: {reason}"))
                     .hint("five fields: minute hour day-of-month month day-of-week, such as \"0 4 * * *\"");
@@ -186,7 +186,7 @@ fn timing(node: &Node, entries: &[Entry], faults: &mut Faults<'_>) -> Option<Tim
             }
             let anchor = match faults.text(node, "anchor_date") {
                 None => ANCHOR.to_owned(),
-                Some((text, at)) => match instant(&text) {
+                Some((text, at)) => match check::instant(&text) {
                     Some(instant) => instant,
                     None => {
                         faults
@@ -204,7 +204,7 @@ fn timing(node: &Node, entries: &[Entry], faults: &mut Faults<'_>) -> Option<Tim
         }
         _ => {
             let (rrule, at) = faults.text(node, "rrule")?;
-            if let Err(reason) = check_rrule(&rrule) {
+            if let Err(reason) = check::rrule(&rrule) {
                 faults
                     .error(
                         at,
@@ -233,107 +233,15 @@ fn timezone(node: &Node, faults: &mut Faults<'_>) -> Option<String> {
     if Tz::from_str(&name).is_ok() {
         return Some(name);
     }
-    let near = chrono_tz::TZ_VARIANTS
-        .iter()
-        .map(|zone| {
-            (
-                strsim::jaro_winkler(&zone.name().to_lowercase(), &name.to_lowercase()),
-                zone.name(),
-            )
-        })
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .filter(|(likeness, _)| *likeness > 0.8);
+    let near = nearest(&name, chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name()));
     let hint = match near {
-        Some((_, near)) => format!("did you mean `{near}`?"),
+        Some(near) => format!("did you mean `{near}`?"),
         None => "an IANA name, such as `Europe/Oslo`".to_owned(),
     };
     faults
         .error(at, format!("`{name}` is no time zone"))
         .hint(hint);
     None
-}
-
-/// Whether Prefect takes it: what croniter takes, without its `R` and `H`.
-fn check_cron(text: &str) -> Result<(), String> {
-    let mut fields: Vec<&str> = text.split_whitespace().collect();
-    if let Some(field) = fields
-        .iter()
-        .find(|field| field.eq_ignore_ascii_case("r") || field.eq_ignore_ascii_case("h"))
-    {
-        return Err(format!(
-            "`{field}` (random, hashed) is not supported by Prefect"
-        ));
-    }
-    // croniter has the seconds last, this parser first.
-    if fields.len() == 6 {
-        fields.rotate_right(1);
-    }
-    if fields.len() > 6 {
-        return Err(format!("{} fields instead of five", fields.len()));
-    }
-    if let [alias] = fields.as_slice()
-        && !alias.starts_with('@')
-    {
-        return Err("one field instead of five".to_owned());
-    }
-    let parser = CronParser::builder().seconds(Seconds::Optional).build();
-    let reason =
-        |error: croner::errors::CronError| error.to_string().trim_end_matches('.').to_lowercase();
-    parser.parse(&fields.join(" ")).map(drop).map_err(reason)
-}
-
-fn check_rrule(text: &str) -> Result<(), String> {
-    if text.len() > 6500 {
-        return Err("longer than 6,500 characters".to_owned());
-    }
-    let mut lines: Vec<String> = text
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty())
-        .map(|line| {
-            let named = line
-                .split_once([':', ';'])
-                .is_some_and(|(name, _)| !name.contains('='));
-            if named {
-                line.to_owned()
-            } else {
-                format!("RRULE:{line}")
-            }
-        })
-        .collect();
-    if !lines
-        .iter()
-        .any(|line| line.to_ascii_uppercase().starts_with("DTSTART"))
-    {
-        lines.insert(0, "DTSTART:20200101T000000Z".to_owned());
-    }
-    lines
-        .join("\n")
-        .parse::<rrule::RRuleSet>()
-        .map(drop)
-        .map_err(|error| error.to_string())
-}
-
-/// An instant in one spelling, UTC; a date alone is its midnight, and without an offset UTC is meant, as Prefect has it.
-fn instant(text: &str) -> Option<String> {
-    let text = text.trim();
-    let spaced = text.replacen(' ', "T", 1);
-    let instant: DateTime<Utc> = DateTime::parse_from_rfc3339(&spaced)
-        .map(|instant| instant.to_utc())
-        .ok()
-        .or_else(|| {
-            spaced
-                .parse::<NaiveDateTime>()
-                .ok()
-                .map(|naive| naive.and_utc())
-        })
-        .or_else(|| {
-            text.parse::<NaiveDate>()
-                .ok()?
-                .and_hms_opt(0, 0, 0)
-                .map(|naive| naive.and_utc())
-        })?;
-    Some(instant.to_rfc3339_opts(SecondsFormat::AutoSi, true))
 }
 
 #[cfg(test)]
@@ -368,7 +276,7 @@ mod tests {
             "0 0 * * 7",
             "0 0 L * *",
         ] {
-            assert_eq!(check_cron(good), Ok(()), "{good}");
+            assert_eq!(check::cron(good), Ok(()), "{good}");
         }
         for bad in [
             "",
@@ -381,7 +289,7 @@ mod tests {
             "0 4 * * FOO",
             "7",
         ] {
-            assert!(check_cron(bad).is_err(), "{bad}");
+            assert!(check::cron(bad).is_err(), "{bad}");
         }
     }
 

@@ -16,6 +16,7 @@ mod value;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
+use crate::model::nearest;
 use ruff_python_ast::statement_visitor::{StatementVisitor, walk_stmt};
 use ruff_python_ast::{ModModule, Stmt};
 use ruff_text_size::{Ranged, TextRange, TextSize};
@@ -200,12 +201,9 @@ impl Module {
                 });
             }
             Found::Missing => {
-                let nearest = flow::all(&scope)
-                    .into_iter()
-                    .map(|(name, _)| (strsim::jaro_winkler(name, function), name))
-                    .filter(|(likeness, _)| *likeness > 0.8)
-                    .max_by(|a, b| a.0.total_cmp(&b.0))
-                    .map(|(_, name)| name.to_owned());
+                let names = flow::all(&scope);
+                let nearest = nearest(function, names.iter().map(|(name, _)| *name));
+                let nearest = nearest.map(str::to_owned);
                 return Err(FlowFault::Missing { nearest });
             }
         };

@@ -1,0 +1,88 @@
+//! What is a cron expression, a recurrence rule, an instant, as Prefect sees it.
+
+use chrono::{DateTime, NaiveDate, NaiveDateTime, SecondsFormat, Utc};
+use croner::parser::{CronParser, Seconds};
+
+/// Whether Prefect takes it: what croniter takes, without its `R` and `H`.
+pub(super) fn cron(text: &str) -> Result<(), String> {
+    let mut fields: Vec<&str> = text.split_whitespace().collect();
+    if let Some(field) = fields
+        .iter()
+        .find(|field| field.eq_ignore_ascii_case("r") || field.eq_ignore_ascii_case("h"))
+    {
+        return Err(format!(
+            "`{field}` (random, hashed) is not supported by Prefect"
+        ));
+    }
+    // croniter has the seconds last, this parser first.
+    if fields.len() == 6 {
+        fields.rotate_right(1);
+    }
+    if fields.len() > 6 {
+        return Err(format!("{} fields instead of five", fields.len()));
+    }
+    if let [alias] = fields.as_slice()
+        && !alias.starts_with('@')
+    {
+        return Err("one field instead of five".to_owned());
+    }
+    let parser = CronParser::builder().seconds(Seconds::Optional).build();
+    let reason =
+        |error: croner::errors::CronError| error.to_string().trim_end_matches('.').to_lowercase();
+    parser.parse(&fields.join(" ")).map(drop).map_err(reason)
+}
+
+/// Whether it is a recurrence rule of RFC 5545, with or without its `DTSTART` and `RRULE:`.
+pub(super) fn rrule(text: &str) -> Result<(), String> {
+    if text.len() > 6500 {
+        return Err("longer than 6,500 characters".to_owned());
+    }
+    let mut lines: Vec<String> = text
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .map(|line| {
+            let named = line
+                .split_once([':', ';'])
+                .is_some_and(|(name, _)| !name.contains('='));
+            if named {
+                line.to_owned()
+            } else {
+                format!("RRULE:{line}")
+            }
+        })
+        .collect();
+    if !lines
+        .iter()
+        .any(|line| line.to_ascii_uppercase().starts_with("DTSTART"))
+    {
+        lines.insert(0, "DTSTART:20200101T000000Z".to_owned());
+    }
+    lines
+        .join("\n")
+        .parse::<rrule::RRuleSet>()
+        .map(drop)
+        .map_err(|error| error.to_string())
+}
+
+/// An instant in one spelling, UTC; a date alone is its midnight, and without an offset UTC is meant, as Prefect has it.
+pub(super) fn instant(text: &str) -> Option<String> {
+    let text = text.trim();
+    let spaced = text.replacen(' ', "T", 1);
+    let instant: DateTime<Utc> = DateTime::parse_from_rfc3339(&spaced)
+        .map(|instant| instant.to_utc())
+        .ok()
+        .or_else(|| {
+            spaced
+                .parse::<NaiveDateTime>()
+                .ok()
+                .map(|naive| naive.and_utc())
+        })
+        .or_else(|| {
+            text.parse::<NaiveDate>()
+                .ok()?
+                .and_hms_opt(0, 0, 0)
+                .map(|naive| naive.and_utc())
+        })?;
+    Some(instant.to_rfc3339_opts(SecondsFormat::AutoSi, true))
+}
