@@ -47,7 +47,7 @@ impl Secrets {
         for (value, template) in values {
             // Messages of parsers and validators escape what they quote.
             let json = serde_json::Value::from(value.as_str()).to_string();
-            let escaped = json.trim_matches('"').to_owned();
+            let escaped = json.get(1..json.len() - 1).unwrap_or_default().to_owned();
             for form in [value.clone(), escaped, value.escape_debug().to_string()] {
                 if form.len() >= SHORTEST_SECRET {
                     text = text.replace(&form, template);

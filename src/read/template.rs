@@ -109,13 +109,18 @@ impl Values {
     }
 
     fn unknown(&self, name: &str) -> TemplateFault {
-        // A variable that is declared nowhere is none of the values with a fixed name.
-        let family = |name: &str| name.starts_with("flowyard.vars.");
+        // What all variables have in common must not make near misses of them.
+        let variables = "flowyard.vars.";
+        let likeness = |known: &str| match name.strip_prefix(variables) {
+            Some(own) => known
+                .strip_prefix(variables)
+                .map_or(0.0, |known| strsim::jaro_winkler(known, own)),
+            None => strsim::jaro_winkler(known, name),
+        };
         let near = self
             .known
             .keys()
-            .filter(|known| family(known) == family(name))
-            .map(|known| (strsim::jaro_winkler(known, name), known))
+            .map(|known| (likeness(known), known))
             .filter(|(likeness, _)| *likeness > 0.85)
             .max_by(|a, b| a.0.total_cmp(&b.0));
         let hint = match near {
@@ -251,6 +256,10 @@ mod tests {
         );
         assert!(hint("{{ flowyard.vars.env }}").starts_with("declare it in flowyard.toml"));
         assert_eq!(hint("{{ flowyard.evn }}"), "did you mean `flowyard.env`?");
+        assert_eq!(
+            hint("{{ flowyard.var.limit }}"),
+            "did you mean `flowyard.vars.limit`?"
+        );
         assert!(resolve("{{ build-image.tag }}").is_err());
         assert!(resolve("{{ prefect.blocks.secret }}").is_err());
     }
