@@ -10,7 +10,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 use serde_json::Value;
 
-use crate::model::Reference;
+use crate::model::{Reference, nearest};
 
 static TEMPLATE: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"\{\{\s*([^{}]*?)\s*\}\}").expect("a valid pattern"));
@@ -111,21 +111,17 @@ impl Values {
     fn unknown(&self, name: &str) -> TemplateFault {
         // What all variables have in common must not make near misses of them.
         let variables = "flowyard.vars.";
-        let likeness = |known: &str| match name.strip_prefix(variables) {
-            Some(own) => known
-                .strip_prefix(variables)
-                .map_or(0.0, |known| strsim::jaro_winkler(known, own)),
-            None => strsim::jaro_winkler(known, name),
+        let known = self.known.keys().map(String::as_str);
+        let near = match name.strip_prefix(variables) {
+            Some(own) => {
+                let known = known.filter_map(|known| known.strip_prefix(variables));
+                nearest(own, known).map(|near| format!("{variables}{near}"))
+            }
+            None => nearest(name, known).map(str::to_owned),
         };
-        let near = self
-            .known
-            .keys()
-            .map(|known| (likeness(known), known))
-            .filter(|(likeness, _)| *likeness > 0.85)
-            .max_by(|a, b| a.0.total_cmp(&b.0));
         let hint = match near {
-            Some((_, near)) => format!("did you mean `{near}`?"),
-            None if name.starts_with("flowyard.vars.") => {
+            Some(near) => format!("did you mean `{near}`?"),
+            None if name.starts_with(variables) => {
                 "declare it in flowyard.toml under `[vars]` or `[environments.NAME.vars]`"
                     .to_owned()
             }
