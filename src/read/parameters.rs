@@ -70,17 +70,36 @@ fn check_all(
             )
             .hint(hint);
     }
+    // A value that is not known yet, or whose template was refused already, says nothing about its type.
+    let known: Map<String, Value> = given
+        .iter()
+        .filter(|(_, value)| !is_open(value))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
     if enforced
-        && !given
+        && !known
             .iter()
             .all(|(name, value)| is_plainly_valid(&flow.schema, name, value))
     {
-        for (name, message) in violations(&flow.schema, given) {
+        for (name, message) in violations(&flow.schema, &known) {
             faults.error(
                 at(&name),
                 format!("the parameter `{name}` does not fit: {message}"),
             );
         }
+    }
+}
+
+/// Whether a template is still in it, other than those of the orchestrator, which the server checks as they are.
+fn is_open(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text
+            .split("{{")
+            .skip(1)
+            .any(|rest| !rest.trim_start().starts_with("prefect.")),
+        Value::Array(items) => items.iter().any(is_open),
+        Value::Object(map) => map.values().any(is_open),
+        _ => false,
     }
 }
 
@@ -176,6 +195,12 @@ mod tests {
                 "o: it is not valid under any of the schemas listed in the 'anyOf' keyword",
             ]
         );
+    }
+
+    #[test]
+    fn what_is_not_known_yet_is_not_judged() {
+        assert!(is_open(&json!({"a": ["x {{ $DAY }}"]})));
+        assert!(!is_open(&json!("{{ prefect.variables.day }} and }}")));
     }
 
     #[test]
