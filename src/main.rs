@@ -16,7 +16,9 @@ fn main() -> ExitCode {
     log(cli.global.verbose);
     // Fails only where one is installed already, and then that one serves.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let runtime = match tokio::runtime::Builder::new_multi_thread()
+    // One thread for all requests: handing each of thousands of small ones from thread to thread costs more than sending
+    // it. What needs processors (reading, hashing, parsing) has threads of its own.
+    let runtime = match tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
     {

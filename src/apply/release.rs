@@ -16,6 +16,9 @@ use crate::plan::ProjectPlan;
 /// Files up to this length are read and checked in memory before they are sent, larger ones are checked after.
 const SMALL: u64 = 1 << 20;
 
+/// Files up to this length are read without a thread of their own.
+const TINY: u64 = 64 << 10;
+
 /// Below this length a copy inside the store costs as much as sending the file.
 const WORTH_A_COPY: u64 = 256 << 10;
 
@@ -149,9 +152,13 @@ async fn store_file(
             path: on_disk,
             length,
         } if length <= SMALL => {
-            let bytes = tokio::fs::read(&on_disk)
-                .await
-                .with_context(|| format!("read {path}"))?;
+            // One that was hashed a moment ago is still in memory: reading it costs less than asking another thread to.
+            let bytes = if length <= TINY {
+                std::fs::read(&on_disk)
+            } else {
+                tokio::fs::read(&on_disk).await
+            };
+            let bytes = bytes.with_context(|| format!("read {path}"))?;
             (Content::Bytes(bytes.into()), None)
         }
         Content::File {
