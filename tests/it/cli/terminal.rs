@@ -108,7 +108,9 @@ fn on_a_terminal(repo: &Repo, line: &str, variable: Option<(&str, &str)>) -> Str
         .arg(format!("{} {line} --local", env!("CARGO_BIN_EXE_flowyard")))
         .arg("/dev/null")
         .current_dir(repo.path())
-        .env_remove("NO_COLOR")
+        // `CI` and the like decide on colours too.
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
         .env("TERM", "xterm-256color")
         .stdin(Stdio::null());
     if let Some((name, value)) = variable {
