@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use divan::Bencher;
 use flowyard::discover::{self, Found, Scope, Tree};
-use flowyard::model::{Applied, Desired, Live, LiveDeployment, ReleaseRef, RepoPath};
+use flowyard::model::{Applied, Desired, Dialect, Live, LiveDeployment, ReleaseRef, RepoPath};
 use flowyard::plan::{self, Plan};
 use flowyard::read::code::{self, Shared};
 use flowyard::read::template::Values;
@@ -164,6 +164,7 @@ fn settings() -> Settings {
         work_pool: None,
         work_queue: None,
         shared: vec![RepoPath::new("lib")],
+        dialect: Dialect::Prefect3,
         storage_prefix: String::new(),
     }
 }

@@ -97,6 +97,8 @@ pub struct Change {
     /// What we remember of it from now on; `None` where we do already. It may be there although nothing differs: when
     /// state was lost, or a run was killed between the registration and the state.
     pub remember: Option<AppliedDeployment>,
+    /// What was decided about it that no file says; see [`Deployment::notes`](crate::model::Deployment::notes).
+    pub notes: Vec<String>,
 }
 
 /// A registered deployment of ours that no file declares.

@@ -16,7 +16,7 @@ use crate::config::{self, Config, Environment};
 use crate::connect::{self, Backends};
 use crate::discover::{self, Git, Root, Scope, Tree};
 use crate::error::Failure;
-use crate::model::{Desired, Diagnostic, RepoPath};
+use crate::model::{Desired, Diagnostic, Dialect, RepoPath};
 use crate::observe::{self, Observed};
 use crate::plan::{self, Plan};
 use crate::read;
@@ -121,6 +121,7 @@ impl Run {
             work_pool: config.prefect.work_pool.clone(),
             work_queue: config.prefect.work_queue.clone(),
             shared: config.projects.shared.iter().map(RepoPath::new).collect(),
+            dialect: Dialect::Prefect3,
             storage_prefix: connect::storage_prefix(config)?,
         };
         Ok(read::desired(tree, &found, &settings))

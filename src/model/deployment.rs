@@ -57,6 +57,22 @@ pub struct Deployment {
     pub hidden: BTreeMap<String, String>,
     /// Blocks and variables of the orchestrator that its values name.
     pub references: BTreeSet<Reference>,
+    /// What was decided about it that no file says, such as from where its entrypoint counts; shown with its plan.
+    /// Lower-case fragments.
+    pub notes: Vec<String>,
+}
+
+/// The major release of Prefect that a deployment is registered with: what a file may say, and what comes of it,
+/// differs between them.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub enum Dialect {
+    /// Prefect 2.
+    Prefect2,
+    /// Prefect 3.
+    #[default]
+    Prefect3,
 }
 
 /// A folder that holds at least one deployment file.

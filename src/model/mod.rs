@@ -15,7 +15,7 @@ mod schedule;
 
 pub use applied::{Applied, AppliedDeployment, AppliedSchedule};
 pub use code::{CodeFile, CodeTree, FileMode, Manifest, ReleaseRef};
-pub use deployment::{Deployment, DeploymentId, Desired, Project, Reference};
+pub use deployment::{Deployment, DeploymentId, Desired, Dialect, Project, Reference};
 pub use diagnostic::{Diagnostic, Place, Severity};
 pub use digest::{Digest, Hasher, ParseDigestError};
 pub use live::{Live, LiveDeployment, Owner};

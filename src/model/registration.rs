@@ -47,6 +47,17 @@ pub enum Field {
     CollisionStrategy,
     /// Array of steps that a file spells out instead of [`Field::Code`].
     PullSteps,
+    /// String, `azure/flows`: type and name of the block that a Prefect 2 run loads its code from; or null.
+    #[serde(rename = "storage_document")]
+    Storage,
+    /// String, `kubernetes-job/prod`: type and name of the block that describes where a Prefect 2 run runs; or null.
+    #[serde(rename = "infrastructure_document")]
+    Infrastructure,
+    /// Object: name -> what starts a run beside schedules, in the form of Prefect's automations: `enabled`,
+    /// `description`, `trigger`, `parameters`, `job_variables`.
+    Triggers,
+    /// Object: name -> a service level agreement, in Prefect Cloud's form.
+    Slas,
 }
 
 impl Field {
@@ -69,6 +80,10 @@ impl Field {
             Self::ConcurrencyLimit => "concurrency_limit",
             Self::CollisionStrategy => "collision_strategy",
             Self::PullSteps => "pull_steps",
+            Self::Storage => "storage_document",
+            Self::Infrastructure => "infrastructure_document",
+            Self::Triggers => "triggers",
+            Self::Slas => "slas",
         }
     }
 
@@ -76,9 +91,12 @@ impl Field {
     pub fn default_value(self) -> Value {
         match self {
             Self::Tags => Value::Array(Vec::new()),
-            Self::Parameters | Self::ParameterSchema | Self::Schedules | Self::JobVariables => {
-                Value::Object(serde_json::Map::new())
-            }
+            Self::Parameters
+            | Self::ParameterSchema
+            | Self::Schedules
+            | Self::JobVariables
+            | Self::Triggers
+            | Self::Slas => Value::Object(serde_json::Map::new()),
             Self::EnforceParameterSchema => Value::Bool(true),
             Self::Paused => Value::Bool(false),
             _ => Value::Null,

@@ -98,6 +98,7 @@ pub(super) fn of(
         registration,
         live: live.cloned(),
         remember: (last != Some(&remembered)).then_some(remembered),
+        notes: deployment.notes.clone(),
     }
 }
 

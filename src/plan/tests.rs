@@ -33,6 +33,7 @@ fn declares(fields: &[(Field, Value)]) -> Desired {
         fields: fields.iter().cloned().collect(),
         hidden: BTreeMap::new(),
         references: BTreeSet::new(),
+        notes: Vec::new(),
     };
     let project = Project {
         files: vec![path.join("d.deployment.yaml")],

@@ -6,6 +6,7 @@ mod overlay;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::document::{Entry, Node, Position};
+use super::draft::Draft;
 use super::faults::Faults;
 use super::template::Values;
 use crate::model::{Field, Fields, Place, Reference};
@@ -80,6 +81,8 @@ pub(super) struct Declared {
     pub(super) exclude: Vec<(String, Position)>,
     /// `requirements`.
     pub(super) requirements: Option<(String, Position)>,
+    /// See [`Deployment::notes`](crate::model::Deployment::notes).
+    pub(super) notes: Vec<String>,
 }
 
 /// What holds for every deployment of a run.
@@ -98,11 +101,15 @@ pub(super) struct Setting<'a> {
 
 /// Reads one deployment; `None` where it is no mapping at all. Faults are noted, and reading goes on.
 pub(super) fn read(
-    node: &Node,
-    default_name: Option<&str>,
+    draft: Draft,
     setting: &Setting<'_>,
     faults: &mut Faults<'_>,
 ) -> Option<Declared> {
+    let Draft {
+        node,
+        default_name,
+        notes,
+    } = draft;
     let Some(entries) = node.entries() else {
         faults.error(
             node.at,
@@ -112,12 +119,12 @@ pub(super) fn read(
     };
     let at = entries.first().map_or(node.at, |entry| entry.at);
     check_keys(entries, faults);
-    let mut node = overlay::lay(node, setting, faults);
+    let mut node = overlay::lay(&node, setting, faults);
     let references = overlay::resolve(&mut node, setting.values, faults);
 
     let (fields, places) = fields::read(&node, setting, faults);
     let hidden = overlay::hidden(&node);
-    let name = name(&node, default_name, faults)?;
+    let name = name(&node, default_name.as_deref(), faults)?;
     let flow_name = faults
         .text(&node, "flow_name")
         .and_then(|(name, at)| check_name(&name, "flow", at, faults).then_some(name));
@@ -160,6 +167,7 @@ pub(super) fn read(
         include,
         exclude,
         requirements: faults.text(&node, "requirements"),
+        notes,
     })
 }
 

@@ -6,6 +6,7 @@
 pub mod code;
 mod deployment;
 mod document;
+mod draft;
 mod entrypoint;
 mod faults;
 mod parameters;
@@ -21,11 +22,12 @@ use serde_json::Value;
 
 use crate::discover::{DeploymentFile, Format, Found, FoundProject, Tree};
 use crate::model::{
-    CodeTree, Deployment, DeploymentId, Desired, Diagnostic, Field, Place, Project, ReleaseRef,
-    RepoPath,
+    CodeTree, Deployment, DeploymentId, Desired, Diagnostic, Dialect, Field, Place, Project,
+    ReleaseRef, RepoPath,
 };
 use deployment::{Declared, Setting};
-use document::{Content, Node, Syntax};
+use document::Syntax;
+use draft::Draft;
 use entrypoint::{Entrypoint, Flows};
 use faults::Faults;
 use secrets::Secrets;
@@ -46,6 +48,8 @@ pub struct Settings {
     pub work_queue: Option<String>,
     /// Folders whose code joins the release of every project that imports it.
     pub shared: Vec<RepoPath>,
+    /// Which major release of the orchestrator the deployments are read for.
+    pub dialect: Dialect,
     /// What stands before a release's folder in the storage, for `{{ flowyard.code.path }}`: empty, or ending in `/`.
     pub storage_prefix: String,
 }
@@ -151,7 +155,11 @@ impl Reading {
             Err(fault) => note(&mut faults, fault),
             Ok((node, found)) => {
                 found.into_iter().for_each(|fault| note(&mut faults, fault));
-                self.document(&node, file, settings, flows, &mut faults);
+                let stem = file.path.file_name().split(".deployment.").next();
+                let drafts = draft::of_document(&node, stem.unwrap_or_default(), &mut faults);
+                for draft in drafts {
+                    self.deployment(draft, file, settings, flows, &mut faults);
+                }
             }
         }
         let (diagnostics, secrets) = faults.into_parts();
@@ -159,21 +167,14 @@ impl Reading {
         self.secrets.extend(secrets);
     }
 
-    /// One deployment, or a list of them under `deployments`.
-    fn document(
+    fn deployment(
         &mut self,
-        node: &Node,
+        draft: Draft,
         file: &DeploymentFile,
         settings: &Settings,
         flows: &mut Flows<'_>,
         faults: &mut Faults<'_>,
     ) {
-        let stem = file
-            .path
-            .file_name()
-            .split(".deployment.")
-            .next()
-            .unwrap_or_default();
         let setting = Setting {
             environment: settings.environment.as_deref(),
             environments: &settings.environments,
@@ -181,44 +182,7 @@ impl Reading {
             work_pool: settings.work_pool.as_deref(),
             work_queue: settings.work_queue.as_deref(),
         };
-        let Some(list) = node.get("deployments") else {
-            if node.is_null() {
-                faults
-                    .error(node.at, "the file is empty")
-                    .hint("it needs at least an `entrypoint`");
-                return;
-            }
-            self.deployment(node, Some(stem), file, &setting, flows, faults);
-            return;
-        };
-        faults.unknown_keys(
-            node.entries().unwrap_or_default(),
-            &["deployments", "definitions"],
-            "a file with `deployments`",
-        );
-        let Content::List(items) = &list.content else {
-            faults.error(
-                list.at,
-                format!("`deployments` is a list, not {}", list.kind()),
-            );
-            return;
-        };
-        for item in items {
-            let name = (items.len() == 1).then_some(stem);
-            self.deployment(item, name, file, &setting, flows, faults);
-        }
-    }
-
-    fn deployment(
-        &mut self,
-        node: &Node,
-        name: Option<&str>,
-        file: &DeploymentFile,
-        setting: &Setting<'_>,
-        flows: &mut Flows<'_>,
-        faults: &mut Faults<'_>,
-    ) {
-        let Some(declared) = deployment::read(node, name, setting, faults) else {
+        let Some(declared) = deployment::read(draft, &setting, faults) else {
             return;
         };
         if let Some((written, at)) = &declared.requirements {
@@ -364,6 +328,7 @@ fn complete(
         fields,
         hidden: declared.hidden,
         references: declared.references,
+        notes: declared.notes,
     }
 }
 

@@ -35,6 +35,12 @@ fn deployment(id_text: &str, path: &str, declared: Fields) -> Deployment {
         fields: declared,
         hidden: BTreeMap::new(),
         references: BTreeSet::new(),
+        notes: match id_text {
+            "load-dn/backfill" => {
+                vec!["the entrypoint counts from the repository's root".to_owned()]
+            }
+            _ => Vec::new(),
+        },
     }
 }
 

@@ -61,6 +61,7 @@ pub(super) fn with<T>(
                             },
                         })
                         .collect(),
+                    notes: &change.notes,
                 })
                 .collect(),
         })
@@ -124,6 +125,8 @@ struct ChangeDocument<'a> {
     action: &'a str,
     place: Option<Place<'a>>,
     fields: Vec<FieldDocument<'a>>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    notes: &'a [String],
 }
 
 #[derive(Serialize)]

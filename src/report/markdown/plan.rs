@@ -73,6 +73,9 @@ fn project(project: &ProjectPlan) -> String {
             }
             diff_lines(&row, create, &mut lines);
         }
+        for note in &change.notes {
+            lines.push(format!("      note: {}", value::escaped(note)));
+        }
     }
     if lines.is_empty() {
         return text;
@@ -181,6 +184,7 @@ mod tests {
         +     collision_strategy: "CANCEL_NEW"
         +     schedule nightly: cron "0 4 * * *" Europe/Oslo
         +     schedule often: every 1h30m UTC from 2024-01-01T00:00:00+00:00 (paused)
+              note: the entrypoint counts from the repository's root
         ! update load-dn/hourly
         !     code: a0ad7d2f04fb -> 329214b59301
         !     parameters.limit: 50 -> 80

@@ -73,6 +73,10 @@ fn fields(change: &Change, out: &mut dyn Write) -> io::Result<()> {
         }
         line(&row, out)?;
     }
+    for note in &change.notes {
+        let note = value::text(note);
+        writeln!(out, "      {}", paint(DIM, format!("note: {note}")))?;
+    }
     Ok(())
 }
 
@@ -153,6 +157,7 @@ mod tests {
               collision_strategy: "CANCEL_NEW"
               schedule nightly: cron "0 4 * * *" Europe/Oslo
               schedule often: every 1h30m UTC from 2024-01-01T00:00:00+00:00 (paused)
+              note: the entrypoint counts from the repository's root
           ~ update load-dn/hourly
               code: a0ad7d2f04fb -> 329214b59301
               parameters.limit: 50 -> 80
