@@ -5,6 +5,8 @@ mod overlay;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde_json::Value;
+
 use super::document::{Entry, Node, Position};
 use super::draft::Draft;
 use super::faults::Faults;
@@ -121,6 +123,14 @@ pub(super) fn read(
     check_keys(entries, faults);
     let mut node = overlay::lay(&node, setting, faults);
     let references = overlay::resolve(&mut node, setting.values, faults);
+    let notes = notes
+        .into_iter()
+        .map(|note| match setting.values.resolve(&note, false) {
+            // A value of the process's environment is shown nowhere.
+            Some(Ok(resolved)) if resolved.variables.is_empty() => text_of(&resolved.value),
+            _ => note,
+        })
+        .collect();
 
     let (fields, places) = fields::read(&node, setting, faults);
     let hidden = overlay::hidden(&node);
@@ -169,6 +179,12 @@ pub(super) fn read(
         requirements: faults.text(&node, "requirements"),
         notes,
     })
+}
+
+fn text_of(value: &Value) -> String {
+    value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_owned)
 }
 
 fn check_keys(entries: &[Entry], faults: &mut Faults<'_>) {

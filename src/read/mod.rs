@@ -11,6 +11,7 @@ mod draft;
 mod entrypoint;
 mod faults;
 mod parameters;
+mod prefect_yaml;
 pub mod python;
 mod schedule;
 mod secrets;
@@ -165,7 +166,7 @@ impl Reading {
             work_pool: settings.work_pool.as_deref(),
             work_queue: settings.work_queue.as_deref(),
         };
-        let Some(declared) = deployment::read(draft, &setting, faults) else {
+        let Some(mut declared) = deployment::read(draft, &setting, faults) else {
             return;
         };
         if let Some((written, at)) = &declared.requirements {
@@ -190,6 +191,13 @@ impl Reading {
             return;
         };
         parameters::check(&declared, &entrypoint.flow, faults);
+        let beside = self
+            .project
+            .resolve(written.split(':').next().unwrap_or(written));
+        if file.format == Format::PrefectYaml && beside.as_ref() != Some(&entrypoint.file) {
+            let note = "the entrypoint counts from the repository's root";
+            declared.notes.push(note.to_owned());
+        }
         self.deployments
             .push((file.path.clone(), declared, entrypoint));
     }
@@ -204,7 +212,7 @@ impl Reading {
             };
             request.include.extend(declared.include.iter().map(pattern));
             request.exclude.extend(declared.exclude.iter().map(pattern));
-            if entrypoint.file.below(&self.project).is_none() {
+            if !brings_code(declared) && entrypoint.file.below(&self.project).is_none() {
                 request
                     .extra
                     .push((entrypoint.file.clone(), place(&entrypoint.at)));
@@ -228,6 +236,19 @@ impl Reading {
         let held: BTreeSet<&str> = code.files().iter().map(|file| file.path.as_str()).collect();
         let mut deployments = Vec::with_capacity(self.deployments.len());
         for (path, declared, entrypoint) in self.deployments {
+            if brings_code(&declared) {
+                // Its steps lead to where the path counts from.
+                let target = entrypoint.written.clone();
+                deployments.push(complete(
+                    &path,
+                    declared,
+                    &entrypoint,
+                    target,
+                    &release,
+                    settings,
+                ));
+                continue;
+            }
             let Some(inside) = entrypoint
                 .file
                 .below(code.base())
@@ -271,10 +292,10 @@ impl Reading {
 /// What a file declares, in the one form that every format is brought to; `None` for a format that is not read yet.
 fn drafts(file: &DeploymentFile, tree: &Tree, faults: &mut Faults<'_>) -> Option<Vec<Draft>> {
     let syntax = match file.format {
-        Format::Yaml => Syntax::Yaml,
+        Format::Yaml | Format::PrefectYaml => Syntax::Yaml,
         Format::Toml => Syntax::Toml,
         Format::Json => Syntax::Json,
-        Format::Python | Format::PrefectYaml => {
+        Format::Python => {
             let place = Place::file(file.path.clone());
             let hint = "write its deployments as NAME.deployment.yaml, or keep deploying this file as before";
             faults.push(
@@ -293,6 +314,9 @@ fn drafts(file: &DeploymentFile, tree: &Tree, faults: &mut Faults<'_>) -> Option
         }
         Ok((node, found)) => {
             found.into_iter().for_each(|fault| note(faults, fault));
+            if file.format == Format::PrefectYaml {
+                return Some(prefect_yaml::drafts(&node, faults));
+            }
             let stem = file.path.file_name().split(".deployment.").next();
             draft::of_document(&node, stem.unwrap_or_default(), faults)
         }
@@ -310,6 +334,12 @@ fn text(file: &DeploymentFile, tree: &Tree, faults: &mut Faults<'_>) -> Option<S
         Err(error) => faults.push(fault(format!("{error:#}"))),
     }
     None
+}
+
+/// Whether a deployment has pull steps of its own, so that its runs do not get the release.
+fn brings_code(declared: &Declared) -> bool {
+    let steps = declared.fields.get(&Field::PullSteps);
+    steps.is_some_and(|steps| steps.as_array().is_some_and(|steps| !steps.is_empty()))
 }
 
 /// A deployment with what comes of its flow and of its project's code.
