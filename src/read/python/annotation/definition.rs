@@ -1,4 +1,4 @@
-//! The classes of a file as definitions that a schema refers to.
+//! The classes of the repository as definitions that a schema refers to.
 
 use ruff_python_ast::{Expr, Stmt, StmtClassDef};
 use ruff_text_size::{Ranged, TextSize};
@@ -7,15 +7,23 @@ use serde_json::{Map, Value as Json, json};
 use super::choice::common_type;
 use super::constraint::apply;
 use super::{Fault, Names, Place, Shape, Types, fault};
-use crate::read::python::class::{self, Field, Kind};
+use crate::read::python::class::{self, Class, Field, Kind};
 use crate::read::python::constant::is_typing;
 use crate::read::python::docstring::clean;
 use crate::read::python::value::{Json as Default, Value};
 
-impl<'a> Types<'_, 'a> {
-    /// The schema of a class of the file.
-    pub(super) fn class(&mut self, class: &'a StmtClassDef, at: TextSize) -> Result<Shape, Fault> {
-        let kind = class::kind(self.evaluator, class);
+impl<'a> Types<'a> {
+    /// The schema of a class of the repository.
+    pub(super) fn class(&mut self, class: Class<'a>, at: TextSize) -> Result<Shape, Fault> {
+        if std::ptr::eq(class.scope, self.evaluator.scope) {
+            return self.class_here(class, at);
+        }
+        let at = class.name.start();
+        self.inside(class.scope, |types| types.class_here(class, at))
+    }
+
+    fn class_here(&mut self, class: Class<'a>, at: TextSize) -> Result<Shape, Fault> {
+        let kind = class::kind(&self.evaluator, class);
         if let Kind::Unknown(reason) = kind {
             return fault(reason, at);
         }
@@ -26,7 +34,7 @@ impl<'a> Types<'_, 'a> {
         if custom {
             return fault("its class has a schema of its own", at);
         }
-        let name = class.name.as_str();
+        let name = class.definition.name.as_str();
         let reference = || Shape {
             named: true,
             ..Shape::of(json!({"$ref": format!("#/definitions/{name}")}))
@@ -35,17 +43,21 @@ impl<'a> Types<'_, 'a> {
             return Ok(Shape::default());
         }
         if self.definitions.contains_key(name) {
-            return Ok(reference());
+            return match self.defined.get(name) {
+                Some(other) if *other == class => Ok(reference()),
+                _ => fault("another type of the same name is in use too", at),
+            };
         }
+        self.defined.insert(name.to_owned(), class);
         // A class may refer to itself.
         self.definitions.insert(name.to_owned(), Json::Null);
         let definition = match kind {
-            Kind::Enum(_) => match class::members(self.evaluator, class) {
+            Kind::Enum(_) => match class::members(&self.evaluator, class) {
                 Some(members) if members.is_empty() => {
                     self.definitions.remove(name);
                     return Ok(Shape::of(json!({"enum": []})));
                 }
-                Some(members) => enumeration(class, &members, at),
+                Some(members) => enumeration(class.definition, &members, at),
                 None => fault("the members of its enumeration are not known", at),
             },
             Kind::NamedTuple => self.named_tuple(class, at),
@@ -64,12 +76,8 @@ impl<'a> Types<'_, 'a> {
         }
     }
 
-    fn named_tuple(
-        &mut self,
-        class: &'a StmtClassDef,
-        at: TextSize,
-    ) -> Result<Map<String, Json>, Fault> {
-        let fields = class::fields(self.evaluator, class).or_else(|reason| fault(reason, at))?;
+    fn named_tuple(&mut self, class: Class<'a>, at: TextSize) -> Result<Map<String, Json>, Fault> {
+        let fields = class::fields(&self.evaluator, class).or_else(|reason| fault(reason, at))?;
         let (mut items, mut required) = (Vec::new(), 0_usize);
         for field in &fields {
             let (_, schema, needed) = self.field(field, Kind::NamedTuple, at)?;
@@ -87,11 +95,11 @@ impl<'a> Types<'_, 'a> {
     /// A model, dataclass or `TypedDict`.
     fn object(
         &mut self,
-        class: &'a StmtClassDef,
+        class: Class<'a>,
         kind: Kind,
         at: TextSize,
     ) -> Result<Map<String, Json>, Fault> {
-        let fields = class::fields(self.evaluator, class).or_else(|reason| fault(reason, at))?;
+        let fields = class::fields(&self.evaluator, class).or_else(|reason| fault(reason, at))?;
         let (mut properties, mut required) = (Map::new(), Vec::new());
         for field in &fields {
             let (name, schema, needed) = self.field(field, kind, at)?;
@@ -118,12 +126,13 @@ impl<'a> Types<'_, 'a> {
 
     /// What `model_config` says of the schema.
     fn configuration(
-        &self,
-        class: &'a StmtClassDef,
+        &mut self,
+        class: Class<'a>,
         json: &mut Map<String, Json>,
         at: TextSize,
     ) -> Result<(), Fault> {
         for base in class
+            .definition
             .arguments
             .iter()
             .flat_map(|arguments| arguments.args.iter())
@@ -131,25 +140,31 @@ impl<'a> Types<'_, 'a> {
             if let Value::Class(parent) = self.evaluator.value(base) {
                 // Titles are not inherited, `extra` is; a chain of them is bounded by the kind's own bound.
                 let mut inherited = Map::new();
-                self.configuration(parent, &mut inherited, at)?;
+                self.inside(parent.scope, |types| {
+                    types.configuration(parent, &mut inherited, at)
+                })?;
                 inherited.remove("title");
                 json.extend(inherited);
             }
         }
-        let value = class.body.iter().find_map(|statement| match statement {
-            Stmt::Assign(assign) => match assign.targets.as_slice() {
-                [Expr::Name(name)] if name.id == "model_config" => Some(&*assign.value),
+        let value = class
+            .definition
+            .body
+            .iter()
+            .find_map(|statement| match statement {
+                Stmt::Assign(assign) => match assign.targets.as_slice() {
+                    [Expr::Name(name)] if name.id == "model_config" => Some(&*assign.value),
+                    _ => None,
+                },
+                Stmt::AnnAssign(assign) => match (&*assign.target, &assign.value) {
+                    (Expr::Name(name), Some(value)) if name.id == "model_config" => Some(&**value),
+                    _ => None,
+                },
                 _ => None,
-            },
-            Stmt::AnnAssign(assign) => match (&*assign.target, &assign.value) {
-                (Expr::Name(name), Some(value)) if name.id == "model_config" => Some(&**value),
-                _ => None,
-            },
-            _ => None,
-        });
+            });
         let Some(value) = value else { return Ok(()) };
         let options: Vec<(String, Value<'a>)> = match value {
-            Expr::Call(call) => match class::callee(self.evaluator, value).as_deref() {
+            Expr::Call(call) => match class::callee(&self.evaluator, value).as_deref() {
                 Some("pydantic.ConfigDict" | "pydantic.config.ConfigDict") => {
                     match self
                         .evaluator
@@ -208,6 +223,15 @@ impl<'a> Types<'_, 'a> {
 
     /// One field: its name in JSON, its schema, and whether it is required.
     fn field(
+        &mut self,
+        field: &Field<'a>,
+        kind: Kind,
+        at: TextSize,
+    ) -> Result<(String, Map<String, Json>, bool), Fault> {
+        self.inside(field.class.scope, |types| types.field_here(field, kind, at))
+    }
+
+    fn field_here(
         &mut self,
         field: &Field<'a>,
         kind: Kind,
