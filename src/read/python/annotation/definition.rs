@@ -7,6 +7,7 @@ use serde_json::{Map, Value as Json, json};
 use super::choice::common_type;
 use super::constraint::apply;
 use super::{Fault, Names, Place, Shape, Types, fault};
+use crate::model::Dialect;
 use crate::read::python::class::{self, Class, Field, Kind};
 use crate::read::python::constant::is_typing;
 use crate::read::python::docstring::clean;
@@ -99,6 +100,46 @@ impl<'a> Types<'a> {
         kind: Kind,
         at: TextSize,
     ) -> Result<Map<String, Json>, Fault> {
+        let vanilla = kind == Kind::Dataclass && !class::is_of_pydantic(&self.evaluator, class);
+        let mut own = Map::new();
+        if kind == Kind::Model {
+            self.configuration(class, &mut own, at)?;
+        }
+        let extra = match kind {
+            Kind::TypedDict => self.extra.clone(),
+            Kind::Dataclass if vanilla => self.extra.clone(),
+            _ => own.get("additionalProperties").cloned(),
+        };
+        let outer = std::mem::replace(&mut self.extra, extra.clone());
+        let properties = self.properties(class, kind, at);
+        self.extra = outer;
+        let (properties, required) = properties?;
+        let mut json = Map::new();
+        json.insert("type".to_owned(), "object".into());
+        json.insert("title".to_owned(), class.name.as_str().into());
+        json.insert("properties".to_owned(), Json::Object(properties));
+        if !required.is_empty() {
+            json.insert("required".to_owned(), required.into());
+        }
+        // Of a dataclass that is not pydantic's own, the older pydantic of Prefect 2 tells less.
+        let told = !vanilla || self.dialect == Dialect::Prefect3;
+        if let Some(text) = class::docstring(&class.body).filter(|text| told && !text.is_empty()) {
+            json.insert("description".to_owned(), clean(text).into());
+        }
+        json.extend(own);
+        if let Some(extra) = extra.filter(|_| told) {
+            json.insert("additionalProperties".to_owned(), extra);
+        }
+        Ok(json)
+    }
+
+    /// The properties of a class, and the names of those that are required.
+    fn properties(
+        &mut self,
+        class: Class<'a>,
+        kind: Kind,
+        at: TextSize,
+    ) -> Result<(Map<String, Json>, Vec<Json>), Fault> {
         let fields = class::fields(&self.evaluator, class).or_else(|reason| fault(reason, at))?;
         let (mut properties, mut required) = (Map::new(), Vec::new());
         for field in &fields {
@@ -108,20 +149,7 @@ impl<'a> Types<'a> {
             }
             properties.insert(name, Json::Object(schema));
         }
-        let mut json = Map::new();
-        json.insert("type".to_owned(), "object".into());
-        json.insert("title".to_owned(), class.name.as_str().into());
-        json.insert("properties".to_owned(), Json::Object(properties));
-        if !required.is_empty() {
-            json.insert("required".to_owned(), required.into());
-        }
-        if let Some(text) = class::docstring(&class.body).filter(|text| !text.is_empty()) {
-            json.insert("description".to_owned(), clean(text).into());
-        }
-        if kind == Kind::Model {
-            self.configuration(class, &mut json, at)?;
-        }
-        Ok(json)
+        Ok((properties, required))
     }
 
     /// What `model_config` says of the schema.

@@ -113,6 +113,8 @@ pub(super) struct Types<'a> {
     pub(super) definitions: Map<String, Json>,
     /// Whether one of Prefect's own blocks is among the types.
     pub(super) blocks: bool,
+    /// `additionalProperties` of the model at hand, which pydantic hands down to the dataclasses and `TypedDict`s in it.
+    extra: Option<Json>,
     /// Whose definition each is.
     defined: HashMap<String, Class<'a>>,
     depth: u32,
@@ -125,6 +127,7 @@ impl<'a> Types<'a> {
             dialect,
             definitions: Map::new(),
             blocks: false,
+            extra: None,
             defined: HashMap::new(),
             depth: 0,
         }

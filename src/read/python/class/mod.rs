@@ -181,6 +181,15 @@ fn kind_below<'a>(evaluator: &Evaluator<'a>, class: Class<'a>, depth: u32) -> Ki
     }
 }
 
+/// Whether a dataclass is one of pydantic's own.
+pub(super) fn is_of_pydantic<'a>(evaluator: &Evaluator<'a>, class: Class<'a>) -> bool {
+    let evaluator = &class.evaluator(evaluator);
+    class.definition.decorator_list.iter().any(|decorator| {
+        callee(evaluator, &decorator.expression)
+            .is_some_and(|full| full == "pydantic.dataclasses.dataclass")
+    })
+}
+
 /// The full name of a decorator, with or without arguments.
 pub(super) fn callee(evaluator: &Evaluator<'_>, decorator: &Expr) -> Option<String> {
     let function = match decorator {

@@ -2,6 +2,7 @@
 
 mod flows;
 mod hostile;
+mod packages;
 
 use serde_json::{Value, json};
 
