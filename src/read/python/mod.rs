@@ -56,7 +56,7 @@ pub struct Flow {
     pub name: String,
     /// `description=` of the decorator, or the function's docstring without its indentation; `None` without either.
     pub description: Option<String>,
-    /// The names of all parameters in order, `*args` and `**kwargs` among them, `self` and `cls` not.
+    /// The names of all parameters in order, `*args` and `**kwargs` among them, `self` and `cls` only for Prefect 2.
     pub parameters: Vec<String>,
     /// Whether it takes any other keyword (`**kwargs`).
     pub variadic: bool,

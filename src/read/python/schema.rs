@@ -94,7 +94,7 @@ pub(super) fn signature<'a>(
     let (mut properties, mut required) = (Map::new(), Vec::new());
     for (position, entry) in entries(function).into_iter().enumerate() {
         let name = entry.parameter.name.as_str();
-        if name == "self" || name == "cls" {
+        if matches!(name, "self" | "cls") && dialect == Dialect::Prefect3 {
             continue;
         }
         signature.parameters.push(name.to_owned());
