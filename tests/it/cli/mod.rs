@@ -13,6 +13,7 @@ mod prune;
 mod saved;
 mod secrets;
 mod services;
+mod stranger;
 mod terminal;
 
 use std::path::PathBuf;
