@@ -1,13 +1,13 @@
 //! The flow that an entrypoint names: the file is there, the function is in it and is a flow.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::document::Position;
 use super::faults::Faults;
-use super::python::{Flow, FlowFault, Gap, Module, Part, SyntaxFault};
+use super::python::{Broken, Flow, FlowFault, Gap, Library, Modules, Part};
 use crate::discover::Tree;
-use crate::model::{Diagnostic, Place, RepoPath, nearest};
+use crate::model::{Diagnostic, Dialect, Place, RepoPath, nearest};
 
 /// An entrypoint that was found.
 #[derive(Debug)]
@@ -29,25 +29,25 @@ pub(super) struct Entrypoint {
 pub(super) struct Flows<'a> {
     tree: &'a Tree,
     project: &'a RepoPath,
-    modules: HashMap<RepoPath, Result<Module, Broken>>,
-    flows: HashMap<(RepoPath, String), Result<Arc<Flow>, FlowFault>>,
+    dialect: Dialect,
+    library: Library<'a>,
+    flows: HashMap<(usize, String), Read>,
+    /// Files of which another deployment of the project has told already why no flow can be read from them.
+    told: HashSet<usize>,
 }
 
-/// A Python file that no flow can be read from.
-enum Broken {
-    /// Another deployment of the project has told why already.
-    Told,
-    Unreadable(String),
-    Syntax(SyntaxFault),
-}
+/// The place of the module that defines a flow, and the flow.
+type Read = (usize, Result<Arc<Flow>, FlowFault>);
 
 impl<'a> Flows<'a> {
-    pub(super) fn new(tree: &'a Tree, project: &'a RepoPath) -> Self {
+    pub(super) fn new(modules: &'a Modules<'a>, project: &'a RepoPath, dialect: Dialect) -> Self {
         Self {
-            tree,
+            tree: modules.tree(),
             project,
-            modules: HashMap::new(),
+            dialect,
+            library: Library::new(modules),
             flows: HashMap::new(),
+            told: HashSet::new(),
         }
     }
 
@@ -69,18 +69,13 @@ impl<'a> Flows<'a> {
                 .hint("write it as path/to/flow.py:function");
             return None;
         };
-        let file = self.file(path, at, faults)?;
-        let module = self
-            .modules
-            .entry(file.clone())
-            .or_insert_with(|| load(self.tree, &file));
-        let module = match module {
-            Ok(module) => module,
-            Err(broken) => {
-                match std::mem::replace(broken, Broken::Told) {
-                    Broken::Told => {}
+        let position = self.file(path, at, faults)?;
+        let file = self.tree.entries()[position].path.clone();
+        if let Err(broken) = self.library.modules().get(position) {
+            if self.told.insert(position) {
+                match broken {
                     Broken::Unreadable(why) => {
-                        faults.error(at, why);
+                        faults.error(at, why.clone());
                     }
                     Broken::Syntax(fault) => {
                         let place = Place::at(file, fault.line, fault.column);
@@ -90,18 +85,23 @@ impl<'a> Flows<'a> {
                         ));
                     }
                 }
-                return None;
             }
-        };
-        let key = (file.clone(), function.to_owned());
-        let flow = self
+            return None;
+        }
+        let library = &self.library;
+        let (home, flow) = self
             .flows
-            .entry(key)
-            .or_insert_with(|| module.flow(function).map(Arc::new));
+            .entry((position, function.to_owned()))
+            .or_insert_with(|| {
+                let roots = Library::roots(&file, self.project, self.tree);
+                let (home, flow) = library.flow(position, function, &roots, self.dialect);
+                (home, flow.map(Arc::new))
+            });
+        let defined_in = &self.tree.entries()[*home].path;
         match flow {
             Ok(flow) => {
                 for gap in &flow.unknown {
-                    faults.push(of_gap(gap, &file, function));
+                    faults.push(of_gap(gap, defined_in, function, library));
                 }
                 Some(Entrypoint {
                     at,
@@ -112,20 +112,19 @@ impl<'a> Flows<'a> {
                 })
             }
             Err(fault) => {
-                refuse(fault, &file, function, at, faults);
+                refuse(fault, defined_in, function, at, faults);
                 None
             }
         }
     }
 
-    fn file(&self, path: &str, at: Position, faults: &mut Faults<'_>) -> Option<RepoPath> {
+    fn file(&self, path: &str, at: Position, faults: &mut Faults<'_>) -> Option<usize> {
         let here = self.project.resolve(path);
-        let there = |path: &RepoPath| self.tree.position(path).is_some();
         let found = here
             .iter()
             .cloned()
             .chain(RepoPath::root().resolve(path))
-            .find(there);
+            .find_map(|path| self.tree.position(&path));
         if found.is_some() {
             return found;
         }
@@ -145,7 +144,7 @@ impl<'a> Flows<'a> {
 }
 
 /// What only a running interpreter could tell: said, but nothing is held back for it.
-fn of_gap(gap: &Gap, file: &RepoPath, function: &str) -> Diagnostic {
+fn of_gap(gap: &Gap, file: &RepoPath, function: &str, library: &Library<'_>) -> Diagnostic {
     let (of, hint) = match &gap.part {
         Part::Annotation(name) => (
             format!("the type of `{name}`"),
@@ -161,16 +160,15 @@ fn of_gap(gap: &Gap, file: &RepoPath, function: &str) -> Diagnostic {
         ),
     };
     let message = format!("{of} of the flow `{function}` is not known: {}", gap.reason);
-    Diagnostic::warning(Place::at(file.clone(), gap.line, gap.column), message).hint(hint)
-}
-
-fn load(tree: &Tree, file: &RepoPath) -> Result<Module, Broken> {
-    let bytes = tree
-        .read(file)
-        .map_err(|error| Broken::Unreadable(format!("{error:#}")))?;
-    let source = String::from_utf8(bytes)
-        .map_err(|_| Broken::Unreadable(format!("{file} is not UTF-8 text")))?;
-    Module::parse(&source).map_err(Broken::Syntax)
+    let place = Place::at(file.clone(), gap.line, gap.column);
+    let warning = Diagnostic::warning(place, message).hint(hint);
+    match gap.cause {
+        Some((position, offset)) => {
+            let (file, line, column) = library.modules().place(position, offset);
+            warning.related(Place::at(file.clone(), line, column), "because of this")
+        }
+        None => warning,
+    }
 }
 
 fn refuse(
@@ -203,6 +201,7 @@ fn refuse(
         }
         FlowFault::NameNotConstant { line, column, .. }
         | FlowFault::NameRefused { line, column, .. }
+        | FlowFault::TypeUndefined { line, column, .. }
         | FlowFault::ParameterRefused { line, column, .. } => {
             let place = Place::at(file.clone(), *line, *column);
             faults.push(Diagnostic::error(

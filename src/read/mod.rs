@@ -123,7 +123,8 @@ impl Reading {
             unread: false,
             requirements: found.requirements.clone(),
         };
-        let mut flows = Flows::new(tree, &found.path);
+        let modules = python::Modules::new(tree);
+        let mut flows = Flows::new(&modules, &found.path, settings.dialect);
         for file in &found.files {
             reading.file(file, tree, settings, &mut flows);
         }
