@@ -14,6 +14,8 @@ use crate::model::{Diagnostic, Dialect, Place, RepoPath, nearest};
 pub(super) struct Entrypoint {
     /// Where the deployment file names it.
     pub(super) at: Position,
+    /// As the deployment file has it.
+    pub(super) written: String,
     /// The Python file.
     pub(super) file: RepoPath,
     /// The function in it.
@@ -89,6 +91,7 @@ impl<'a> Flows<'a> {
                 }
                 Some(Entrypoint {
                     at,
+                    written: written.to_owned(),
                     file,
                     function: function.to_owned(),
                     flow,

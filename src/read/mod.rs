@@ -11,6 +11,7 @@ mod draft;
 mod entrypoint;
 mod faults;
 mod parameters;
+mod prefect_yaml;
 pub mod python;
 mod rule;
 mod schedule;
@@ -170,8 +171,13 @@ impl Reading {
                 let Some((flow, attributes)) = flows.described(file, &function, &mut faults) else {
                     continue;
                 };
+                // From the root, as the path counts after a clone; with a slash where the project has such a path too.
+                let inside = self.project.join(file.as_str());
+                let both = !self.project.is_root() && flows.tree().position(&inside).is_some();
+                let slash = if both { "/" } else { "" };
                 let candidate = rule::Candidate {
                     file,
+                    entrypoint: format!("{slash}{file}:{function}"),
                     function: &function,
                     flow: &flow,
                     attributes: &attributes,
@@ -218,7 +224,7 @@ impl Reading {
         faults: &mut Faults<'_>,
     ) {
         let setting = settings.for_deployments();
-        let Some(declared) = deployment::read(draft, &setting, faults) else {
+        let Some(mut declared) = deployment::read(draft, &setting, faults) else {
             return;
         };
         if let Some((written, at)) = &declared.requirements {
@@ -243,6 +249,14 @@ impl Reading {
             return;
         };
         parameters::check(&declared, &entrypoint.flow, faults);
+        let beside = self
+            .project
+            .resolve(written.split(':').next().unwrap_or(written));
+        let steps = Format::of(file.file_name()) == Some(Format::PrefectYaml);
+        if steps && beside.as_ref() != Some(&entrypoint.file) {
+            let note = "the entrypoint counts from the repository's root";
+            declared.notes.push(note.to_owned());
+        }
         self.deployments.push((file.clone(), declared, entrypoint));
     }
 
@@ -256,7 +270,7 @@ impl Reading {
             };
             request.include.extend(declared.include.iter().map(pattern));
             request.exclude.extend(declared.exclude.iter().map(pattern));
-            if entrypoint.file.below(&self.project).is_none() {
+            if !brings_code(declared) && entrypoint.file.below(&self.project).is_none() {
                 request
                     .extra
                     .push((entrypoint.file.clone(), place(&entrypoint.at)));
@@ -280,6 +294,19 @@ impl Reading {
         let held: BTreeSet<&str> = code.files().iter().map(|file| file.path.as_str()).collect();
         let mut deployments = Vec::with_capacity(self.deployments.len());
         for (path, declared, entrypoint) in self.deployments {
+            if brings_code(&declared) {
+                // Its steps lead to where the path counts from.
+                let target = entrypoint.written.clone();
+                deployments.push(complete(
+                    &path,
+                    declared,
+                    &entrypoint,
+                    target,
+                    &release,
+                    settings,
+                ));
+                continue;
+            }
             let Some(inside) = entrypoint
                 .file
                 .below(code.base())
@@ -329,10 +356,10 @@ impl Reading {
 /// What a file declares, in the one form that every format is brought to; `None` for a format that is not read yet.
 fn drafts(file: &DeploymentFile, tree: &Tree, faults: &mut Faults<'_>) -> Option<Vec<Draft>> {
     let syntax = match file.format {
-        Format::Yaml => Syntax::Yaml,
+        Format::Yaml | Format::PrefectYaml => Syntax::Yaml,
         Format::Toml => Syntax::Toml,
         Format::Json => Syntax::Json,
-        Format::Python | Format::PrefectYaml => {
+        Format::Python => {
             let place = Place::file(file.path.clone());
             let hint = "write its deployments as NAME.deployment.yaml, or keep deploying this file as before";
             faults.push(
@@ -351,6 +378,9 @@ fn drafts(file: &DeploymentFile, tree: &Tree, faults: &mut Faults<'_>) -> Option
         }
         Ok((node, found)) => {
             found.into_iter().for_each(|fault| note(faults, fault));
+            if file.format == Format::PrefectYaml {
+                return Some(prefect_yaml::drafts(&node, faults));
+            }
             let stem = file.path.file_name().split(".deployment.").next();
             draft::of_document(&node, stem.unwrap_or_default(), faults)
         }
@@ -368,6 +398,12 @@ fn text(file: &DeploymentFile, tree: &Tree, faults: &mut Faults<'_>) -> Option<S
         Err(error) => faults.push(fault(format!("{error:#}"))),
     }
     None
+}
+
+/// Whether a deployment has pull steps of its own, so that its runs do not get the release.
+fn brings_code(declared: &Declared) -> bool {
+    let steps = declared.fields.get(&Field::PullSteps);
+    steps.is_some_and(|steps| steps.as_array().is_some_and(|steps| !steps.is_empty()))
 }
 
 /// A deployment with what comes of its flow and of its project's code.

@@ -66,6 +66,8 @@ struct Rule {
 pub(super) struct Candidate<'a> {
     /// The file that defines the flow.
     pub(super) file: &'a RepoPath,
+    /// What leads to it from the project.
+    pub(super) entrypoint: String,
     pub(super) function: &'a str,
     pub(super) flow: &'a Flow,
     pub(super) attributes: &'a [Attribute],
@@ -253,8 +255,7 @@ impl Rule {
         };
         let mut node = self.defaults.clone();
         move_to(&mut node, at);
-        let entrypoint = format!("/{}:{}", candidate.file, candidate.function);
-        put(&mut node, "entrypoint", text(at, &entrypoint));
+        put(&mut node, "entrypoint", text(at, &candidate.entrypoint));
         if node.get("name").is_none_or(Node::is_null) {
             put(&mut node, "name", text(at, NAME));
         }

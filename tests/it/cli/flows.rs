@@ -251,3 +251,15 @@ fn what_is_not_known_of_a_flow_is_a_fault_at_its_place() {
         );
     }
 }
+
+#[test]
+fn an_entry_with_a_clone_counts_paths_from_the_root() {
+    let repo = repo(
+        "[[flows]]\nfiles = ['flows/*.py']\nflow = 'load_sales'\nwork_pool = 'aks'\n\
+         pull = [{ 'prefect.deployments.steps.git_clone' = { repository = 'https://example.org/r.git' } }]\n",
+    );
+    local(&repo, "deploy").expect_code(0);
+    let fields = fields(&repo, "load-sales/load-sales");
+    assert_eq!(fields["entrypoint"], "flows/etl.py:load_sales");
+    assert!(fields.get("code").is_none_or(Value::is_null), "{fields:#}");
+}
