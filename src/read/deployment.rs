@@ -228,11 +228,11 @@ fn check_name(name: &str, of: &str, at: Position, faults: &mut Faults<'_>) -> bo
         faults.error(at, format!("the {of}'s name is empty"));
         return false;
     }
-    let bad = |one: char| matches!(one, '/' | '%' | '&' | '<' | '>' | '\0');
+    let bad = |one: char| matches!(one, '/' | '%' | '&' | '<' | '>') || one.is_control();
     if let Some(bad) = name.chars().find(|one| bad(*one)) {
         faults
             .error(at, format!("the {of}'s name {name:?} holds {bad:?}"))
-            .hint("Prefect refuses / % & < > and NUL in names");
+            .hint("Prefect refuses / % & < > in names, and its own commands fail on control characters");
         return false;
     }
     true

@@ -425,7 +425,10 @@ fn complete(
     fields.insert(Field::Entrypoint, target.into());
     fields
         .entry(Field::Version)
-        .or_insert_with(|| release.digest.short().into());
+        .or_insert_with(|| match &entrypoint.flow.version {
+            Some(version) => version.as_str().into(),
+            None => release.digest.short().into(),
+        });
     if let Some(description) = &entrypoint.flow.description {
         fields
             .entry(Field::Description)

@@ -121,13 +121,16 @@ fn is_blank(item: &Node) -> bool {
         .all(|key| item.get(key).is_none_or(Node::is_null))
 }
 
-/// Keys that people leave empty although they are no text: `schedule: {}` is no schedule.
+/// Keys that are left empty otherwise than by null: `schedule: {}` is no schedule, and Prefect takes the flow's own
+/// description for an empty one.
 fn is_empty(entry: &Entry) -> bool {
-    let nothing = match &entry.value.content {
-        Content::Map(entries) => entries.is_empty(),
-        _ => entry.value.is_null(),
-    };
-    nothing && matches!(entry.key.as_str(), "schedule" | "concurrency_limit")
+    match &entry.value.content {
+        Content::Map(entries) => entries.is_empty() && entry.key == "schedule",
+        _ => {
+            let empty = entry.value.as_str() == Some("");
+            empty && matches!(entry.key.as_str(), "description" | "version" | "flow_name")
+        }
+    }
 }
 
 /// Puts the outputs of steps into every text of a value.
