@@ -4,6 +4,7 @@
 //! projects with their code and their deployments, in the form in which they are compared and registered.
 
 pub mod code;
+mod convert;
 mod deployment;
 mod document;
 mod draft;
@@ -89,6 +90,18 @@ pub fn desired(tree: &Tree, found: &Found, settings: &Settings) -> Desired {
     }
 }
 
+/// The text of a `.deployment.yaml` that declares what `file` declares; the faults where it cannot be read whole.
+/// Templates stand in it as they are.
+pub fn converted(file: &DeploymentFile, tree: &Tree) -> Result<String, Vec<Diagnostic>> {
+    let mut faults = Faults::of(&file.path);
+    let drafts = drafts(file, tree, &mut faults);
+    let (faults, _) = faults.into_parts();
+    match drafts {
+        Some(drafts) if !faults.iter().any(Diagnostic::is_error) => Ok(convert::text(&drafts)),
+        _ => Err(faults),
+    }
+}
+
 /// One project as read, before its code is known.
 struct Reading {
     project: RepoPath,
@@ -123,44 +136,14 @@ impl Reading {
         settings: &Settings,
         flows: &mut Flows<'_>,
     ) {
-        let syntax = match file.format {
-            Format::Yaml => Syntax::Yaml,
-            Format::Toml => Syntax::Toml,
-            Format::Json => Syntax::Json,
-            Format::Python | Format::PrefectYaml => {
-                self.unread = true;
-                let place = Place::file(file.path.clone());
-                let hint = "write its deployments as NAME.deployment.yaml, or keep deploying this file as before";
-                self.diagnostics.push(
-                    Diagnostic::warning(place, "not read yet: this format comes later").hint(hint),
-                );
-                return;
-            }
-        };
-        let whole = |message: String| Diagnostic::error(Place::file(file.path.clone()), message);
-        let text = match tree.read(&file.path).map(String::from_utf8) {
-            Ok(Ok(text)) => text,
-            Ok(Err(_)) => {
-                self.diagnostics
-                    .push(whole("not UTF-8 text".to_owned()).hint("save the file as UTF-8"));
-                return;
-            }
-            Err(error) => {
-                self.diagnostics.push(whole(format!("{error:#}")));
-                return;
-            }
-        };
         let mut faults = Faults::of(&file.path);
-        match document::parse(&text, syntax) {
-            Err(fault) => note(&mut faults, fault),
-            Ok((node, found)) => {
-                found.into_iter().for_each(|fault| note(&mut faults, fault));
-                let stem = file.path.file_name().split(".deployment.").next();
-                let drafts = draft::of_document(&node, stem.unwrap_or_default(), &mut faults);
+        match drafts(file, tree, &mut faults) {
+            Some(drafts) => {
                 for draft in drafts {
                     self.deployment(draft, file, settings, flows, &mut faults);
                 }
             }
+            None => self.unread = true,
         }
         let (diagnostics, secrets) = faults.into_parts();
         self.diagnostics.extend(diagnostics);
@@ -283,6 +266,50 @@ impl Reading {
         };
         (project, self.diagnostics)
     }
+}
+
+/// What a file declares, in the one form that every format is brought to; `None` for a format that is not read yet.
+fn drafts(file: &DeploymentFile, tree: &Tree, faults: &mut Faults<'_>) -> Option<Vec<Draft>> {
+    let syntax = match file.format {
+        Format::Yaml => Syntax::Yaml,
+        Format::Toml => Syntax::Toml,
+        Format::Json => Syntax::Json,
+        Format::Python | Format::PrefectYaml => {
+            let place = Place::file(file.path.clone());
+            let hint = "write its deployments as NAME.deployment.yaml, or keep deploying this file as before";
+            faults.push(
+                Diagnostic::warning(place, "not read yet: this format comes later").hint(hint),
+            );
+            return None;
+        }
+    };
+    let Some(text) = text(file, tree, faults) else {
+        return Some(Vec::new());
+    };
+    Some(match document::parse(&text, syntax) {
+        Err(fault) => {
+            note(faults, fault);
+            Vec::new()
+        }
+        Ok((node, found)) => {
+            found.into_iter().for_each(|fault| note(faults, fault));
+            let stem = file.path.file_name().split(".deployment.").next();
+            draft::of_document(&node, stem.unwrap_or_default(), faults)
+        }
+    })
+}
+
+/// The text of a file; `None`, and a fault, where it cannot be had.
+fn text(file: &DeploymentFile, tree: &Tree, faults: &mut Faults<'_>) -> Option<String> {
+    let fault = |message: String| Diagnostic::error(Place::file(file.path.clone()), message);
+    match tree.read(&file.path).map(String::from_utf8) {
+        Ok(Ok(text)) => return Some(text),
+        Ok(Err(_)) => {
+            faults.push(fault("not UTF-8 text".to_owned()).hint("save the file as UTF-8"));
+        }
+        Err(error) => faults.push(fault(format!("{error:#}"))),
+    }
+    None
 }
 
 /// A deployment with what comes of its flow and of its project's code.
