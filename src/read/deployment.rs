@@ -9,7 +9,7 @@ use super::document::{Entry, Node, Position};
 use super::draft::Draft;
 use super::faults::Faults;
 use super::template::Values;
-use crate::model::{Field, Fields, Place, Reference};
+use crate::model::{Field, Fields, ImageBuild, Place, Reference, Step, awaits_output};
 
 /// The keys of a deployment.
 pub(super) const KEYS: &[&str] = &[
@@ -83,6 +83,12 @@ pub(super) struct Declared {
     pub(super) requirements: Option<(String, Position)>,
     /// See [`Deployment::notes`](crate::model::Deployment::notes).
     pub(super) notes: Vec<String>,
+    /// See [`Draft::own_code`].
+    pub(super) own_code: bool,
+    /// See [`Deployment::images`](crate::model::Deployment::images).
+    pub(super) images: Vec<ImageBuild>,
+    /// See [`Deployment::steps`](crate::model::Deployment::steps).
+    pub(super) steps: Vec<Step>,
 }
 
 /// What holds for every deployment of a run.
@@ -109,6 +115,9 @@ pub(super) fn read(
         node,
         default_name,
         notes,
+        own_code,
+        images,
+        steps,
     } = draft;
     let Some(entries) = node.entries() else {
         faults.error(
@@ -168,6 +177,9 @@ pub(super) fn read(
         exclude,
         requirements: faults.text(&node, "requirements"),
         notes,
+        own_code,
+        images,
+        steps,
     })
 }
 

@@ -14,6 +14,8 @@ use crate::model::{Diagnostic, Place, RepoPath, nearest};
 pub(super) struct Entrypoint {
     /// Where the deployment file names it.
     pub(super) at: Position,
+    /// Whether it counts from the repository's root, because it is not there from the project's folder.
+    pub(super) from_root: bool,
     /// The Python file.
     pub(super) file: RepoPath,
     /// The function in it.
@@ -61,13 +63,17 @@ impl<'a> Flows<'a> {
         at: Position,
         faults: &mut Faults<'_>,
     ) -> Option<Entrypoint> {
-        let Some((path, function)) = written.rsplit_once(':') else {
+        let module = module_path(written);
+        let pair = module
+            .as_ref()
+            .map(|(path, function)| (path.as_str(), *function));
+        let Some((path, function)) = pair.or_else(|| written.rsplit_once(':')) else {
             faults
                 .error(at, format!("`{written}` is no entrypoint"))
                 .hint("write it as path/to/flow.py:function");
             return None;
         };
-        let file = self.file(path, at, faults)?;
+        let (file, from_root) = self.file(path, at, faults)?;
         let module = self
             .modules
             .entry(file.clone())
@@ -103,6 +109,7 @@ impl<'a> Flows<'a> {
                 }
                 Some(Entrypoint {
                     at,
+                    from_root,
                     file,
                     function: function.to_owned(),
                     flow: Arc::clone(flow),
@@ -115,7 +122,8 @@ impl<'a> Flows<'a> {
         }
     }
 
-    fn file(&self, path: &str, at: Position, faults: &mut Faults<'_>) -> Option<RepoPath> {
+    /// The file of a path, and whether it counts from the root.
+    fn file(&self, path: &str, at: Position, faults: &mut Faults<'_>) -> Option<(RepoPath, bool)> {
         let here = self.project.resolve(path);
         let there = |path: &RepoPath| self.tree.position(path).is_some();
         let found = here
@@ -123,8 +131,9 @@ impl<'a> Flows<'a> {
             .cloned()
             .chain(RepoPath::root().resolve(path))
             .find(there);
-        if found.is_some() {
-            return found;
+        if let Some(found) = found {
+            let from_root = here.as_ref() != Some(&found);
+            return Some((found, from_root));
         }
         let folder = here.as_ref().and_then(RepoPath::parent).unwrap_or_default();
         let wanted = path.rsplit('/').next().unwrap_or(path);
@@ -139,6 +148,17 @@ impl<'a> Flows<'a> {
         }
         None
     }
+}
+
+/// `package.module.flow` as `package/module.py` and `flow`: Prefect's other form of an entrypoint.
+fn module_path(written: &str) -> Option<(String, &str)> {
+    let (module, function) = written.rsplit_once('.')?;
+    let is_name = |part: &str| {
+        let begins = part.starts_with(|one: char| one.is_alphabetic() || one == '_');
+        begins && part.chars().all(|one| one.is_alphanumeric() || one == '_')
+    };
+    let named = function != "py" && written.split('.').all(is_name);
+    named.then(|| (format!("{}.py", module.replace('.', "/")), function))
 }
 
 /// What only a running interpreter could tell: said, but nothing is held back for it.

@@ -11,6 +11,7 @@ mod draft;
 mod entrypoint;
 mod faults;
 mod parameters;
+mod prefect_yaml;
 pub mod python;
 mod schedule;
 mod secrets;
@@ -23,8 +24,8 @@ use serde_json::Value;
 
 use crate::discover::{DeploymentFile, Format, Found, FoundProject, Tree};
 use crate::model::{
-    CodeTree, Deployment, DeploymentId, Desired, Diagnostic, Dialect, Field, Place, Project,
-    ReleaseRef, RepoPath,
+    CodeTree, Deployment, DeploymentId, Desired, Diagnostic, Dialect, Field, Outputs, Place,
+    Project, ReleaseRef, RepoPath, put_outputs,
 };
 use deployment::{Declared, Setting};
 use document::Syntax;
@@ -51,6 +52,10 @@ pub struct Settings {
     pub shared: Vec<RepoPath>,
     /// Which major release of the orchestrator the deployments are read for.
     pub dialect: Dialect,
+    /// Whether steps of a `prefect.yaml` that are not known are let through, to be run by a deploy.
+    pub run_steps: bool,
+    /// What steps gave that were run already.
+    pub outputs: Outputs,
     /// What stands before a release's folder in the storage, for `{{ flowyard.code.path }}`: empty, or ending in `/`.
     pub storage_prefix: String,
 }
@@ -94,7 +99,13 @@ pub fn desired(tree: &Tree, found: &Found, settings: &Settings) -> Desired {
 /// Templates stand in it as they are.
 pub fn converted(file: &DeploymentFile, tree: &Tree) -> Result<String, Vec<Diagnostic>> {
     let mut faults = Faults::of(&file.path);
-    let drafts = drafts(file, tree, &mut faults);
+    let drafts = drafts(file, tree, false, &mut faults);
+    for step in drafts.iter().flatten().flat_map(|draft| &draft.steps) {
+        let message = format!("`{}` has to be run at every deploy", step.shown);
+        let hint =
+            "a deployment file has no steps: pass what it gives as a variable of the environment";
+        faults.push(Diagnostic::error(step.place.clone(), message).hint(hint));
+    }
     let (faults, _) = faults.into_parts();
     match drafts {
         Some(drafts) if !faults.iter().any(Diagnostic::is_error) => Ok(convert::text(&drafts)),
@@ -137,7 +148,7 @@ impl Reading {
         flows: &mut Flows<'_>,
     ) {
         let mut faults = Faults::of(&file.path);
-        match drafts(file, tree, &mut faults) {
+        match drafts(file, tree, settings.run_steps, &mut faults) {
             Some(drafts) => {
                 for draft in drafts {
                     self.deployment(draft, file, settings, flows, &mut faults);
@@ -165,7 +176,7 @@ impl Reading {
             work_pool: settings.work_pool.as_deref(),
             work_queue: settings.work_queue.as_deref(),
         };
-        let Some(declared) = deployment::read(draft, &setting, faults) else {
+        let Some(mut declared) = deployment::read(draft, &setting, faults) else {
             return;
         };
         if let Some((written, at)) = &declared.requirements {
@@ -189,6 +200,11 @@ impl Reading {
         let Some(entrypoint) = flows.find(written, *at, faults) else {
             return;
         };
+        // `prefect deploy` would have been run there, and not in the file's own folder.
+        if entrypoint.from_root && file.format == Format::PrefectYaml {
+            let note = "the entrypoint counts from the repository's root";
+            declared.notes.push(note.to_owned());
+        }
         parameters::check(&declared, &entrypoint.flow, faults);
         self.deployments
             .push((file.path.clone(), declared, entrypoint));
@@ -204,7 +220,7 @@ impl Reading {
             };
             request.include.extend(declared.include.iter().map(pattern));
             request.exclude.extend(declared.exclude.iter().map(pattern));
-            if entrypoint.file.below(&self.project).is_none() {
+            if !declared.own_code && entrypoint.file.below(&self.project).is_none() {
                 request
                     .extra
                     .push((entrypoint.file.clone(), place(&entrypoint.at)));
@@ -228,6 +244,19 @@ impl Reading {
         let held: BTreeSet<&str> = code.files().iter().map(|file| file.path.as_str()).collect();
         let mut deployments = Vec::with_capacity(self.deployments.len());
         for (path, declared, entrypoint) in self.deployments {
+            if declared.own_code
+                && let Some((target, _)) = declared.entrypoint.clone()
+            {
+                deployments.push(complete(
+                    &path,
+                    declared,
+                    &entrypoint,
+                    target,
+                    &release,
+                    settings,
+                ));
+                continue;
+            }
             let Some(inside) = entrypoint
                 .file
                 .below(code.base())
@@ -269,12 +298,17 @@ impl Reading {
 }
 
 /// What a file declares, in the one form that every format is brought to; `None` for a format that is not read yet.
-fn drafts(file: &DeploymentFile, tree: &Tree, faults: &mut Faults<'_>) -> Option<Vec<Draft>> {
+fn drafts(
+    file: &DeploymentFile,
+    tree: &Tree,
+    run_steps: bool,
+    faults: &mut Faults<'_>,
+) -> Option<Vec<Draft>> {
     let syntax = match file.format {
-        Format::Yaml => Syntax::Yaml,
+        Format::Yaml | Format::PrefectYaml => Syntax::Yaml,
         Format::Toml => Syntax::Toml,
         Format::Json => Syntax::Json,
-        Format::Python | Format::PrefectYaml => {
+        Format::Python => {
             let place = Place::file(file.path.clone());
             let hint = "write its deployments as NAME.deployment.yaml, or keep deploying this file as before";
             faults.push(
@@ -293,6 +327,9 @@ fn drafts(file: &DeploymentFile, tree: &Tree, faults: &mut Faults<'_>) -> Option
         }
         Ok((node, found)) => {
             found.into_iter().for_each(|fault| note(faults, fault));
+            if file.format == Format::PrefectYaml {
+                return Some(prefect_yaml::drafts(&node, &file.path, run_steps, faults));
+            }
             let stem = file.path.file_name().split(".deployment.").next();
             draft::of_document(&node, stem.unwrap_or_default(), faults)
         }
@@ -343,6 +380,10 @@ fn complete(
     fields
         .values_mut()
         .for_each(|value: &mut Value| template::resolve_code(value, &folder, &digest));
+    let mut later = BTreeMap::new();
+    for (field, value) in &mut fields {
+        put_outputs(value, field.name(), &settings.outputs, &mut later);
+    }
     Deployment {
         id: DeploymentId {
             flow: declared
@@ -356,6 +397,9 @@ fn complete(
         hidden: declared.hidden,
         references: declared.references,
         notes: declared.notes,
+        images: declared.images,
+        steps: declared.steps,
+        later,
     }
 }
 

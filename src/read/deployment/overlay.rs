@@ -6,7 +6,7 @@ use super::Setting;
 use crate::model::{Field, Reference, nearest};
 use crate::read::document::{Content, Entry, Node};
 use crate::read::faults::Faults;
-use crate::read::template::Values;
+use crate::read::template::{Place, Values};
 
 /// The deployment with the environment's overlay laid on it.
 pub(super) fn lay(node: &Node, setting: &Setting<'_>, faults: &mut Faults<'_>) -> Node {
@@ -76,12 +76,16 @@ pub(super) fn resolve(
         .iter_mut()
         .filter(|entry| entry.key != "environments")
     {
-        let on_worker = entry.key == "pull";
+        let place = match entry.key.as_str() {
+            "pull" => Place::Worker,
+            "triggers" => Place::Event,
+            _ => Place::Here,
+        };
         entry.value.for_each_scalar(&mut |scalar| {
             let Some(text) = scalar.as_str().map(str::to_owned) else {
                 return;
             };
-            match values.resolve(&text, on_worker) {
+            match values.resolve(&text, place) {
                 None => {}
                 Some(Ok(resolved)) => {
                     references.extend(resolved.references);
