@@ -5,9 +5,11 @@ mod deploy;
 mod interrupt;
 mod narrow;
 mod show;
+mod steps;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::OnceLock;
 
 use anyhow::Context as _;
 use serde_json::Value;
@@ -69,7 +71,7 @@ struct Run {
     process: Environment,
     config: Config,
     /// What steps of `prefect.yaml` files gave that this run has run.
-    outputs: Outputs,
+    outputs: OnceLock<Outputs>,
 }
 
 impl Run {
@@ -89,7 +91,7 @@ impl Run {
             git,
             process,
             config,
-            outputs: Outputs::new(),
+            outputs: OnceLock::new(),
         })
     }
 
@@ -143,7 +145,7 @@ impl Run {
             shared: config.projects.shared.iter().map(RepoPath::new).collect(),
             dialect: Dialect::Prefect3,
             run_steps: self.global.run_steps,
-            outputs: self.outputs.clone(),
+            outputs: self.outputs.get().cloned().unwrap_or_default(),
             storage_prefix: connect::storage_prefix(config)?,
         })
     }

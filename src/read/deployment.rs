@@ -27,6 +27,8 @@ pub(super) const KEYS: &[&str] = &[
     "concurrency_limit",
     "enforce_parameter_schema",
     "paused",
+    "triggers",
+    "sla",
     "pull",
     "image",
     "code",
@@ -36,14 +38,6 @@ pub(super) const KEYS: &[&str] = &[
 
 /// Keys of `prefect.yaml` that a deployment file may hold one day, each with what to do until then.
 const LATER: &[(&str, &str)] = &[
-    (
-        "triggers",
-        "automations are not managed yet: remove the key, and create them in Prefect",
-    ),
-    (
-        "sla",
-        "service levels are not managed yet: remove the key, and create them in Prefect",
-    ),
     (
         "build",
         "flowyard builds by itself; name a ready image with `image: repository:tag`",
@@ -131,7 +125,7 @@ pub(super) fn read(
     let mut node = overlay::lay(&node, setting, faults);
     let references = overlay::resolve(&mut node, setting.values, faults);
 
-    let (fields, places) = fields::read(&node, setting, faults);
+    let (fields, places) = fields::read(&node, default_name.as_deref(), setting, faults);
     let hidden = overlay::hidden(&node);
     let name = name(&node, default_name.as_deref(), faults)?;
     let flow_name = faults
@@ -220,6 +214,12 @@ fn name(node: &Node, default: Option<&str>, faults: &mut Faults<'_>) -> Option<S
 
 /// Prefect's servers fail on these characters in a name, some of them with a bare 500.
 fn check_name(name: &str, of: &str, at: Position, faults: &mut Faults<'_>) -> bool {
+    if awaits_output(&name.into()) {
+        faults
+            .error(at, format!("the {of}'s name is the output of a step"))
+            .hint("a name has to be known before anything is run");
+        return false;
+    }
     if name.trim().is_empty() {
         faults.error(at, format!("the {of}'s name is empty"));
         return false;

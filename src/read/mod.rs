@@ -8,6 +8,7 @@ mod convert;
 mod deployment;
 mod document;
 mod draft;
+mod duration;
 mod entrypoint;
 mod faults;
 mod parameters;
@@ -16,6 +17,7 @@ pub mod python;
 mod schedule;
 mod secrets;
 pub mod template;
+mod triggers;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 

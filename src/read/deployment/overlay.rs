@@ -134,6 +134,14 @@ pub(super) fn hidden(node: &Node) -> BTreeMap<String, String> {
     if let Some(written) = node.get("image").and_then(|image| image.hidden.clone()) {
         hidden.insert("job_variables.image".to_owned(), written);
     }
+    // Nor is a trigger's.
+    for (field, key) in [(Field::Triggers, "triggers"), (Field::Slas, "sla")] {
+        if let Some(list) = node.get(key) {
+            list.for_each_hidden("", &mut |_, written| {
+                hidden.insert(format!("{}.*", field.name()), written.to_owned());
+            });
+        }
+    }
     // A schedule's place in the list is not its place among the fields, so all of them are hidden.
     if let Some(schedules) = node.get("schedules").or_else(|| node.get("schedule")) {
         schedules.for_each_hidden("", &mut |_, written| {

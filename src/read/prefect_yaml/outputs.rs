@@ -122,7 +122,7 @@ mod tests {
         let mut outputs = Outputs::default();
         let given = |value: Value| value.as_object().cloned().unwrap_or_default();
         outputs.add(Some("sha"), given(json!({"stdout": "abc", "stderr": ""})));
-        outputs.add(Some("image"), given(json!({"image": "r/x:1", "tag": 1})));
+        outputs.add(Some("build"), given(json!({"image": "r/x:1", "tag": 1})));
         outputs.add_open(Some("own"), "flowyard.step.0f".to_owned());
         let path = RepoPath::new("prefect.yaml");
         let mut faults = Faults::of(&path);
@@ -136,8 +136,8 @@ mod tests {
     fn outputs_go_by_id_and_by_name() {
         for (text, value) in [
             ("{{ sha.stdout }}", json!("abc")),
-            ("{{stdout}}-{{ image.image }}", json!("abc-r/x:1")),
-            ("{{ image.tag }}", json!(1)),
+            ("{{stdout}}-{{ build.image }}", json!("abc-r/x:1")),
+            ("{{ build.tag }}", json!(1)),
             (
                 "{{ $X }} {{ prefect.blocks.secret.x }} {{ ctx.flow_run.name }}",
                 json!("{{ $X }} {{ prefect.blocks.secret.x }} {{ ctx.flow_run.name }}"),

@@ -130,6 +130,7 @@ impl<'a> Steps<'a> {
                 "env",
                 "stream_output",
                 "expand_env_vars",
+                "shell",
             ],
             "`run_shell_script`",
         );

@@ -9,6 +9,7 @@ mod lease;
 mod links;
 mod narrow;
 mod output;
+mod prefect_yaml;
 mod prune;
 mod saved;
 mod secrets;
