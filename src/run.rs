@@ -161,12 +161,15 @@ impl Run {
             .map(|(name, value)| (format!("flowyard.vars.{name}"), value.clone()))
             .collect();
         values.insert("flowyard.env".to_owned(), config.environment.clone().into());
-        let head = match tree.commit() {
-            Some(commit) => Some(commit),
-            None => match &self.git {
-                Some(git) => git.head()?.map(|head| head.sha),
-                None => None,
-            },
+        let head = match (tree.commit(), &self.git) {
+            (Some(commit), _) => Some(commit),
+            (None, Some(git)) => git.head()?.map(|head| {
+                if let Some(branch) = head.branch {
+                    values.insert("flowyard.git.branch".to_owned(), branch.into());
+                }
+                head.sha
+            }),
+            (None, None) => None,
         };
         let branch = self.git.as_ref().filter(|_| tree.commit().is_none());
         if let (Some(git), true) = (branch, head.is_some()) {

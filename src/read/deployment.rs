@@ -5,6 +5,8 @@ mod overlay;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde_json::Value;
+
 use super::document::{Entry, Node, Position};
 use super::draft::Draft;
 use super::faults::Faults;
@@ -77,8 +79,6 @@ pub(super) struct Declared {
     pub(super) requirements: Option<(String, Position)>,
     /// See [`Deployment::notes`](crate::model::Deployment::notes).
     pub(super) notes: Vec<String>,
-    /// See [`Draft::own_code`].
-    pub(super) own_code: bool,
     /// See [`Deployment::images`](crate::model::Deployment::images).
     pub(super) images: Vec<ImageBuild>,
     /// See [`Deployment::steps`](crate::model::Deployment::steps).
@@ -109,7 +109,6 @@ pub(super) fn read(
         node,
         default_name,
         notes,
-        own_code,
         images,
         steps,
     } = draft;
@@ -124,6 +123,16 @@ pub(super) fn read(
     check_keys(entries, faults);
     let mut node = overlay::lay(&node, setting, faults);
     let references = overlay::resolve(&mut node, setting.values, faults);
+    let notes = notes
+        .into_iter()
+        .map(
+            |note| match setting.values.resolve(&note, super::template::Place::Here) {
+                // A value of the process's environment is shown nowhere.
+                Some(Ok(resolved)) if resolved.variables.is_empty() => text_of(&resolved.value),
+                _ => note,
+            },
+        )
+        .collect();
 
     let (fields, places) = fields::read(&node, default_name.as_deref(), setting, faults);
     let hidden = overlay::hidden(&node);
@@ -171,10 +180,15 @@ pub(super) fn read(
         exclude,
         requirements: faults.text(&node, "requirements"),
         notes,
-        own_code,
         images,
         steps,
     })
+}
+
+fn text_of(value: &Value) -> String {
+    value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_owned)
 }
 
 fn check_keys(entries: &[Entry], faults: &mut Faults<'_>) {
@@ -224,11 +238,11 @@ fn check_name(name: &str, of: &str, at: Position, faults: &mut Faults<'_>) -> bo
         faults.error(at, format!("the {of}'s name is empty"));
         return false;
     }
-    let bad = |one: char| matches!(one, '/' | '%' | '&' | '<' | '>') || one.is_control();
+    let bad = |one: char| matches!(one, '/' | '%' | '&' | '<' | '>' | '\0');
     if let Some(bad) = name.chars().find(|one| bad(*one)) {
         faults
             .error(at, format!("the {of}'s name {name:?} holds {bad:?}"))
-            .hint("Prefect refuses / % & < > and control characters in names");
+            .hint("Prefect refuses / % & < > and NUL in names");
         return false;
     }
     true

@@ -13,8 +13,6 @@ pub(super) struct Draft {
     pub(super) default_name: Option<String>,
     /// What was decided about it that the file does not say; shown with its plan. Lower-case fragments.
     pub(super) notes: Vec<String>,
-    /// Whether its pull steps bring the code: its entrypoint is registered as it is written then.
-    pub(super) own_code: bool,
     /// See [`Deployment::images`](crate::model::Deployment::images).
     pub(super) images: Vec<ImageBuild>,
     /// See [`Deployment::steps`](crate::model::Deployment::steps).
@@ -28,7 +26,6 @@ impl Draft {
             node,
             default_name,
             notes: Vec::new(),
-            own_code: false,
             images: Vec::new(),
             steps: Vec::new(),
         }

@@ -1,21 +1,21 @@
 //! The flow that an entrypoint names: the file is there, the function is in it and is a flow.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::document::Position;
 use super::faults::Faults;
-use super::python::{Flow, FlowFault, Gap, Module, Part, SyntaxFault};
+use super::python::{Broken, Flow, FlowFault, Gap, Library, Modules, Part};
 use crate::discover::Tree;
-use crate::model::{Diagnostic, Place, RepoPath, nearest};
+use crate::model::{Diagnostic, Dialect, Place, RepoPath, nearest};
 
 /// An entrypoint that was found.
 #[derive(Debug)]
 pub(super) struct Entrypoint {
     /// Where the deployment file names it.
     pub(super) at: Position,
-    /// Whether it counts from the repository's root, because it is not there from the project's folder.
-    pub(super) from_root: bool,
+    /// As the deployment file has it.
+    pub(super) written: String,
     /// The Python file.
     pub(super) file: RepoPath,
     /// The function in it.
@@ -29,25 +29,25 @@ pub(super) struct Entrypoint {
 pub(super) struct Flows<'a> {
     tree: &'a Tree,
     project: &'a RepoPath,
-    modules: HashMap<RepoPath, Result<Module, Broken>>,
-    flows: HashMap<(RepoPath, String), Result<Arc<Flow>, FlowFault>>,
+    dialect: Dialect,
+    library: Library<'a>,
+    flows: HashMap<(usize, String), Read>,
+    /// Files of which another deployment of the project has told already why no flow can be read from them.
+    told: HashSet<usize>,
 }
 
-/// A Python file that no flow can be read from.
-enum Broken {
-    /// Another deployment of the project has told why already.
-    Told,
-    Unreadable(String),
-    Syntax(SyntaxFault),
-}
+/// The place of the module that defines a flow, and the flow.
+type Read = (usize, Result<Arc<Flow>, FlowFault>);
 
 impl<'a> Flows<'a> {
-    pub(super) fn new(tree: &'a Tree, project: &'a RepoPath) -> Self {
+    pub(super) fn new(modules: &'a Modules<'a>, project: &'a RepoPath, dialect: Dialect) -> Self {
         Self {
-            tree,
+            tree: modules.tree(),
             project,
-            modules: HashMap::new(),
+            dialect,
+            library: Library::new(modules),
             flows: HashMap::new(),
+            told: HashSet::new(),
         }
     }
 
@@ -73,18 +73,13 @@ impl<'a> Flows<'a> {
                 .hint("write it as path/to/flow.py:function");
             return None;
         };
-        let (file, from_root) = self.file(path, at, faults)?;
-        let module = self
-            .modules
-            .entry(file.clone())
-            .or_insert_with(|| load(self.tree, &file));
-        let module = match module {
-            Ok(module) => module,
-            Err(broken) => {
-                match std::mem::replace(broken, Broken::Told) {
-                    Broken::Told => {}
+        let position = self.file(path, at, faults)?;
+        let file = self.tree.entries()[position].path.clone();
+        if let Err(broken) = self.library.modules().get(position) {
+            if self.told.insert(position) {
+                match broken {
                     Broken::Unreadable(why) => {
-                        faults.error(at, why);
+                        faults.error(at, why.clone());
                     }
                     Broken::Syntax(fault) => {
                         let place = Place::at(file, fault.line, fault.column);
@@ -94,46 +89,48 @@ impl<'a> Flows<'a> {
                         ));
                     }
                 }
-                return None;
             }
-        };
-        let key = (file.clone(), function.to_owned());
-        let flow = self
+            return None;
+        }
+        let library = &self.library;
+        let (home, flow) = self
             .flows
-            .entry(key)
-            .or_insert_with(|| module.flow(function).map(Arc::new));
+            .entry((position, function.to_owned()))
+            .or_insert_with(|| {
+                let roots = Library::roots(&file, self.project, self.tree);
+                let (home, flow) = library.flow(position, function, &roots, self.dialect);
+                (home, flow.map(Arc::new))
+            });
+        let defined_in = &self.tree.entries()[*home].path;
         match flow {
             Ok(flow) => {
                 for gap in &flow.unknown {
-                    faults.push(of_gap(gap, &file, function));
+                    faults.push(of_gap(gap, defined_in, function, library));
                 }
                 Some(Entrypoint {
                     at,
-                    from_root,
+                    written: written.to_owned(),
                     file,
                     function: function.to_owned(),
                     flow: Arc::clone(flow),
                 })
             }
             Err(fault) => {
-                refuse(fault, &file, function, at, faults);
+                refuse(fault, defined_in, function, at, faults);
                 None
             }
         }
     }
 
-    /// The file of a path, and whether it counts from the root.
-    fn file(&self, path: &str, at: Position, faults: &mut Faults<'_>) -> Option<(RepoPath, bool)> {
+    fn file(&self, path: &str, at: Position, faults: &mut Faults<'_>) -> Option<usize> {
         let here = self.project.resolve(path);
-        let there = |path: &RepoPath| self.tree.position(path).is_some();
         let found = here
             .iter()
             .cloned()
             .chain(RepoPath::root().resolve(path))
-            .find(there);
-        if let Some(found) = found {
-            let from_root = here.as_ref() != Some(&found);
-            return Some((found, from_root));
+            .find_map(|path| self.tree.position(&path));
+        if found.is_some() {
+            return found;
         }
         let folder = here.as_ref().and_then(RepoPath::parent).unwrap_or_default();
         let wanted = path.rsplit('/').next().unwrap_or(path);
@@ -162,7 +159,7 @@ fn module_path(written: &str) -> Option<(String, &str)> {
 }
 
 /// What only a running interpreter could tell: said, but nothing is held back for it.
-fn of_gap(gap: &Gap, file: &RepoPath, function: &str) -> Diagnostic {
+fn of_gap(gap: &Gap, file: &RepoPath, function: &str, library: &Library<'_>) -> Diagnostic {
     let (of, hint) = match &gap.part {
         Part::Annotation(name) => (
             format!("the type of `{name}`"),
@@ -178,16 +175,15 @@ fn of_gap(gap: &Gap, file: &RepoPath, function: &str) -> Diagnostic {
         ),
     };
     let message = format!("{of} of the flow `{function}` is not known: {}", gap.reason);
-    Diagnostic::warning(Place::at(file.clone(), gap.line, gap.column), message).hint(hint)
-}
-
-fn load(tree: &Tree, file: &RepoPath) -> Result<Module, Broken> {
-    let bytes = tree
-        .read(file)
-        .map_err(|error| Broken::Unreadable(format!("{error:#}")))?;
-    let source = String::from_utf8(bytes)
-        .map_err(|_| Broken::Unreadable(format!("{file} is not UTF-8 text")))?;
-    Module::parse(&source).map_err(Broken::Syntax)
+    let place = Place::at(file.clone(), gap.line, gap.column);
+    let warning = Diagnostic::warning(place, message).hint(hint);
+    match gap.cause {
+        Some((position, offset)) => {
+            let (file, line, column) = library.modules().place(position, offset);
+            warning.related(Place::at(file.clone(), line, column), "because of this")
+        }
+        None => warning,
+    }
 }
 
 fn refuse(
@@ -220,6 +216,7 @@ fn refuse(
         }
         FlowFault::NameNotConstant { line, column, .. }
         | FlowFault::NameRefused { line, column, .. }
+        | FlowFault::TypeUndefined { line, column, .. }
         | FlowFault::ParameterRefused { line, column, .. } => {
             let place = Place::at(file.clone(), *line, *column);
             faults.push(Diagnostic::error(

@@ -135,7 +135,8 @@ impl Reading {
             unread: false,
             requirements: found.requirements.clone(),
         };
-        let mut flows = Flows::new(tree, &found.path);
+        let modules = python::Modules::new(tree);
+        let mut flows = Flows::new(&modules, &found.path, settings.dialect);
         for file in &found.files {
             reading.file(file, tree, settings, &mut flows);
         }
@@ -202,12 +203,14 @@ impl Reading {
         let Some(entrypoint) = flows.find(written, *at, faults) else {
             return;
         };
-        // `prefect deploy` would have been run there, and not in the file's own folder.
-        if entrypoint.from_root && file.format == Format::PrefectYaml {
+        parameters::check(&declared, &entrypoint.flow, faults);
+        let beside = self
+            .project
+            .resolve(written.split(':').next().unwrap_or(written));
+        if file.format == Format::PrefectYaml && beside.as_ref() != Some(&entrypoint.file) {
             let note = "the entrypoint counts from the repository's root";
             declared.notes.push(note.to_owned());
         }
-        parameters::check(&declared, &entrypoint.flow, faults);
         self.deployments
             .push((file.path.clone(), declared, entrypoint));
     }
@@ -222,7 +225,7 @@ impl Reading {
             };
             request.include.extend(declared.include.iter().map(pattern));
             request.exclude.extend(declared.exclude.iter().map(pattern));
-            if !declared.own_code && entrypoint.file.below(&self.project).is_none() {
+            if !brings_code(declared) && entrypoint.file.below(&self.project).is_none() {
                 request
                     .extra
                     .push((entrypoint.file.clone(), place(&entrypoint.at)));
@@ -246,9 +249,9 @@ impl Reading {
         let held: BTreeSet<&str> = code.files().iter().map(|file| file.path.as_str()).collect();
         let mut deployments = Vec::with_capacity(self.deployments.len());
         for (path, declared, entrypoint) in self.deployments {
-            if declared.own_code
-                && let Some((target, _)) = declared.entrypoint.clone()
-            {
+            if brings_code(&declared) {
+                // Its steps lead to where the path counts from.
+                let target = entrypoint.written.clone();
                 deployments.push(complete(
                     &path,
                     declared,
@@ -349,6 +352,12 @@ fn text(file: &DeploymentFile, tree: &Tree, faults: &mut Faults<'_>) -> Option<S
         Err(error) => faults.push(fault(format!("{error:#}"))),
     }
     None
+}
+
+/// Whether a deployment has pull steps of its own, so that its runs do not get the release.
+fn brings_code(declared: &Declared) -> bool {
+    let steps = declared.fields.get(&Field::PullSteps);
+    steps.is_some_and(|steps| steps.as_array().is_some_and(|steps| !steps.is_empty()))
 }
 
 /// A deployment with what comes of its flow and of its project's code.

@@ -71,7 +71,8 @@ pub struct TemplateFault {
 }
 
 impl Values {
-    /// Resolves every template of `text`; `None` where it has none.
+    /// Resolves every template of `text`; `None` where it has none. `pull` steps run on the worker, whose
+    /// environment it is then that `{{ $VAR }}` names.
     pub fn resolve(&self, text: &str, place: Place) -> Option<Result<Resolved, TemplateFault>> {
         if !text.contains("{{") {
             return None;
@@ -109,7 +110,7 @@ impl Values {
             } else if name.starts_with(CODE)
                 || name.starts_with(STEP)
                 || name.starts_with("ctx.")
-                || (place != Place::Here && !is_ours_or_prefects(name))
+                || (place != Place::Here && is_output(name))
             {
                 Value::String(whole.as_str().to_owned())
             } else {
@@ -184,6 +185,17 @@ pub fn resolve_code(value: &mut Value, path: &str, digest: &str) {
             .for_each(|item| resolve_code(item, path, digest)),
         _ => {}
     }
+}
+
+/// Whether a template may name an output of an earlier pull step, `clone.directory`: only a worker knows it.
+fn is_output(name: &str) -> bool {
+    let part = |part: &str| {
+        !part.is_empty()
+            && part
+                .chars()
+                .all(|one| one.is_alphanumeric() || "_-".contains(one))
+    };
+    !name.starts_with("flowyard.") && name.split('.').all(part)
 }
 
 /// What of the orchestrator a template names; `None` where it is none of the orchestrator's.

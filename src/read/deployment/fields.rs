@@ -193,6 +193,14 @@ impl Reading<'_, '_, '_> {
             }
             None => {}
         }
+        if let Some(seconds) = self
+            .faults
+            .integer(node, "grace_period_seconds", 60..=86_400)
+        {
+            self.set(Field::GracePeriod, seconds.into(), node.at);
+            // Prefect's default; a grace period alone is nothing that a server takes.
+            self.set(Field::CollisionStrategy, "ENQUEUE".into(), node.at);
+        }
         if let Some((strategy, at)) = self.faults.text(node, "collision_strategy") {
             if matches!(strategy.as_str(), "ENQUEUE" | "CANCEL_NEW") {
                 self.set(Field::CollisionStrategy, strategy.into(), at);

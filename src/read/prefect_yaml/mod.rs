@@ -109,7 +109,7 @@ fn check_top(entry: &Entry, faults: &mut Faults<'_>) {
     }
     if let Some(near) = nearest(key, TOP.iter().copied()) {
         faults
-            .error(entry.at, format!("unknown key `{key}` in a prefect.yaml"))
+            .error(entry.at, format!("unknown key `{key}` in `prefect.yaml`"))
             .hint(format!("did you mean `{near}`?"));
     }
 }
@@ -173,7 +173,6 @@ impl Reading<'_> {
             &mut notes,
             faults,
         );
-        let own_code = pulled.is_some();
         if let Some(value) = pulled {
             let at = value.at;
             kept.push(Entry {
@@ -181,8 +180,6 @@ impl Reading<'_> {
                 at,
                 value,
             });
-        } else if !steps.images.is_empty() {
-            notes.push("the code comes from the release, not out of the image".to_owned());
         }
         Some(Draft {
             node: Node {
@@ -191,7 +188,6 @@ impl Reading<'_> {
             },
             default_name: None,
             notes,
-            own_code,
             images: steps.images,
             steps: steps.pending,
         })

@@ -186,9 +186,8 @@ impl<'a> Steps<'a> {
         let image = format!("{repository}:{tag}");
         let shown = given.map_or_else(|| repository.clone(), |_| image.clone());
         let shown = model::without_outputs(&shown);
-        let note = format!(
-            "image {shown} is not built by flowyard yet: build and push it before the deploy"
-        );
+        let note =
+            format!("the image {shown} is not built by flowyard yet: build and push it before");
         if !notes.contains(&note) {
             notes.push(note);
         }

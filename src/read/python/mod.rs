@@ -9,6 +9,8 @@ mod constant;
 mod depth;
 mod docstring;
 mod flow;
+mod known;
+mod library;
 mod schema;
 mod scope;
 mod value;
@@ -16,14 +18,16 @@ mod value;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use crate::model::nearest;
+use crate::model::{Dialect, nearest};
 use ruff_python_ast::statement_visitor::{StatementVisitor, walk_stmt};
-use ruff_python_ast::{ModModule, Stmt};
+use ruff_python_ast::{Expr, ModModule, Stmt, StmtFunctionDef};
 use ruff_text_size::{Ranged, TextRange, TextSize};
 
 use constant::Evaluator;
 use flow::{Configured, Found};
 use scope::Scope;
+
+pub use library::{Broken, Library, Modules};
 
 /// A parsed Python file.
 #[derive(Debug)]
@@ -45,14 +49,14 @@ pub struct SyntaxFault {
     pub message: String,
 }
 
-/// A flow, as Prefect 3 would register it.
+/// A flow, as Prefect would register it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Flow {
     /// The flow's name: `name=` of the decorator, or the function's name with `-` for `_`.
     pub name: String,
     /// `description=` of the decorator, or the function's docstring without its indentation; `None` without either.
     pub description: Option<String>,
-    /// The names of all parameters in order, `*args` and `**kwargs` among them, `self` and `cls` not.
+    /// The names of all parameters in order, `*args` and `**kwargs` among them, `self` and `cls` only for Prefect 2.
     pub parameters: Vec<String>,
     /// Whether it takes any other keyword (`**kwargs`).
     pub variadic: bool,
@@ -80,6 +84,9 @@ pub struct Gap {
     pub line: u32,
     /// Column of the expression in characters, from 1.
     pub column: u32,
+    /// What it is in another module that is not known: the place of the file among the tree's entries, and the offset;
+    /// see [`Modules::place`].
+    pub cause: Option<(usize, TextSize)>,
 }
 
 /// A part of a flow's declaration.
@@ -137,6 +144,17 @@ pub enum FlowFault {
         /// The name.
         name: String,
     },
+    /// An annotation names what is not defined when the file is imported, and Prefect 2 fails to make such a flow.
+    /// Prefect 3 lets any value through.
+    #[error("`{name}` in its annotations is not defined, and Prefect 2 cannot import such a flow")]
+    TypeUndefined {
+        /// Line of the annotation, from 1.
+        line: u32,
+        /// Column of the annotation in characters, from 1.
+        column: u32,
+        /// The name.
+        name: String,
+    },
     /// A parameter's name starts with `_`, or is `return_state` or `wait_for`: Prefect refuses such a flow.
     #[error("its parameter `{parameter}` has a name that Prefect refuses")]
     ParameterRefused {
@@ -186,10 +204,19 @@ impl Module {
     }
 
     /// The flow that an entrypoint names after its `:`, `function` or `Class.method`; of several definitions the last.
-    pub fn flow(&self, function: &str) -> Result<Flow, FlowFault> {
+    /// The file is read alone: what it imports from the repository is not known. [`Library::flow`] knows it.
+    pub fn flow(&self, function: &str, dialect: Dialect) -> Result<Flow, FlowFault> {
         let scope = Scope::of(&self.syntax.body);
-        let evaluator = Evaluator::new(&scope);
-        let definition = match flow::find(&evaluator, function) {
+        self.read(&Evaluator::new(&scope, None), function, dialect)
+    }
+
+    fn read<'a>(
+        &'a self,
+        evaluator: &Evaluator<'a>,
+        function: &str,
+        dialect: Dialect,
+    ) -> Result<Flow, FlowFault> {
+        let definition = match flow::find(evaluator, function) {
             Found::Flow(definition) => definition,
             Found::Other(at, decorator) => {
                 let (line, column) = self.place(at);
@@ -201,13 +228,13 @@ impl Module {
                 });
             }
             Found::Missing => {
-                let names = flow::all(&scope);
+                let names = flow::all(evaluator);
                 let nearest = nearest(function, names.iter().map(|(name, _)| *name));
                 let nearest = nearest.map(str::to_owned);
                 return Err(FlowFault::Missing { nearest });
             }
         };
-        let name = self.name(&evaluator, &definition)?;
+        let name = self.name(evaluator, &definition)?;
         for parameter in definition.function.parameters.iter() {
             let parameter = &parameter.as_parameter().name;
             if parameter.starts_with('_')
@@ -222,15 +249,20 @@ impl Module {
             }
         }
         let mut unknown = Vec::new();
-        let description = match definition.configured(&evaluator, "description") {
-            Configured::Text(text, _) => Some(text),
+        let description = match definition.configured("description") {
+            Configured::Text(text, ..) => Some(text),
             Configured::Absent => schema::docstring_of(definition.function),
-            Configured::Unknown(expression, reason) => {
-                unknown.push(self.gap(Part::Description, expression.range(), reason));
+            Configured::Unknown(scope, expression, reason) => {
+                let range = own_range(evaluator, scope, expression, definition.function);
+                unknown.push(self.gap(Part::Description, range, reason));
                 None
             }
         };
-        let signature = schema::signature(&evaluator, definition.function);
+        let signature = schema::signature(evaluator, definition.function, dialect);
+        if let (Some((name, annotation)), Dialect::Prefect2) = (signature.undefined, dialect) {
+            let (line, column) = self.place(annotation.start());
+            return Err(FlowFault::TypeUndefined { line, column, name });
+        }
         for (parameter, part, expression, reason) in signature.gaps {
             let part = match part {
                 schema::Part::Annotation => Part::Annotation(parameter),
@@ -255,7 +287,11 @@ impl Module {
     /// the order of the file.
     pub fn flows(&self) -> Vec<(String, u32)> {
         let scope = Scope::of(&self.syntax.body);
-        flow::all(&scope)
+        self.flows_of(&Evaluator::new(&scope, None))
+    }
+
+    fn flows_of<'a>(&'a self, evaluator: &Evaluator<'a>) -> Vec<(String, u32)> {
+        flow::all(evaluator)
             .into_iter()
             .map(|(name, definition)| {
                 (
@@ -280,18 +316,22 @@ impl Module {
         evaluator: &Evaluator<'a>,
         definition: &flow::Definition<'a>,
     ) -> Result<String, FlowFault> {
-        let (name, at) = match definition.configured(evaluator, "name") {
-            Configured::Text(name, at) => (name, at),
+        let (name, at) = match definition.configured("name") {
+            Configured::Text(name, scope, expression) => {
+                let range = own_range(evaluator, scope, expression, definition.function);
+                (name, range.start())
+            }
             Configured::Absent => {
                 let function = &definition.function.name;
                 (function.as_str().replace('_', "-"), function.start())
             }
-            Configured::Unknown(expression, unknown) => {
-                let (line, column) = self.place(expression.start());
+            Configured::Unknown(scope, expression, unknown) => {
+                let range = own_range(evaluator, scope, expression, definition.function);
+                let (line, column) = self.place(range.start());
                 return Err(FlowFault::NameNotConstant {
                     line,
                     column,
-                    expression: self.text(expression.range()),
+                    expression: self.text(range),
                     reason: unknown.reason,
                 });
             }
@@ -311,6 +351,7 @@ impl Module {
             reason: unknown.reason,
             line,
             column,
+            cause: unknown.file.map(|file| (file, unknown.at)),
         }
     }
 
@@ -324,6 +365,20 @@ impl Module {
 
     fn place(&self, at: TextSize) -> (u32, u32) {
         place(&self.source, at)
+    }
+}
+
+/// Where an expression is in the flow's own module: that of the function's name for one of another module.
+fn own_range<'a>(
+    evaluator: &Evaluator<'a>,
+    scope: &Scope<'a>,
+    expression: &Expr,
+    function: &StmtFunctionDef,
+) -> TextRange {
+    if std::ptr::eq(evaluator.scope, scope) {
+        expression.range()
+    } else {
+        function.name.range()
     }
 }
 

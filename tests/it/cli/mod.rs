@@ -9,11 +9,13 @@ mod lease;
 mod links;
 mod narrow;
 mod output;
+mod prefect_steps;
 mod prefect_yaml;
 mod prune;
 mod saved;
 mod secrets;
 mod services;
+mod stranger;
 mod terminal;
 
 use std::path::PathBuf;

@@ -1,414 +1,265 @@
-//! `prefect.yaml` as teams have written it: what comes of its deployments and of its steps.
+//! `prefect.yaml` as it stands in real repositories.
 
-use super::{FLOW, flowyard, kept, local, written};
-use crate::support::{Repo, Run};
+use super::{FLOW, local};
+use crate::support::Repo;
 
-/// A repository with a flow in `p` and this `p/prefect.yaml`, committed.
-fn with(yaml: &str) -> Repo {
-    let repo = Repo::new();
-    repo.write("p/flow.py", FLOW);
-    repo.write("p/prefect.yaml", yaml);
-    repo.commit("Add a flow");
-    repo
-}
+/// A file with anchors, several deployments and the steps of an image and of uploaded code.
+const FILE: &str = r#"name: lønn og rapport
+prefect-version: 3.4.0
 
-/// What a plan says of it.
-#[track_caller]
-fn planned(yaml: &str) -> String {
-    local(&with(yaml), "plan").expect_code(0).stdout
-}
-
-/// The faults of a file.
-#[track_caller]
-fn faults(yaml: &str) -> String {
-    let repo = with(yaml);
-    let run = local(&repo, "plan").expect_code(3);
-    assert!(!kept(&repo).exists());
-    run.stderr
-}
-
-/// Panics unless all of `parts` are said.
-#[track_caller]
-fn expect(said: &str, parts: &[&str]) {
-    for part in parts {
-        assert!(said.contains(part), "`{part}` is not in:\n{said}");
-    }
-}
-
-/// The registrations that the embedded default holds, as text.
-fn registered(repo: &Repo) -> String {
-    let files = written(repo).into_iter();
-    files
-        .filter(|(path, _)| path.starts_with("registrations") || path.contains("deployments"))
-        .map(|(_, (content, _))| String::from_utf8_lossy(&content).into_owned())
-        .collect()
-}
-
-#[test]
-fn a_file_with_anchors_nulls_and_every_key() {
-    let plan = planned(
-        r#"
-prefect-version: 3.1.0
-name: avisa
-build: null
-push:
-pull: null
 definitions:
-  pools:
-    aks: &aks
-      name: kubernetes
-      work_queue_name: null
-      job_variables: &vars {cpu: 1, env: {A: b}}
-  tags: &tags [news, Tromsø]
-.defaults: &defaults
-  version: null
-  description:
-  schedule: {}
-  schedules: null
-  concurrency_limit: {limit: 2, collision_strategy: CANCEL_NEW, grace_period_seconds: 60}
-deployments:
-  - <<: *defaults
-    name: Nyheter i dag
-    flow_name: null
-    entrypoint: flow.py:hello
-    tags: *tags
-    parameters: {n: 3}
-    enforce_parameter_schema: false
-    paused: true
-    work_pool: *aks
-    triggers:
-      - expect: [prefect.flow-run.Completed]
-        match_related: {prefect.resource.name: load}
-        parameters: {n: "{{ event.payload.n }}"}
-    build:
-    push: null
-    pull: null
-  - <<: *defaults
-    name: não urgente
-    entrypoint: flow.hello
-    is_schedule_active: false
-    schedule: {interval: 01:30:00, timezone: null, anchor_date: null}
-    work_pool:
-      <<: *aks
-      job_variables: {<<: *vars, cpu: 2}
-  - {name: null, version: null, tags: [], description: null, schedule: {}, flow_name: null, entrypoint: null, parameters: {}, work_pool: {name: null, work_queue_name: null, job_variables: {}}}
-"#,
-    );
-    expect(
-        &plan,
-        &[
-            "+ create hello/Nyheter i dag",
-            "tags: [\"Tromsø\", \"news\"]",
-            "enforce_parameter_schema: false",
-            "paused: true",
-            "concurrency_limit: 2",
-            "collision_strategy: \"CANCEL_NEW\"",
-            "job_variables.cpu: 1",
-            "Nyheter i dag__automation_1",
-            "{{ event.payload.n }}",
-            "+ create hello/não urgente",
-            "schedule schedule: every 1h30m UTC",
-            "job_variables.cpu: 2",
-            "Plan: 2 to create",
-        ],
-    );
-}
+  tags: &tags ["økonomi", relatórios]
+  pool: &pool
+    name: aks
+    work_queue_name: null
+    job_variables: &variables
+      image: "{{ build-image.image }}"
+      env: {STAGE: dev}
 
-#[test]
-fn the_entrypoint_counts_from_the_folder_or_from_the_root() {
-    let repo = Repo::new();
-    repo.write("flows/flow.py", FLOW);
-    repo.write(
-        "deploy/prefect.yaml",
-        "deployments:\n  - {name: a, entrypoint: flows/flow.py:hello, work_pool: {name: p}}\n",
-    );
-    repo.commit("Add a flow");
-    let plan = local(&repo, "plan").expect_code(0).stdout;
-    expect(
-        &plan,
-        &[
-            "entrypoint: \"flows/flow.py:hello\"",
-            "note: the entrypoint counts from the repository's root",
-        ],
-    );
-    repo.write("deploy/flows/flow.py", FLOW);
-    let plan = local(&repo, "plan").expect_code(0).stdout;
-    assert!(!plan.contains("root"), "{plan}");
-}
-
-const PUSHED: &str = r#"
 build:
-  - prefect.deployments.steps.run_shell_script: {id: sha, script: git rev-parse --short HEAD}
+  - prefect.deployments.steps.run_shell_script:
+      id: commit
+      script: git rev-parse --short HEAD
+      stream_output: false
   - prefect_docker.deployments.steps.build_docker_image:
       id: build-image
       requires: prefect-docker>=0.3.1
-      image_name: acme/flows
-      tag: "{{ sha.stdout }}"
-      dockerfile: Dockerfile
+      image_name: acme.azurecr.io/lonn
+      tag: "1.{{ commit.stdout }}"
+      dockerfile: auto
 push:
-  - prefect_azure.projects.steps.push_project_to_azure_blob_storage:
+  - prefect_azure.deployments.steps.push_to_azure_blob_storage:
       id: push-code
-      container: code
-      folder: p
-      credentials: "{{ prefect.blocks.azure-blob-storage-credentials.prod }}"
+      requires: prefect-azure[blob_storage]>=0.2.8
+      container: flows
+      folder: lonn
 pull:
-  - prefect_azure.projects.steps.pull_project_from_azure_blob_storage:
-      id: pull-code
+  - prefect_azure.deployments.steps.pull_from_azure_blob_storage:
       container: "{{ push-code.container }}"
       folder: "{{ push-code.folder }}"
-      credentials: "{{ prefect.blocks.azure-blob-storage-credentials.prod }}"
+
 deployments:
-  - name: a
+  - name: månedlig lønn
+    version: null
+    description: null
+    flow_name: null
+    tags: *tags
     entrypoint: flow.py:hello
-    version: "{{ sha.stdout }}"
-    work_pool: {name: p, job_variables: {image: "{{ build-image.image }}"}}
+    parameters: {n: 3}
+    schedule: null
+    schedules:
+      - cron: "0 6 1 * *"
+        timezone: Europe/Oslo
+        active: true
+        slug: monthly
+    work_pool: *pool
+  - name: diária
+    entrypoint: shared/flow.py:hello
+    tags: []
+    enforce_parameter_schema: false
+    schedule: {interval: 3600, anchor_date: "2024-01-01T00:00:00+00:00"}
+    work_pool:
+      <<: *pool
+      job_variables:
+        <<: *variables
+        env: {STAGE: prod}
+    push: null
+    pull:
+      - prefect.deployments.steps.git_clone:
+          id: clone
+          repository: https://example.com/acme/flows.git
+          branch: main
+          access_token: "{{ prefect.blocks.secret.token }}"
+      - prefect.deployments.steps.set_working_directory:
+          directory: "{{ clone.directory }}/jobs"
 "#;
 
-#[test]
-fn an_image_and_a_push_are_an_image_and_a_release() {
-    let repo = with(PUSHED);
-    let plan = local(&repo, "plan").expect_code(0).stdout;
-    let short = &repo.commit("Again")[..7];
-    expect(
-        &plan,
-        &[
-            "(upload ",
-            "note: image acme/flows:{{ flowyard.git.short_sha }} is not built by flowyard yet",
-            "note: `push_to_azure_blob_storage` to `code` is not run: the code goes to flowyard's own storage",
-            "note: `pull_from_azure_blob_storage` is replaced by the release's own pull step",
-        ],
+fn repository() -> Repo {
+    let repo = Repo::new();
+    repo.write("jobs/flow.py", FLOW);
+    repo.write(
+        "shared/flow.py",
+        FLOW.replace("hello", "hello_again")
+            .replace("hello_again(n", "hello(n"),
     );
-    let plan = local(&repo, "plan").expect_code(0).stdout;
-    expect(
-        &plan,
-        &[
-            &format!("job_variables.image: \"acme/flows:{short}\""),
-            &format!("version: \"{short}\""),
-        ],
-    );
-    assert!(!plan.contains("pull_steps"), "{plan}");
+    repo.write("jobs/prefect.yaml", FILE);
+    repo.commit("Add a prefect.yaml");
+    repo
 }
 
 #[test]
-fn pull_steps_of_its_own_bring_its_code() {
-    let repo = with(
-        r#"
-pull:
-  - prefect.projects.steps.git_clone_project: {id: clone, repository: https://example.org/x.git, branch: "{{ $BRANCH }}"}
-  - prefect.deployments.steps.pip_install_requirements: {directory: "{{ clone.directory }}", requirements_file: requirements.txt}
-deployments:
-  - {name: a, entrypoint: ./flow.py:hello, work_pool: {name: p}}
-"#,
-    );
-    let plan = local(&repo, "plan --format json").expect_code(0).stdout;
-    expect(
-        &plan,
-        &[
-            "\"./flow.py:hello\"",
-            "prefect.deployments.steps.git_clone",
-            "{{ clone.directory }}",
-        ],
-    );
-    expect(&plan, &["\"upload\": null", "{{ $BRANCH }}"]);
-}
+fn a_real_file_is_planned_deployed_and_then_left_alone() {
+    let repo = repository();
+    let commit = repo.commit("Nothing new");
+    let plan = local(&repo, "plan").expect_code(0);
+    let shown = plan.snapshot().replace(&commit[..7], "[commit]");
+    insta::assert_snapshot!(shown, @r#"
+    exit: 0
+    ----- stdout -----
+    jobs
+      code: 75ec732ef3f0 (upload 1 file, 69 B)
+      + create hello/diária
+          entrypoint: "shared/flow.py:hello"
+          version: "75ec732ef3f0"
+          enforce_parameter_schema: false
+          work_pool_name: "aks"
+          job_variables.env.STAGE: "prod"
+          job_variables.image: "acme.azurecr.io/lonn:1.[commit]"
+          pull_steps: [{"prefect.deployments.steps.git_clone": {"access_tok…lone.directory }}/jobs"}}]
+          schedule schedule: every 1h UTC from [TIME]
+          note: the image acme.azurecr.io/lonn:1.[commit] is not built by flowyard yet: build and push it before
+          note: the entrypoint counts from the repository's root
+      + create hello/månedlig lønn
+          entrypoint: "flow.py:hello"
+          tags: ["relatórios", "økonomi"]
+          parameters.n: 3
+          work_pool_name: "aks"
+          job_variables.env.STAGE: "dev"
+          job_variables.image: "acme.azurecr.io/lonn:1.[commit]"
+          schedule monthly: cron "0 6 1 * *" Europe/Oslo
+          note: the image acme.azurecr.io/lonn:1.[commit] is not built by flowyard yet: build and push it before
+          note: the code goes to flowyard's storage, not to where the push step says
+          note: its pull step is replaced by the one of the release
 
-const SCRIPT: &str = r#"
-build:
-  - prefect.deployments.steps.run_shell_script:
-      id: version
-      script: |
-        cat VERSION
-      stream_output: false
-deployments:
-  - name: a
-    entrypoint: flow.py:hello
-    tags: ["v{{ version.stdout }}"]
-    work_pool: {name: p, job_variables: {image: "acme/flows:{{ version.stdout }}", tag: "{{ stdout }}"}}
-  - name: b
-    entrypoint: flow.py:hello
-    build: null
-    work_pool: {name: p}
-"#;
-
-#[test]
-fn what_a_script_says_is_known_at_deploy() {
-    let repo = with(SCRIPT);
-    repo.write("p/VERSION", "1.2\n");
-    let plan = local(&repo, "plan").expect_code(0).stdout;
-    expect(
-        &plan,
-        &[
-            "tags: [\"v(known at deploy)\"]",
-            "job_variables.image: \"acme/flows:(known at deploy)\"",
-            "job_variables.tag: (known at deploy)",
-            "note: runs at deploy: cat VERSION",
-        ],
-    );
+    Plan: 2 to create, 0 to update, 0 unchanged, 0 to remove; 1 release to upload (1 file, 69 B).
+    ----- stderr -----
+    "#);
     local(&repo, "deploy").expect_code(0);
-    let registered = registered(&repo);
-    expect(&registered, &["acme/flows:1.2", "v1.2"]);
-    assert!(!registered.contains("flowyard.step"), "{registered}");
-    // A plan cannot tell whether anything will differ; a deploy finds that nothing does.
-    let again = local(&repo, "plan").expect_code(0).stdout;
-    expect(
-        &again,
-        &[
-            "~ update hello/a",
-            "acme/flows:1.2\" -> \"acme/flows:(known at deploy)\"",
-        ],
-    );
-    assert!(!again.contains("rift"), "{again}");
-    let markdown = local(&repo, "plan --format markdown").expect_code(0).stdout;
-    expect(&markdown, &["(known at deploy)"]);
-    let json = local(&repo, "plan --format json").expect_code(0).stdout;
-    expect(
-        &json,
-        &[
-            "\"later\"",
-            "(known at deploy)",
-            "runs at deploy: cat VERSION",
-        ],
-    );
-    let none: Run = local(&repo, "deploy").expect_code(0);
-    expect(&none.stdout, &["Nothing to do."]);
+    local(&repo, "plan --check --prune").expect_code(0);
 }
 
 #[test]
-fn a_saved_plan_holds_whatever_a_script_will_say() {
-    let repo = with(SCRIPT);
-    repo.write("p/VERSION", "1.2\n");
-    repo.write("p/.prefectignore", "VERSION\n");
-    let plan = repo.path().join("../plan.json");
-    let saved = plan.to_string_lossy().into_owned();
-    for version in ["1.2\n", "1.3\n"] {
-        flowyard(&repo, &format!("plan --local --out {saved}"))
-            .run()
-            .expect_code(0);
-        repo.write("p/VERSION", version);
-        flowyard(&repo, &format!("deploy --local --plan {saved}"))
-            .run()
-            .expect_code(0);
-        expect(
-            &registered(&repo),
-            &[&format!("acme/flows:{}", version.trim())],
-        );
-    }
-    flowyard(&repo, &format!("plan --local --out {saved}"))
-        .run()
-        .expect_code(0);
-    flowyard(&repo, &format!("deploy --local --plan {saved}"))
-        .run()
-        .expect_code(0);
-    std::fs::remove_file(plan).expect("it was saved");
+fn it_converts_into_deployment_files_that_declare_the_same() {
+    let repo = repository();
+    local(&repo, "deploy").expect_code(0);
+    let run = local(&repo, "convert").expect_code(0);
+    insta::assert_snapshot!(run.snapshot(), @"
+    exit: 0
+    ----- stdout -----
+    jobs/prefect.yaml: wrote jobs/prefect.deployment.yaml
+    Delete the originals next (git rm): both declare the same deployments now.
+    ----- stderr -----
+    ");
+    insta::assert_snapshot!(repo.read("jobs/prefect.deployment.yaml"), @r#"
+    deployments:
+      - name: månedlig lønn
+        entrypoint: "flow.py:hello"
+        tags:
+          - økonomi
+          - relatórios
+        parameters:
+          n: 3
+        schedules:
+          - cron: 0 6 1 * *
+            timezone: Europe/Oslo
+            active: true
+            slug: monthly
+        work_pool:
+          name: aks
+          work_queue_name: ~
+          job_variables:
+            image: "acme.azurecr.io/lonn:1.{{ flowyard.git.short_sha }}"
+            env:
+              STAGE: dev
+      - name: diária
+        entrypoint: "shared/flow.py:hello"
+        tags: []
+        schedule:
+          interval: 3600
+          anchor_date: "2024-01-01T00:00:00+00:00"
+        work_pool:
+          job_variables:
+            env:
+              STAGE: prod
+            image: "acme.azurecr.io/lonn:1.{{ flowyard.git.short_sha }}"
+          name: aks
+          work_queue_name: ~
+        enforce_parameter_schema: false
+        pull:
+          - prefect.deployments.steps.git_clone:
+              id: clone
+              repository: "https://example.com/acme/flows.git"
+              branch: main
+              access_token: "{{ prefect.blocks.secret.token }}"
+          - prefect.deployments.steps.set_working_directory:
+              directory: "{{ clone.directory }}/jobs"
+    "#);
+    // Both declare the same now, which is told.
+    local(&repo, "check").expect_code(3);
+    repo.remove("jobs/prefect.yaml");
+    local(&repo, "plan --check --prune").expect_code(0);
 }
 
 #[test]
-fn a_script_that_fails_stops_a_deploy_before_it_writes() {
-    let repo = with(SCRIPT);
-    let run = local(&repo, "deploy").expect_code(3);
-    expect(
-        &run.stderr,
-        &["p/prefect.yaml:3:5: error: the line `cat VERSION` failed"],
-    );
-    assert!(!kept(&repo).join("storage").exists());
-}
-
-#[test]
-fn other_steps_need_a_word() {
-    let yaml = "build:\n  - acme.steps.notify: {id: n}\ndeployments:\n  - {name: a, entrypoint: flow.py:hello, version: \"{{ n.id }}\", work_pool: {name: p}}\n";
-    let said = faults(yaml);
-    expect(
-        &said,
-        &[
-            "p/prefect.yaml:2:5: error: the step `acme.steps.notify` is not known",
-            "--run-steps",
-        ],
-    );
-    let plan = local(&with(yaml), "plan --run-steps").expect_code(0).stdout;
-    expect(
-        &plan,
-        &[
-            "version: (known at deploy)",
-            "runs at deploy: acme.steps.notify",
-        ],
-    );
-}
-
-#[test]
-fn an_image_without_a_tag_is_not_deployed() {
-    let repo = with(
-        "build:\n  - prefect_docker.deployments.steps.build_docker_image: {id: i, image_name: acme/x}\ndeployments:\n  - {name: a, entrypoint: flow.py:hello, work_pool: {name: p, job_variables: {image: \"{{ i.image }}\"}}}\n",
-    );
-    let plan = local(&repo, "plan").expect_code(0).stdout;
-    expect(&plan, &["acme/x:(known at deploy)"]);
-    let run = local(&repo, "deploy").expect_code(3);
-    expect(
-        &run.stderr,
-        &["p/prefect.yaml:2:5: error: the tag of image acme/x is known only when it is built"],
-    );
+fn nothing_is_overwritten_and_originals_go_only_when_asked() {
+    let repo = repository();
+    repo.write("jobs/prefect.deployment.yaml", "deployments: []\n");
+    let run = local(&repo, "convert").expect_code(3);
+    insta::assert_snapshot!(run.stderr, @"
+    jobs/prefect.yaml: error: jobs/prefect.deployment.yaml is there already
+      hint: delete one of the two; no file is overwritten
+    1 error in 1 file
+    error: 1 fault; nothing was written
+    ");
+    repo.remove("jobs/prefect.deployment.yaml");
+    let run = local(&repo, "convert --replace").expect_code(0);
+    insta::assert_snapshot!(run.stdout, @"
+    jobs/prefect.yaml -> jobs/prefect.deployment.yaml
+    ");
+    assert!(!repo.path().join("jobs/prefect.yaml").exists());
+    local(&repo, "check").expect_code(0);
+    insta::assert_snapshot!(local(&repo, "convert").expect_code(0).stdout, @"
+    Nothing to convert: no .deployment.py and no prefect.yaml is in scope.
+    ");
 }
 
 #[test]
 fn faults_have_their_places() {
-    for (yaml, fault) in [
-        (
-            "deploymnets: []\n",
-            "p/prefect.yaml:1:1: error: unknown key `deploymnets` in a prefect.yaml",
-        ),
-        (
-            "deployments: {a: 1}\n",
-            "p/prefect.yaml:1:14: error: `deployments` is a list, not a mapping",
-        ),
-        (
-            "deployments:\n  - name: a\n    entrypoint: flow.py:hello\n    work_queue: x\n",
-            "p/prefect.yaml:4:5: error: unknown key `work_queue` in a deployment",
-        ),
-        (
-            "deployments:\n  - name: a\n    entrypoint: flow.py:hello\n    tags: [\"{{ sha.stdout }}\"]\n",
-            "p/prefect.yaml:4:12: error: no step gives `sha.stdout`",
-        ),
-        (
-            "build: text\ndeployments:\n  - name: a\n    entrypoint: flow.py:hello\n",
-            "p/prefect.yaml:1:8: error: `build` is a list of steps, not text",
-        ),
-        (
-            "deployments:\n  - name: a\n    entrypoint: flow.py:hello\n    triggers: [{posture: Sometimes}]\n",
-            "p/prefect.yaml:4:26: error: unknown posture `Sometimes`",
-        ),
-        (
-            "deployments:\n  - name: \"{{ $NOPE }}\"\n    entrypoint: flow.py:hello\n",
-            "p/prefect.yaml:2:11: error: the environment variable `NOPE` is not set",
-        ),
-        (
-            "a: &a [x, x]\nb: &b [*a, *a]\n<<: x\n",
-            "p/prefect.yaml:3:5: error: `<<` takes a mapping or a list of them",
-        ),
-    ] {
-        expect(&faults(yaml), &[fault]);
-    }
-    let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
-    for level in 1..12 {
-        let before = vec![format!("*a{}", level - 1); 10].join(", ");
-        bomb += &format!("a{level}: &a{level} [{before}]\n");
-    }
-    expect(&faults(&bomb), &["more than 200000 values in one file"]);
-}
-
-#[test]
-fn a_file_that_declares_nothing_is_no_fault() {
-    for yaml in [
-        "",
-        "name: x\n",
-        "deployments:\n",
-        "deployments: []\n",
-        "deployments:\n  - name: null\n",
-    ] {
-        local(&with(yaml), "plan").expect_code(0);
-    }
-    let run = local(
-        &with("deployments:\n  - entrypoint: flow.py:hello\n"),
-        "check",
-    )
-    .expect_code(0);
-    expect(&run.stdout, &["a deployment without a `name`: passed over"]);
+    let repo = repository();
+    repo.write(
+        "jobs/prefect.yaml",
+        "name: x
+prefect_version: 3
+build:
+  - prefect.deployments.steps.run_shell_script: {id: v, script: cat VERSION}
+  - acme.steps.notify: {channel: x}
+deployments:
+  - name: a
+    version: '{{ v.stdout }}'
+    entrypoint: flow.py:hello
+    workpool: {name: x}
+  - name: b
+    entrypoint: nowhere.py:hello
+  - entrypoint: flow.py:hello
+  - name: null
+    entrypoint: null
+",
+    );
+    insta::assert_snapshot!(local(&repo, "check").expect_code(3).stdout, @"
+    jobs/prefect.yaml:2:1: error: unknown key `prefect_version` in `prefect.yaml`
+      2 | prefect_version: 3
+        | ^
+      hint: did you mean `prefect-version`?
+    jobs/prefect.yaml:5:5: error: flowyard does not know the step `acme.steps.notify`
+      5 |   - acme.steps.notify: {channel: x}
+        |     ^
+      hint: remove it, or run it before flowyard and hand its result over as an environment variable
+    jobs/prefect.yaml:8:14: error: `v.stdout` is known only when the script `cat VERSION` runs
+      8 |     version: '{{ v.stdout }}'
+        |              ^
+      hint: write the value itself, or hand it over as an environment variable: {{ $NAME }}
+    jobs/prefect.yaml:10:5: error: unknown key `workpool` in a deployment
+      10 |     workpool: {name: x}
+         |     ^
+      hint: did you mean `work_pool`?
+    jobs/prefect.yaml:12:17: error: the entrypoint's file `nowhere.py` does not exist
+      12 |     entrypoint: nowhere.py:hello
+         |                 ^
+      hint: it counts from the deployment file's folder, or from the repository's root; ignored files do not count
+    jobs/prefect.yaml:13:5: error: a deployment in a list has no `name`
+      13 |   - entrypoint: flow.py:hello
+         |     ^
+      hint: only a file with a single deployment lends it its own name
+    6 errors in 1 file
+    ");
 }

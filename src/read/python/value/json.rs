@@ -55,7 +55,7 @@ impl Value<'_> {
         };
         let value = ordered.as_ref().unwrap_or(self);
         if let Some(reason) = value.beyond() {
-            return Json::Unknown(Unknown { reason, at });
+            return Json::Unknown(Unknown::new(reason, at));
         }
         value.json().map_or(Json::None, Json::Value)
     }
@@ -119,6 +119,8 @@ impl Value<'_> {
             Self::Timezone(_)
             | Self::Field(_)
             | Self::Class(_)
+            | Self::Module(_)
+            | Self::NewType
             | Self::Function(_)
             | Self::Named(_)
             | Self::Ellipsis
