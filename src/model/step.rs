@@ -111,9 +111,7 @@ fn replaced(text: &str, get: impl Fn(&str, &str) -> Option<Value>) -> Option<(Va
     let mut out = text[..text.len() - rest.len() - BEGIN.len()].to_owned();
     let mut last;
     loop {
-        let Some((inner, after)) = rest.split_once(END) else {
-            return None;
-        };
+        let (inner, after) = rest.split_once(END)?;
         let (key, name) = inner.split_once('.')?;
         last = key.to_owned();
         let value = get(key, name);

@@ -65,7 +65,7 @@ pub(super) fn show(value: &Value) -> String {
 fn show_into(value: &Value, out: &mut String) {
     match value {
         Value::String(text) if [HIDDEN, FROM_ENVIRONMENT, UNKNOWN].contains(&text.as_str()) => {
-            out.push_str(text)
+            out.push_str(text);
         }
         Value::String(text) => quote_into(text, out),
         Value::Array(items) => {

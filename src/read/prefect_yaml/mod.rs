@@ -149,7 +149,7 @@ impl Reading<'_> {
         let mut kept: Vec<Entry> = entries
             .iter()
             .filter(|entry| !OWN.contains(&entry.key.as_str()))
-            .filter_map(|entry| tidied(entry))
+            .filter_map(tidied)
             .collect();
         paused(item, &mut kept, faults);
         if present(item, "version_type").is_some() {
