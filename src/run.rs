@@ -249,7 +249,10 @@ impl Run {
 fn found(tree: &Tree, config: &Config) -> anyhow::Result<Found> {
     let scope = Scope::new(&config.projects.include, &config.projects.exclude)
         .context("read the globs of `[projects]`")?;
-    Ok(discover::find(tree, &scope))
+    let rules = read::FlowRules::of(tree);
+    Ok(discover::find_with_flows(tree, &scope, &|file| {
+        rules.holds(file)
+    }))
 }
 
 fn read_config(root: &Path) -> anyhow::Result<Option<String>> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::document::Position;
 use super::faults::Faults;
-use super::python::{Broken, Flow, FlowFault, Gap, Library, Modules, Part};
+use super::python::{Attribute, Broken, Flow, FlowFault, Gap, Library, Modules, Part, SyntaxFault};
 use crate::discover::Tree;
 use crate::model::{Diagnostic, Dialect, Place, RepoPath, nearest};
 
@@ -81,45 +81,87 @@ impl<'a> Flows<'a> {
                     Broken::Unreadable(why) => {
                         faults.error(at, why.clone());
                     }
-                    Broken::Syntax(fault) => {
-                        let place = Place::at(file, fault.line, fault.column);
-                        faults.push(Diagnostic::error(
-                            place,
-                            format!("not valid Python: {}", fault.message),
-                        ));
-                    }
+                    Broken::Syntax(fault) => faults.push(of_syntax(fault, &file)),
                 }
             }
             return None;
         }
-        let library = &self.library;
-        let (home, flow) = self
-            .flows
-            .entry((position, function.to_owned()))
-            .or_insert_with(|| {
-                let roots = Library::roots(&file, self.project, self.tree);
-                let (home, flow) = library.flow(position, function, &roots, self.dialect);
-                (home, flow.map(Arc::new))
-            });
-        let defined_in = &self.tree.entries()[*home].path;
+        let (home, flow) = self.read(position, function).clone();
+        let defined_in = &self.tree.entries()[home].path;
         match flow {
             Ok(flow) => {
                 for gap in &flow.unknown {
-                    faults.push(of_gap(gap, defined_in, function, library));
+                    faults.push(of_gap(gap, defined_in, function, &self.library));
                 }
                 Some(Entrypoint {
                     at,
                     written: written.to_owned(),
                     file,
                     function: function.to_owned(),
-                    flow: Arc::clone(flow),
+                    flow,
                 })
             }
             Err(fault) => {
-                refuse(fault, defined_in, function, at, faults);
+                refuse(&fault, defined_in, function, at, faults);
                 None
             }
         }
+    }
+
+    /// The flows that a file defines, by the names of their functions; none where it is no Python, which is told.
+    pub(super) fn functions(&mut self, file: &RepoPath, faults: &mut Faults<'_>) -> Vec<String> {
+        let Some(position) = self.tree.position(file) else {
+            return Vec::new();
+        };
+        if let Err(broken) = self.library.modules().get(position) {
+            if self.told.insert(position) {
+                faults.push(match broken {
+                    Broken::Unreadable(why) => Diagnostic::error(Place::file(file.clone()), why),
+                    Broken::Syntax(fault) => of_syntax(fault, file),
+                });
+            }
+            return Vec::new();
+        }
+        let roots = Library::roots(file, self.project, self.tree);
+        let flows = self.library.flows(position, &roots);
+        flows.into_iter().map(|(function, _)| function).collect()
+    }
+
+    /// What a file says of one of its flows: the flow, and the attributes that are set on it. `None` where it has a
+    /// fault, which is told.
+    pub(super) fn described(
+        &mut self,
+        file: &RepoPath,
+        function: &str,
+        faults: &mut Faults<'_>,
+    ) -> Option<(Arc<Flow>, Vec<Attribute>)> {
+        let position = self.tree.position(file)?;
+        let roots = Library::roots(file, self.project, self.tree);
+        let flow = self.read(position, function);
+        match flow {
+            (_, Ok(flow)) => {
+                let flow = Arc::clone(flow);
+                let attributes = self.library.attributes(position, function, &roots);
+                Some((flow, attributes))
+            }
+            (_, Err(fault)) => {
+                let at = Position { line: 1, column: 1 };
+                refuse(&fault.clone(), file, function, at, faults);
+                None
+            }
+        }
+    }
+
+    fn read(&mut self, position: usize, function: &str) -> &Read {
+        let (library, project, tree) = (&self.library, self.project, self.tree);
+        self.flows
+            .entry((position, function.to_owned()))
+            .or_insert_with(|| {
+                let file = &tree.entries()[position].path;
+                let roots = Library::roots(file, project, tree);
+                let (home, flow) = library.flow(position, function, &roots, self.dialect);
+                (home, flow.map(Arc::new))
+            })
     }
 
     fn file(&self, path: &str, at: Position, faults: &mut Faults<'_>) -> Option<usize> {
@@ -156,6 +198,11 @@ fn module_path(written: &str) -> Option<(String, &str)> {
     };
     let named = function != "py" && written.split('.').all(is_name);
     named.then(|| (format!("{}.py", module.replace('.', "/")), function))
+}
+
+fn of_syntax(fault: &SyntaxFault, file: &RepoPath) -> Diagnostic {
+    let place = Place::at(file.clone(), fault.line, fault.column);
+    Diagnostic::error(place, format!("not valid Python: {}", fault.message))
 }
 
 /// What only a running interpreter could tell: said, but nothing is held back for it.

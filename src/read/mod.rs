@@ -14,6 +14,7 @@ mod faults;
 mod parameters;
 mod prefect_yaml;
 pub mod python;
+mod rule;
 mod schedule;
 mod secrets;
 pub mod template;
@@ -34,6 +35,7 @@ use document::Syntax;
 use draft::Draft;
 use entrypoint::{Entrypoint, Flows};
 use faults::Faults;
+pub use rule::FlowRules;
 use secrets::Secrets;
 use template::Values;
 
@@ -62,12 +64,26 @@ pub struct Settings {
     pub storage_prefix: String,
 }
 
+impl Settings {
+    fn for_deployments(&self) -> Setting<'_> {
+        Setting {
+            environment: self.environment.as_deref(),
+            environments: &self.environments,
+            values: &self.values,
+            work_pool: self.work_pool.as_deref(),
+            work_queue: self.work_queue.as_deref(),
+        }
+    }
+}
+
 /// Reads everything that was found.
 pub fn desired(tree: &Tree, found: &Found, settings: &Settings) -> Desired {
+    let mut rules = FlowRules::of(tree);
+    let rule_faults = rules.check(&settings.for_deployments());
     let readings: Vec<Reading> = found
         .projects
         .par_iter()
-        .map(|project| Reading::of(project, tree, settings))
+        .map(|project| Reading::of(project, tree, settings, &rules))
         .collect();
     let requests: Vec<code::Request> = readings.iter().map(Reading::request).collect();
     let imports = |source: &str| -> Vec<String> {
@@ -82,6 +98,7 @@ pub fn desired(tree: &Tree, found: &Found, settings: &Settings) -> Desired {
     let trees = code::trees(tree, &requests, &shared);
 
     let mut diagnostics = found.diagnostics.clone();
+    diagnostics.extend(rule_faults);
     let mut projects: Vec<Project> = Vec::with_capacity(readings.len());
     for ((found, reading), (code, faults)) in found.projects.iter().zip(readings).zip(trees) {
         let (project, faults) = reading.compose(found, code, faults, settings);
@@ -126,7 +143,7 @@ struct Reading {
 }
 
 impl Reading {
-    fn of(found: &FoundProject, tree: &Tree, settings: &Settings) -> Self {
+    fn of(found: &FoundProject, tree: &Tree, settings: &Settings, rules: &FlowRules) -> Self {
         let mut reading = Self {
             project: found.path.clone(),
             deployments: Vec::new(),
@@ -140,7 +157,53 @@ impl Reading {
         for file in &found.files {
             reading.file(file, tree, settings, &mut flows);
         }
+        reading.flow_files(&found.flow_files, settings, &mut flows, rules);
         reading
+    }
+
+    /// The flows that the configuration makes deployments of, without those that a deployment file names.
+    fn flow_files(
+        &mut self,
+        files: &[RepoPath],
+        settings: &Settings,
+        flows: &mut Flows<'_>,
+        rules: &FlowRules,
+    ) {
+        let named: BTreeSet<(RepoPath, String)> = self
+            .deployments
+            .iter()
+            .map(|(_, _, entrypoint)| (entrypoint.file.clone(), entrypoint.function.clone()))
+            .collect();
+        for file in files {
+            let mut faults = Faults::of(file);
+            for function in flows.functions(file, &mut faults) {
+                if named.contains(&(file.clone(), function.clone())) {
+                    continue;
+                }
+                let Some((flow, attributes)) = flows.described(file, &function, &mut faults) else {
+                    continue;
+                };
+                // From the root, as the path counts after a clone; with a slash where the project has such a path too.
+                let inside = self.project.join(file.as_str());
+                let both = !self.project.is_root() && flows.tree().position(&inside).is_some();
+                let slash = if both { "/" } else { "" };
+                let candidate = rule::Candidate {
+                    file,
+                    entrypoint: format!("{slash}{file}:{function}"),
+                    function: &function,
+                    flow: &flow,
+                    attributes: &attributes,
+                };
+                let (drafts, missed) = rules.drafts(&candidate, &mut faults);
+                self.unread |= missed;
+                for draft in drafts {
+                    self.deployment(draft, file, settings, flows, &mut faults);
+                }
+            }
+            let (diagnostics, secrets) = faults.into_parts();
+            self.diagnostics.extend(diagnostics);
+            self.secrets.extend(secrets);
+        }
     }
 
     fn file(
@@ -154,7 +217,7 @@ impl Reading {
         match drafts(file, tree, settings.run_steps, &mut faults) {
             Some(drafts) => {
                 for draft in drafts {
-                    self.deployment(draft, file, settings, flows, &mut faults);
+                    self.deployment(draft, &file.path, settings, flows, &mut faults);
                 }
             }
             None => self.unread = true,
@@ -167,18 +230,12 @@ impl Reading {
     fn deployment(
         &mut self,
         draft: Draft,
-        file: &DeploymentFile,
+        file: &RepoPath,
         settings: &Settings,
         flows: &mut Flows<'_>,
         faults: &mut Faults<'_>,
     ) {
-        let setting = Setting {
-            environment: settings.environment.as_deref(),
-            environments: &settings.environments,
-            values: &settings.values,
-            work_pool: settings.work_pool.as_deref(),
-            work_queue: settings.work_queue.as_deref(),
-        };
+        let setting = settings.for_deployments();
         let Some(mut declared) = deployment::read(draft, &setting, faults) else {
             return;
         };
@@ -207,12 +264,12 @@ impl Reading {
         let beside = self
             .project
             .resolve(written.split(':').next().unwrap_or(written));
-        if file.format == Format::PrefectYaml && beside.as_ref() != Some(&entrypoint.file) {
+        let steps = Format::of(file.file_name()) == Some(Format::PrefectYaml);
+        if steps && beside.as_ref() != Some(&entrypoint.file) {
             let note = "the entrypoint counts from the repository's root";
             declared.notes.push(note.to_owned());
         }
-        self.deployments
-            .push((file.path.clone(), declared, entrypoint));
+        self.deployments.push((file.clone(), declared, entrypoint));
     }
 
     fn request(&self) -> code::Request {
@@ -290,7 +347,13 @@ impl Reading {
         }
         let project = Project {
             path: found.path.clone(),
-            files: found.files.iter().map(|file| file.path.clone()).collect(),
+            files: found
+                .files
+                .iter()
+                .map(|file| &file.path)
+                .chain(&found.flow_files)
+                .cloned()
+                .collect(),
             requirements: self.requirements,
             code,
             release,

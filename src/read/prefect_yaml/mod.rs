@@ -35,6 +35,7 @@ use serde_json::Value;
 use super::document::{Content, Entry, Node, Position};
 use super::draft::Draft;
 use super::faults::{Faults, present};
+use super::template::TEMPLATE;
 use crate::model::{Diagnostic, RepoPath, nearest};
 use outputs::Outputs;
 use steps::Steps;
@@ -162,6 +163,7 @@ impl Reading<'_> {
                     outputs.put(scalar, faults);
                 }
             });
+            only_at_deploy(entry, faults);
             if events {
                 triggers(&mut entry.value, &outputs, faults);
             }
@@ -284,6 +286,40 @@ fn tidied(entry: &Entry) -> Option<Entry> {
         _ => {}
     }
     Some(entry)
+}
+
+/// Prefect's command looks variables and blocks up before it registers; flowyard leaves them to the worker, which does so
+/// in job variables. Where nobody does, a name or a schedule that is a template could never work; a tag is only odd.
+fn only_at_deploy(entry: &mut Entry, faults: &mut Faults<'_>) {
+    let pool = entry.key == "work_pool";
+    let nodes: Vec<&mut Node> = match (&mut entry.value.content, entry.key.as_str()) {
+        (Content::Map(entries), "work_pool") => entries
+            .iter_mut()
+            .filter(|one| one.key != "job_variables")
+            .map(|one| &mut one.value)
+            .collect(),
+        (_, "name" | "schedule" | "schedules" | "entrypoint") => {
+            vec![&mut entry.value]
+        }
+        _ => return,
+    };
+    let of = if pool { "work_pool" } else { &entry.key };
+    for node in nodes {
+        node.for_each_scalar(&mut |scalar| {
+            if scalar.as_str().is_some_and(|text| {
+                TEMPLATE
+                    .captures_iter(text)
+                    .any(|found| found[1].starts_with("prefect."))
+            }) {
+                faults
+                    .error(
+                        scalar.at,
+                        format!("nobody looks a block or variable of Prefect up in `{of}`"),
+                    )
+                    .hint("flowyard resolves none: write {{ $NAME }} or {{ flowyard.vars.NAME }}");
+            }
+        });
+    }
 }
 
 /// `is_schedule_active` is what `paused` was called in Prefect 2.

@@ -10,7 +10,7 @@ use ruff_text_size::TextSize;
 use super::constant::{Evaluator, View};
 use super::known::installed;
 use super::scope::Scope;
-use super::{Flow, FlowFault, Module, SyntaxFault, flow};
+use super::{Attribute, Flow, FlowFault, Module, SyntaxFault, flow};
 use crate::discover::Tree;
 use crate::model::{Dialect, RepoPath};
 
@@ -157,13 +157,29 @@ impl Library<'_> {
     /// The flows at the top level of the module at a place, as [`Module::flows`] gives them, with decorators that other
     /// modules of the repository define.
     pub fn flows(&self, position: usize, roots: &[RepoPath]) -> Vec<(String, u32)> {
+        self.look_into(position, roots, Module::flows_of)
+    }
+
+    /// The attributes that the module at a place sets on one of its flows, in order, the last value of each.
+    pub fn attributes(&self, position: usize, flow: &str, roots: &[RepoPath]) -> Vec<Attribute> {
+        self.look_into(position, roots, |module, evaluator| {
+            module.attributes_of(evaluator, flow)
+        })
+    }
+
+    fn look_into<'s, T: Default>(
+        &'s self,
+        position: usize,
+        roots: &'s [RepoPath],
+        look: impl FnOnce(&'s Module, &Evaluator<'s>) -> T,
+    ) -> T {
         let view = View {
             imports: self,
             roots,
         };
         match (self.scope(position), self.modules.get(position)) {
-            (Some(scope), Ok(module)) => module.flows_of(&Evaluator::new(scope, Some(view))),
-            _ => Vec::new(),
+            (Some(scope), Ok(module)) => look(module, &Evaluator::new(scope, Some(view))),
+            _ => T::default(),
         }
     }
 }

@@ -4,6 +4,7 @@
 //! interpreter could tell is reported as a [`Gap`], never guessed.
 
 mod annotation;
+mod attached;
 mod class;
 mod constant;
 mod depth;
@@ -68,6 +69,20 @@ pub struct Flow {
     /// Line of the function's name, from 1.
     pub line: u32,
     /// Column of the function's name in characters, from 1.
+    pub column: u32,
+}
+
+/// An attribute that a module sets on one of its flows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Attribute {
+    /// Its name.
+    pub name: String,
+    /// Its value as a deployment file would have it: a schedule as a mapping with `cron`, `interval` or `rrule`, a
+    /// duration in seconds; why it is not known, as a lower-case fragment, where that is so.
+    pub value: Result<serde_json::Value, String>,
+    /// Line of the value's expression, from 1.
+    pub line: u32,
+    /// Column of the value's expression in characters, from 1.
     pub column: u32,
 }
 
@@ -288,6 +303,21 @@ impl Module {
     pub fn flows(&self) -> Vec<(String, u32)> {
         let scope = Scope::of(&self.syntax.body);
         self.flows_of(&Evaluator::new(&scope, None))
+    }
+
+    fn attributes_of<'a>(&'a self, evaluator: &Evaluator<'a>, flow: &str) -> Vec<Attribute> {
+        attached::attached(evaluator, &self.syntax.body, flow)
+            .into_iter()
+            .map(|(name, expression, value)| {
+                let (line, column) = self.place(expression.start());
+                Attribute {
+                    name,
+                    value: value.map_err(|unknown| unknown.reason),
+                    line,
+                    column,
+                }
+            })
+            .collect()
     }
 
     fn flows_of<'a>(&'a self, evaluator: &Evaluator<'a>) -> Vec<(String, u32)> {

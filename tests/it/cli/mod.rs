@@ -5,6 +5,7 @@ mod deploy;
 mod environments;
 mod faults;
 mod files;
+mod flows;
 mod lease;
 mod links;
 mod narrow;

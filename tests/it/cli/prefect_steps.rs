@@ -380,6 +380,10 @@ fn faults_have_their_places() {
             "p/prefect.yaml:2:11: error: the environment variable `NOPE` is not set",
         ),
         (
+            "deployments:\n  - name: a\n    entrypoint: flow.py:hello\n    work_pool: {name: \"{{ prefect.variables.pool }}\"}\n",
+            "p/prefect.yaml:4:23: error: nobody looks a block or variable of Prefect up in `work_pool`",
+        ),
+        (
             "a: &a [x, x]\nb: &b [*a, *a]\n<<: x\n",
             "p/prefect.yaml:3:5: error: `<<` takes a mapping or a list of them",
         ),

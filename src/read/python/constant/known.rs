@@ -43,6 +43,9 @@ impl<'a> Evaluator<'a> {
             {
                 return Some(unknown("it changes from run to run", at));
             }
+            _ if full.starts_with("prefect.") => {
+                return super::schedule::schedule(full, arguments).map(Value::Schedule);
+            }
             _ if is_typing(full, "NewType") => return Some(Value::NewType),
             _ if is_typing(full, "TypeVar") => return Some(Value::Opaque),
             _ => {}

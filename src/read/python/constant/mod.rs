@@ -9,6 +9,7 @@ mod known;
 mod method;
 mod moment;
 mod operator;
+mod schedule;
 
 use std::cell::Cell;
 use std::rc::Rc;

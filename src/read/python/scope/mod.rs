@@ -412,7 +412,7 @@ impl<'a> Scope<'a> {
 
     /// Whether a module-level condition is known: `TYPE_CHECKING` is false when a module is imported, and so is
     /// `__name__ == "__main__"`.
-    fn decided(&self, test: &Expr) -> Option<bool> {
+    pub(super) fn decided(&self, test: &Expr) -> Option<bool> {
         match test {
             Expr::BooleanLiteral(literal) => Some(literal.value),
             Expr::Name(name) if name.id == "TYPE_CHECKING" => Some(false),

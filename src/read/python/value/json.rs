@@ -29,6 +29,7 @@ impl Value<'_> {
                     || !full.contains('.');
                 (!plain).then(|| format!("`{full}` is not read from here"))
             }
+            Self::Schedule(_) => Some("a schedule is no value of a parameter".to_owned()),
             Self::Set(items) if items.len() > 1 => {
                 Some("the order of a set's items changes from run to run".to_owned())
             }
@@ -119,6 +120,7 @@ impl Value<'_> {
             Self::Timezone(_)
             | Self::Field(_)
             | Self::Class(_)
+            | Self::Schedule(_)
             | Self::Module(_)
             | Self::NewType
             | Self::Function(_)

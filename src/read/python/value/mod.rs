@@ -56,6 +56,8 @@ pub(super) enum Value<'a> {
     },
     /// pydantic's `Field(…)`: keyword arguments, the positional one as `default`.
     Field(Vec<(String, Value<'a>)>),
+    /// A schedule of Prefect's, by the keys that a deployment file has for it.
+    Schedule(Vec<(String, Value<'a>)>),
     /// A class of the repository.
     Class(Class<'a>),
     /// A module of the repository.
@@ -130,7 +132,7 @@ impl<'a> Value<'a> {
                 .iter()
                 .find_map(|(key, value)| key.gap().or_else(|| value.gap())),
             Self::Member { value, .. } => value.gap(),
-            Self::Instance { fields, .. } | Self::Field(fields) => {
+            Self::Instance { fields, .. } | Self::Field(fields) | Self::Schedule(fields) => {
                 fields.iter().find_map(|(_, value)| value.gap())
             }
             _ => None,
@@ -147,7 +149,7 @@ impl<'a> Value<'a> {
             Self::Dict(items) => items
                 .iter_mut()
                 .for_each(|(_, value)| value.comes_from(file)),
-            Self::Instance { fields, .. } | Self::Field(fields) => {
+            Self::Instance { fields, .. } | Self::Field(fields) | Self::Schedule(fields) => {
                 fields
                     .iter_mut()
                     .for_each(|(_, value)| value.comes_from(file));
@@ -169,7 +171,7 @@ impl<'a> Value<'a> {
                 .map(|(key, value)| key.weight() + value.weight())
                 .sum(),
             Self::Member { value, .. } => value.weight(),
-            Self::Instance { fields, .. } | Self::Field(fields) => {
+            Self::Instance { fields, .. } | Self::Field(fields) | Self::Schedule(fields) => {
                 fields.iter().map(|(_, value)| value.weight()).sum()
             }
             _ => 0,
