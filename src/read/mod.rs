@@ -8,6 +8,7 @@ mod convert;
 mod deployment;
 mod document;
 mod draft;
+mod duration;
 mod entrypoint;
 mod faults;
 mod parameters;
@@ -17,6 +18,7 @@ mod rule;
 mod schedule;
 mod secrets;
 pub mod template;
+mod triggers;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -25,8 +27,8 @@ use serde_json::Value;
 
 use crate::discover::{DeploymentFile, Format, Found, FoundProject, Tree};
 use crate::model::{
-    CodeTree, Deployment, DeploymentId, Desired, Diagnostic, Dialect, Field, Place, Project,
-    ReleaseRef, RepoPath,
+    CodeTree, Deployment, DeploymentId, Desired, Diagnostic, Dialect, Field, Outputs, Place,
+    Project, ReleaseRef, RepoPath, put_outputs,
 };
 use deployment::{Declared, Setting};
 use document::Syntax;
@@ -54,6 +56,10 @@ pub struct Settings {
     pub shared: Vec<RepoPath>,
     /// Which major release of the orchestrator the deployments are read for.
     pub dialect: Dialect,
+    /// Whether steps of a `prefect.yaml` that are not known are let through, to be run by a deploy.
+    pub run_steps: bool,
+    /// What steps gave that were run already.
+    pub outputs: Outputs,
     /// What stands before a release's folder in the storage, for `{{ flowyard.code.path }}`: empty, or ending in `/`.
     pub storage_prefix: String,
 }
@@ -112,7 +118,13 @@ pub fn desired(tree: &Tree, found: &Found, settings: &Settings) -> Desired {
 /// Templates stand in it as they are.
 pub fn converted(file: &DeploymentFile, tree: &Tree) -> Result<String, Vec<Diagnostic>> {
     let mut faults = Faults::of(&file.path);
-    let drafts = drafts(file, tree, &mut faults);
+    let drafts = drafts(file, tree, false, &mut faults);
+    for step in drafts.iter().flatten().flat_map(|draft| &draft.steps) {
+        let message = format!("`{}` has to be run at every deploy", step.shown);
+        let hint =
+            "a deployment file has no steps: pass what it gives as a variable of the environment";
+        faults.push(Diagnostic::error(step.place.clone(), message).hint(hint));
+    }
     let (faults, _) = faults.into_parts();
     match drafts {
         Some(drafts) if !faults.iter().any(Diagnostic::is_error) => Ok(convert::text(&drafts)),
@@ -202,7 +214,7 @@ impl Reading {
         flows: &mut Flows<'_>,
     ) {
         let mut faults = Faults::of(&file.path);
-        match drafts(file, tree, &mut faults) {
+        match drafts(file, tree, settings.run_steps, &mut faults) {
             Some(drafts) => {
                 for draft in drafts {
                     self.deployment(draft, &file.path, settings, flows, &mut faults);
@@ -354,7 +366,12 @@ impl Reading {
 }
 
 /// What a file declares, in the one form that every format is brought to; `None` for a format that is not read yet.
-fn drafts(file: &DeploymentFile, tree: &Tree, faults: &mut Faults<'_>) -> Option<Vec<Draft>> {
+fn drafts(
+    file: &DeploymentFile,
+    tree: &Tree,
+    run_steps: bool,
+    faults: &mut Faults<'_>,
+) -> Option<Vec<Draft>> {
     let syntax = match file.format {
         Format::Yaml | Format::PrefectYaml => Syntax::Yaml,
         Format::Toml => Syntax::Toml,
@@ -379,7 +396,7 @@ fn drafts(file: &DeploymentFile, tree: &Tree, faults: &mut Faults<'_>) -> Option
         Ok((node, found)) => {
             found.into_iter().for_each(|fault| note(faults, fault));
             if file.format == Format::PrefectYaml {
-                return Some(prefect_yaml::drafts(&node, faults));
+                return Some(prefect_yaml::drafts(&node, &file.path, run_steps, faults));
             }
             let stem = file.path.file_name().split(".deployment.").next();
             draft::of_document(&node, stem.unwrap_or_default(), faults)
@@ -440,6 +457,10 @@ fn complete(
     fields
         .values_mut()
         .for_each(|value: &mut Value| template::resolve_code(value, &folder, &digest));
+    let mut later = BTreeMap::new();
+    for (field, value) in &mut fields {
+        put_outputs(value, field.name(), &settings.outputs, &mut later);
+    }
     Deployment {
         id: DeploymentId {
             flow: declared
@@ -453,6 +474,9 @@ fn complete(
         hidden: declared.hidden,
         references: declared.references,
         notes: declared.notes,
+        images: declared.images,
+        steps: declared.steps,
+        later,
     }
 }
 
