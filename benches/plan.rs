@@ -166,6 +166,7 @@ fn settings() -> Settings {
         shared: vec![RepoPath::new("lib")],
         dialect: Dialect::Prefect3,
         storage_prefix: String::new(),
+        python: read::Python::default(),
     }
 }
 

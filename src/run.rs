@@ -123,8 +123,27 @@ impl Run {
             shared: config.projects.shared.iter().map(RepoPath::new).collect(),
             dialect: Dialect::Prefect3,
             storage_prefix: connect::storage_prefix(config)?,
+            python: self.python(config),
         };
         Ok(read::desired(tree, &found, &settings))
+    }
+
+    /// What `.deployment.py` files may know: the variables that the configuration allows, also where no secret is
+    /// needed, because they decide what there is to deploy.
+    fn python(&self, config: &Config) -> read::Python {
+        let name = self.path().file_name().and_then(|name| name.to_str());
+        read::Python {
+            root_name: name
+                .unwrap_or("repository")
+                .trim_end_matches(".git")
+                .to_owned(),
+            environment: config
+                .python
+                .environment
+                .iter()
+                .map(|name| (name.clone(), self.process.get(name).cloned()))
+                .collect(),
+        }
     }
 
     fn template_values(

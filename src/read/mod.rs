@@ -5,6 +5,7 @@
 
 pub mod code;
 mod deployment;
+mod deployment_py;
 mod document;
 mod draft;
 mod entrypoint;
@@ -25,11 +26,14 @@ use crate::model::{
     CodeTree, Deployment, DeploymentId, Desired, Diagnostic, Dialect, Field, Place, Project,
     ReleaseRef, RepoPath,
 };
+pub use deployment_py::Python;
+
 use deployment::{Declared, Setting};
 use document::Syntax;
 use draft::Draft;
 use entrypoint::{Entrypoint, Flows};
 use faults::Faults;
+use python::program::Modules;
 use secrets::Secrets;
 use template::Values;
 
@@ -48,6 +52,8 @@ pub struct Settings {
     pub work_queue: Option<String>,
     /// Folders whose code joins the release of every project that imports it.
     pub shared: Vec<RepoPath>,
+    /// What `.deployment.py` files may know.
+    pub python: Python,
     /// Which major release of the orchestrator the deployments are read for.
     pub dialect: Dialect,
     /// What stands before a release's folder in the storage, for `{{ flowyard.code.path }}`: empty, or ending in `/`.
@@ -56,10 +62,11 @@ pub struct Settings {
 
 /// Reads everything that was found.
 pub fn desired(tree: &Tree, found: &Found, settings: &Settings) -> Desired {
+    let modules = Modules::new(tree);
     let readings: Vec<Reading> = found
         .projects
         .par_iter()
-        .map(|project| Reading::of(project, tree, settings))
+        .map(|project| Reading::of(project, tree, &modules, settings))
         .collect();
     let requests: Vec<code::Request> = readings.iter().map(Reading::request).collect();
     let imports = |source: &str| -> Vec<String> {
@@ -100,7 +107,7 @@ struct Reading {
 }
 
 impl Reading {
-    fn of(found: &FoundProject, tree: &Tree, settings: &Settings) -> Self {
+    fn of(found: &FoundProject, tree: &Tree, modules: &Modules<'_>, settings: &Settings) -> Self {
         let mut reading = Self {
             project: found.path.clone(),
             deployments: Vec::new(),
@@ -111,9 +118,37 @@ impl Reading {
         };
         let mut flows = Flows::new(tree, &found.path);
         for file in &found.files {
-            reading.file(file, tree, settings, &mut flows);
+            if file.format == Format::Python {
+                reading.program(file, modules, settings, &mut flows);
+            } else {
+                reading.file(file, tree, settings, &mut flows);
+            }
         }
         reading
+    }
+
+    /// The deployments of a `.deployment.py`.
+    fn program(
+        &mut self,
+        file: &DeploymentFile,
+        modules: &Modules<'_>,
+        settings: &Settings,
+        flows: &mut Flows<'_>,
+    ) {
+        let mut faults = Faults::of(&file.path);
+        let drafts = deployment_py::drafts(
+            &file.path,
+            &self.project,
+            modules,
+            &settings.python,
+            &mut faults,
+        );
+        for draft in drafts {
+            self.deployment(draft, file, settings, flows, &mut faults);
+        }
+        let (diagnostics, secrets) = faults.into_parts();
+        self.diagnostics.extend(diagnostics);
+        self.secrets.extend(secrets);
     }
 
     fn file(

@@ -9,6 +9,7 @@ mod constant;
 mod depth;
 mod docstring;
 mod flow;
+pub(in crate::read) mod program;
 mod schema;
 mod scope;
 mod value;

@@ -61,7 +61,7 @@ impl Value<'_> {
     }
 
     /// The value as pydantic's `to_jsonable_python` gives it; `None` where it would fail.
-    pub(in crate::read::python) fn json(&self) -> Option<serde_json::Value> {
+    pub(in crate::read) fn json(&self) -> Option<serde_json::Value> {
         use serde_json::Value as J;
         Some(match self {
             Self::None => J::Null,

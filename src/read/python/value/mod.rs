@@ -12,7 +12,7 @@ pub(super) use json::Json;
 ///
 /// Integers beyond `i128` and other values beyond what the evaluator computes are [`Value::Unknown`], never wrong.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Value<'a> {
+pub(in crate::read) enum Value<'a> {
     None,
     Bool(bool),
     Int(i128),
@@ -68,7 +68,7 @@ pub(super) enum Value<'a> {
 
 /// Why a value is not known, and where that shows.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Unknown {
+pub(in crate::read) struct Unknown {
     /// A lower-case fragment.
     pub(super) reason: String,
     /// The offset in the source.
