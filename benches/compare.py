@@ -4,6 +4,7 @@
   benches/compare.py                 everything
   benches/compare.py start           how long the command takes to start, and its size
   benches/compare.py plan            a plan without changes of 1,000 and of 10,000 projects
+  benches/compare.py formats         the same plan from .deployment.py files and from prefect.yaml files
   benches/compare.py upload          2,000 small files, and one of 1 GB
   benches/compare.py deploy50        50 deployments on a Prefect server
 
@@ -98,16 +99,45 @@ def plan(programs, options) -> None:
     verdict("ten times the work in at most eleven times the time", ratio <= 11, f"{ratio:.1f} times")
 
 
-def monorepo(projects: int) -> pathlib.Path:
+def formats(programs, options) -> None:
+    """Plans without changes of monorepos that declare alike deployments in other formats, in turn."""
+    flowyard, _ = programs
+    names = {"yaml": "3 `.deployment.yaml` each", "python": "a `.deployment.py` each", "prefect-yaml": "a `prefect.yaml` each"}
+    runs = {form: [] for form in names}
+    for form in names:
+        root = monorepo(options.projects, form)
+        shutil.rmtree(root / ".flowyard", ignore_errors=True)
+        run([flowyard, "deploy", "--local", "--root", root])
+    for _ in range(options.rounds + 3):
+        for form in names:
+            root = monorepo(options.projects, form)
+            runs[form].append(run([flowyard, "plan", "--local", "--check", "--root", root]))
+    print("### A plan without changes, by format\n")
+    rows = [
+        [
+            f"{options.projects:,} projects, {names[form]}",
+            seconds(one.wall for one in taken[1:]),
+            f"{median([one.cpu for one in taken[1:]]):.2f} s",
+            megabytes([one.memory for one in taken]),
+        ]
+        for form, taken in runs.items()
+    ]
+    table(["repository", "wall", "CPU", "peak memory"], rows)
+    for form in ("python", "prefect-yaml"):
+        taken = median([one.wall for one in runs[form][1:]])
+        verdict(f"{names[form]}: under 1 s", taken < 1, f"{taken:.2f} s")
+
+
+def monorepo(projects: int, declared_as: str = "yaml") -> pathlib.Path:
     """A generated monorepo, named by what generated it."""
     script = ROOT / "benches/generate_monorepo.py"
     digest = hashlib.sha256(script.read_bytes()).hexdigest()[:8]
-    root = WORK / f"monorepo-{projects}-{digest}"
+    root = WORK / f"monorepo-{projects}-{declared_as}-{digest}"
     if not root.exists():
         print(f"generating {projects:,} projects ...", file=sys.stderr)
         half = root.with_suffix(".half")
         shutil.rmtree(half, ignore_errors=True)
-        subprocess.run([sys.executable, script, half, str(projects), "20"], check=True)
+        subprocess.run([sys.executable, script, half, str(projects), "20", "1", declared_as], check=True)
         half.rename(root)
     return root
 
@@ -419,7 +449,7 @@ def turned(clients: list, number: int) -> list:
     return clients[by:] + clients[:by]
 
 
-PARTS = {"start": start, "plan": plan, "upload": upload, "deploy50": deploy50}
+PARTS = {"start": start, "plan": plan, "formats": formats, "upload": upload, "deploy50": deploy50}
 
 
 def main() -> None:

@@ -66,6 +66,8 @@ pub enum Command {
     Plan(Plan),
     /// Upload the code that is missing, and register what differs
     Deploy(Deploy),
+    /// Write what `.deployment.py` and `prefect.yaml` files declare as `.deployment.yaml` beside them
+    Convert(Convert),
     /// Show what is registered for this repository and environment
     Status,
     /// Print a shell's completion script
@@ -127,4 +129,15 @@ pub struct Deploy {
     /// Uploads in flight at the most
     #[arg(long, value_name = "N", default_value_t = 32, env = "FLOWYARD_JOBS", value_parser = clap::value_parser!(u16).range(1..=512))]
     pub jobs: u16,
+}
+
+/// Options of `convert`.
+#[derive(Debug, Args)]
+pub struct Convert {
+    /// Which part.
+    #[command(flatten)]
+    pub narrow: Narrow,
+    /// Also delete the files that were converted; without it they stay, and declare the same deployments twice
+    #[arg(long)]
+    pub replace: bool,
 }

@@ -1,5 +1,6 @@
 //! The pipeline of each command, readable aloud.
 
+mod convert;
 mod deploy;
 mod interrupt;
 mod narrow;
@@ -14,7 +15,7 @@ use serde_json::Value;
 use crate::cli::{Cli, Command, Global, Narrow};
 use crate::config::{self, Config, Environment};
 use crate::connect::{self, Backends};
-use crate::discover::{self, Git, Root, Scope, Tree};
+use crate::discover::{self, Found, Git, Root, Scope, Tree};
 use crate::error::Failure;
 use crate::model::{Desired, Diagnostic, Dialect, RepoPath};
 use crate::observe::{self, Observed};
@@ -48,6 +49,10 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Deploy(options) => {
             let run = Run::open(cli.global)?;
             deploy::deploy(&run, &options).await
+        }
+        Command::Convert(options) => {
+            let run = Run::open(cli.global)?;
+            convert::convert(&run, &options)
         }
         Command::Status => {
             let run = Run::open(cli.global)?;
@@ -107,11 +112,23 @@ impl Run {
 
     /// Discovers and reads a tree. `offline` leaves `{{ $VAR }}` as it is.
     fn read(&self, tree: &Tree, config: &Config, offline: bool) -> anyhow::Result<Desired> {
-        let scope = Scope::new(&config.projects.include, &config.projects.exclude)
-            .context("read the globs of `[projects]`")?;
-        let found = discover::find(tree, &scope);
+        let found = found(tree, config)?;
+        Ok(read::desired(
+            tree,
+            &found,
+            &self.settings(tree, config, offline)?,
+        ))
+    }
+
+    /// What reading a tree depends on.
+    fn settings(
+        &self,
+        tree: &Tree,
+        config: &Config,
+        offline: bool,
+    ) -> anyhow::Result<read::Settings> {
         let named = self.global.env.is_some();
-        let settings = read::Settings {
+        Ok(read::Settings {
             environment: named.then(|| config.environment.clone()),
             environments: config.environments.clone(),
             values: read::template::Values {
@@ -124,8 +141,7 @@ impl Run {
             dialect: Dialect::Prefect3,
             storage_prefix: connect::storage_prefix(config)?,
             python: self.python(config),
-        };
-        Ok(read::desired(tree, &found, &settings))
+        })
     }
 
     /// What `.deployment.py` files may know: the variables that the configuration allows, also where no secret is
@@ -157,12 +173,15 @@ impl Run {
             .map(|(name, value)| (format!("flowyard.vars.{name}"), value.clone()))
             .collect();
         values.insert("flowyard.env".to_owned(), config.environment.clone().into());
-        let head = match tree.commit() {
-            Some(commit) => Some(commit),
-            None => match &self.git {
-                Some(git) => git.head()?.map(|head| head.sha),
-                None => None,
-            },
+        let head = match (tree.commit(), &self.git) {
+            (Some(commit), _) => Some(commit),
+            (None, Some(git)) => git.head()?.map(|head| {
+                if let Some(branch) = head.branch {
+                    values.insert("flowyard.git.branch".to_owned(), branch.into());
+                }
+                head.sha
+            }),
+            (None, None) => None,
         };
         if let Some(sha) = head {
             values.insert(
@@ -232,6 +251,16 @@ impl Run {
     fn source(&self, path: &RepoPath) -> Option<String> {
         std::fs::read_to_string(self.path().join(path.as_str())).ok()
     }
+}
+
+/// The projects of a tree that the configuration lets in.
+fn found(tree: &Tree, config: &Config) -> anyhow::Result<Found> {
+    let scope = Scope::new(&config.projects.include, &config.projects.exclude)
+        .context("read the globs of `[projects]`")?;
+    let rules = read::FlowRules::of(tree);
+    Ok(discover::find_with_flows(tree, &scope, &|file| {
+        rules.holds(file)
+    }))
 }
 
 fn read_config(root: &Path) -> anyhow::Result<Option<String>> {

@@ -19,6 +19,8 @@ pub(super) struct File {
     pub(super) python: Python,
     pub(super) vars: BTreeMap<String, toml::Value>,
     pub(super) environments: BTreeMap<String, Overlay>,
+    /// Read with the deployments that come of it, each value with its place.
+    pub(super) flows: Option<toml::Value>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]

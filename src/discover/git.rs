@@ -22,6 +22,8 @@ pub struct Git {
 pub struct Head {
     /// 40 hexadecimal digits.
     pub sha: String,
+    /// The branch's name; `None` where a commit is checked out by itself, as CI often does.
+    pub branch: Option<String>,
 }
 
 impl Head {
@@ -70,7 +72,9 @@ impl Git {
             Ok(head) => {
                 let commit = head.peel_to_commit().context("read git's HEAD")?;
                 let sha = commit.id().to_string();
-                Ok(Some(Head { sha }))
+                let name = head.is_branch().then(|| head.shorthand().ok());
+                let branch = name.flatten().map(str::to_owned);
+                Ok(Some(Head { sha, branch }))
             }
             Err(error) if matches!(error.code(), ErrorCode::UnbornBranch | ErrorCode::NotFound) => {
                 Ok(None)

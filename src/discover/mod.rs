@@ -27,7 +27,7 @@ mod work;
 
 pub use git::{Git, Head};
 pub use links::LinkFault;
-pub use projects::{DeploymentFile, Format, Found, FoundProject, Scope, find};
+pub use projects::{DeploymentFile, Format, Found, FoundProject, Scope, find, find_with_flows};
 pub use root::{Root, root};
 pub use tree::{Content, Entry, EntryKind, Tree};
 pub use walk::{Fault, FaultKind};

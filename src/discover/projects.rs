@@ -102,13 +102,15 @@ pub struct DeploymentFile {
     pub format: Format,
 }
 
-/// A folder that holds at least one deployment file.
+/// A folder that holds at least one deployment file, or flows that the configuration makes deployments of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FoundProject {
     /// The folder: the project's id.
     pub path: RepoPath,
-    /// Its deployment files, sorted; never empty.
+    /// Its deployment files, sorted.
     pub files: Vec<DeploymentFile>,
+    /// Python files whose flows the configuration makes deployments of, sorted; with `files` never both empty.
+    pub flow_files: Vec<RepoPath>,
     /// The requirements file that holds for it: `requirements.txt`, else `pyproject.toml`, of the folder itself or of
     /// the nearest folder above that has one of them, up to the root; `None` where there is none.
     pub requirements: Option<RepoPath>,
@@ -131,9 +133,22 @@ pub(super) fn is_requirements(name: &str) -> bool {
     name == REQUIREMENTS || name == PYPROJECT
 }
 
-/// Finds the projects of a tree. A folder with `{{` in its path is a template, and no project.
+/// Finds the projects of a tree by their deployment files alone; see [`find_with_flows`].
 pub fn find(tree: &Tree, scope: &Scope) -> Found {
+    find_with_flows(tree, scope, &|_| false)
+}
+
+/// Finds the projects of a tree. A folder with `{{` in its path is a template, and no project.
+///
+/// `takes_flows` tells the Python files whose flows need no deployment file: they belong to the nearest folder at or
+/// above them that holds a deployment file, or make their own folder a project.
+pub fn find_with_flows(
+    tree: &Tree,
+    scope: &Scope,
+    takes_flows: &dyn Fn(&RepoPath) -> bool,
+) -> Found {
     let mut folders: BTreeMap<RepoPath, Vec<DeploymentFile>> = BTreeMap::new();
+    let mut flow_files: Vec<&RepoPath> = Vec::new();
     let mut requirements: HashMap<&str, &RepoPath> = HashMap::new();
     let mut diagnostics = faults(tree);
     for entry in tree.entries() {
@@ -159,6 +174,8 @@ pub fn find(tree: &Tree, scope: &Scope) -> Found {
                 let path = path.clone();
                 files.push(DeploymentFile { path, format });
             }
+        } else if name.ends_with(".py") && takes_flows(path) {
+            flow_files.push(path);
         } else if let Some(hint) = near_miss(name)
             && counts()
         {
@@ -170,8 +187,24 @@ pub fn find(tree: &Tree, scope: &Scope) -> Found {
         }
     }
     diagnostics.sort();
+    let mut with_flows: BTreeMap<RepoPath, Vec<RepoPath>> = BTreeMap::new();
+    for file in flow_files {
+        let own = file.parent().unwrap_or_default();
+        let above = std::iter::successors(Some(own.clone()), RepoPath::parent);
+        let folder = above
+            .into_iter()
+            .find(|folder| folders.contains_key(folder))
+            .unwrap_or(own);
+        if scope.holds(&folder) {
+            with_flows.entry(folder).or_default().push(file.clone());
+        }
+    }
+    for folder in with_flows.keys() {
+        folders.entry(folder.clone()).or_default();
+    }
     let projects = folders.into_iter().map(|(path, files)| FoundProject {
         requirements: nearest(&path, &requirements),
+        flow_files: with_flows.remove(&path).unwrap_or_default(),
         path,
         files,
     });

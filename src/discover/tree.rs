@@ -1,5 +1,6 @@
 //! One view of the files of a work tree and of a git revision.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs;
 use std::io::Read;
@@ -59,6 +60,8 @@ pub struct Tree {
     store: Store,
     entries: Vec<Entry>,
     faults: Vec<Fault>,
+    /// Files that are as given, whatever is on disk.
+    given: BTreeMap<RepoPath, Vec<u8>>,
 }
 
 enum Store {
@@ -119,7 +122,28 @@ impl Tree {
             store,
             entries,
             faults,
+            given: BTreeMap::new(),
         }
+    }
+
+    /// A work tree as it would be without the files `gone`, and with `files` of these contents in the place of what is
+    /// there. Nothing on disk is touched.
+    #[must_use]
+    pub fn edited(mut self, gone: &BTreeSet<RepoPath>, files: BTreeMap<RepoPath, Vec<u8>>) -> Self {
+        // A revision's blobs are found by the places of its entries, which are about to change.
+        assert!(matches!(self.store, Store::Work { .. }), "a work tree");
+        self.entries
+            .retain(|entry| !gone.contains(&entry.path) && !files.contains_key(&entry.path));
+        self.entries.extend(files.iter().map(|(path, bytes)| Entry {
+            path: path.clone(),
+            kind: EntryKind::File {
+                length: bytes.len() as u64,
+                mode: FileMode::Regular,
+            },
+        }));
+        self.entries.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+        self.given = files;
+        self
     }
 
     /// All entries, sorted by path.
@@ -195,6 +219,9 @@ impl Tree {
     /// Where the content of the regular file at `index` is.
     pub fn content(&self, index: usize) -> anyhow::Result<Content> {
         let path = &self.entries[index].path;
+        if let Some(bytes) = self.given.get(path) {
+            return Ok(Content::Bytes(bytes.clone()));
+        }
         match &self.store {
             Store::Work { root } => Ok(Content::File(root.join(path.as_str()))),
             Store::Revision { pool, blobs, .. } => pool

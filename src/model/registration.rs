@@ -45,6 +45,9 @@ pub enum Field {
     ConcurrencyLimit,
     /// `ENQUEUE`, `CANCEL_NEW` or null.
     CollisionStrategy,
+    /// Seconds from 60 to 86,400 that a run which holds a slot may be silent before the slot is free again; or null.
+    #[serde(rename = "grace_period_seconds")]
+    GracePeriod,
     /// Array of steps that a file spells out instead of [`Field::Code`].
     PullSteps,
     /// String, `azure/flows`: type and name of the block that a Prefect 2 run loads its code from; or null.
@@ -79,6 +82,7 @@ impl Field {
             Self::JobVariables => "job_variables",
             Self::ConcurrencyLimit => "concurrency_limit",
             Self::CollisionStrategy => "collision_strategy",
+            Self::GracePeriod => "grace_period_seconds",
             Self::PullSteps => "pull_steps",
             Self::Storage => "storage_document",
             Self::Infrastructure => "infrastructure_document",

@@ -5,6 +5,8 @@ mod overlay;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde_json::Value;
+
 use super::document::{Entry, Node, Position};
 use super::draft::Draft;
 use super::faults::Faults;
@@ -121,6 +123,14 @@ pub(super) fn read(
     check_keys(entries, faults);
     let mut node = overlay::lay(&node, setting, faults);
     let references = overlay::resolve(&mut node, setting.values, faults);
+    let notes = notes
+        .into_iter()
+        .map(|note| match setting.values.resolve(&note, false) {
+            // A value of the process's environment is shown nowhere.
+            Some(Ok(resolved)) if resolved.variables.is_empty() => text_of(&resolved.value),
+            _ => note,
+        })
+        .collect();
 
     let (fields, places) = fields::read(&node, setting, faults);
     let hidden = overlay::hidden(&node);
@@ -171,6 +181,12 @@ pub(super) fn read(
     })
 }
 
+fn text_of(value: &Value) -> String {
+    value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_owned)
+}
+
 fn check_keys(entries: &[Entry], faults: &mut Faults<'_>) {
     let known: Vec<Entry> = entries
         .iter()
@@ -212,11 +228,11 @@ fn check_name(name: &str, of: &str, at: Position, faults: &mut Faults<'_>) -> bo
         faults.error(at, format!("the {of}'s name is empty"));
         return false;
     }
-    let bad = |one: char| matches!(one, '/' | '%' | '&' | '<' | '>') || one.is_control();
+    let bad = |one: char| matches!(one, '/' | '%' | '&' | '<' | '>' | '\0');
     if let Some(bad) = name.chars().find(|one| bad(*one)) {
         faults
             .error(at, format!("the {of}'s name {name:?} holds {bad:?}"))
-            .hint("Prefect refuses / % & < > and control characters in names");
+            .hint("Prefect refuses / % & < > and NUL in names");
         return false;
     }
     true

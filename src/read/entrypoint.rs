@@ -1,19 +1,21 @@
 //! The flow that an entrypoint names: the file is there, the function is in it and is a flow.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::document::Position;
 use super::faults::Faults;
-use super::python::{Flow, FlowFault, Gap, Module, Part, SyntaxFault};
+use super::python::{Attribute, Broken, Flow, FlowFault, Gap, Library, Modules, Part, SyntaxFault};
 use crate::discover::Tree;
-use crate::model::{Diagnostic, Place, RepoPath, nearest};
+use crate::model::{Diagnostic, Dialect, Place, RepoPath, nearest};
 
 /// An entrypoint that was found.
 #[derive(Debug)]
 pub(super) struct Entrypoint {
     /// Where the deployment file names it.
     pub(super) at: Position,
+    /// As the deployment file has it.
+    pub(super) written: String,
     /// The Python file.
     pub(super) file: RepoPath,
     /// The function in it.
@@ -27,25 +29,25 @@ pub(super) struct Entrypoint {
 pub(super) struct Flows<'a> {
     tree: &'a Tree,
     project: &'a RepoPath,
-    modules: HashMap<RepoPath, Result<Module, Broken>>,
-    flows: HashMap<(RepoPath, String), Result<Arc<Flow>, FlowFault>>,
+    dialect: Dialect,
+    library: Library<'a>,
+    flows: HashMap<(usize, String), Read>,
+    /// Files of which another deployment of the project has told already why no flow can be read from them.
+    told: HashSet<usize>,
 }
 
-/// A Python file that no flow can be read from.
-enum Broken {
-    /// Another deployment of the project has told why already.
-    Told,
-    Unreadable(String),
-    Syntax(SyntaxFault),
-}
+/// The place of the module that defines a flow, and the flow.
+type Read = (usize, Result<Arc<Flow>, FlowFault>);
 
 impl<'a> Flows<'a> {
-    pub(super) fn new(tree: &'a Tree, project: &'a RepoPath) -> Self {
+    pub(super) fn new(modules: &'a Modules<'a>, project: &'a RepoPath, dialect: Dialect) -> Self {
         Self {
-            tree,
+            tree: modules.tree(),
             project,
-            modules: HashMap::new(),
+            dialect,
+            library: Library::new(modules),
             flows: HashMap::new(),
+            told: HashSet::new(),
         }
     }
 
@@ -67,62 +69,104 @@ impl<'a> Flows<'a> {
                 .hint("write it as path/to/flow.py:function");
             return None;
         };
-        let file = self.file(path, at, faults)?;
-        let module = self
-            .modules
-            .entry(file.clone())
-            .or_insert_with(|| load(self.tree, &file));
-        let module = match module {
-            Ok(module) => module,
-            Err(broken) => {
-                match std::mem::replace(broken, Broken::Told) {
-                    Broken::Told => {}
+        let position = self.file(path, at, faults)?;
+        let file = self.tree.entries()[position].path.clone();
+        if let Err(broken) = self.library.modules().get(position) {
+            if self.told.insert(position) {
+                match broken {
                     Broken::Unreadable(why) => {
-                        faults.error(at, why);
+                        faults.error(at, why.clone());
                     }
-                    Broken::Syntax(fault) => {
-                        let place = Place::at(file, fault.line, fault.column);
-                        faults.push(Diagnostic::error(
-                            place,
-                            format!("not valid Python: {}", fault.message),
-                        ));
-                    }
+                    Broken::Syntax(fault) => faults.push(of_syntax(fault, &file)),
                 }
-                return None;
             }
-        };
-        let key = (file.clone(), function.to_owned());
-        let flow = self
-            .flows
-            .entry(key)
-            .or_insert_with(|| module.flow(function).map(Arc::new));
+            return None;
+        }
+        let (home, flow) = self.read(position, function).clone();
+        let defined_in = &self.tree.entries()[home].path;
         match flow {
             Ok(flow) => {
                 for gap in &flow.unknown {
-                    faults.push(of_gap(gap, &file, function));
+                    faults.push(of_gap(gap, defined_in, function, &self.library));
                 }
                 Some(Entrypoint {
                     at,
+                    written: written.to_owned(),
                     file,
                     function: function.to_owned(),
-                    flow: Arc::clone(flow),
+                    flow,
                 })
             }
             Err(fault) => {
-                refuse(fault, &file, function, at, faults);
+                refuse(&fault, defined_in, function, at, faults);
                 None
             }
         }
     }
 
-    fn file(&self, path: &str, at: Position, faults: &mut Faults<'_>) -> Option<RepoPath> {
+    /// The flows that a file defines, by the names of their functions; none where it is no Python, which is told.
+    pub(super) fn functions(&mut self, file: &RepoPath, faults: &mut Faults<'_>) -> Vec<String> {
+        let Some(position) = self.tree.position(file) else {
+            return Vec::new();
+        };
+        if let Err(broken) = self.library.modules().get(position) {
+            if self.told.insert(position) {
+                faults.push(match broken {
+                    Broken::Unreadable(why) => Diagnostic::error(Place::file(file.clone()), why),
+                    Broken::Syntax(fault) => of_syntax(fault, file),
+                });
+            }
+            return Vec::new();
+        }
+        let roots = Library::roots(file, self.project, self.tree);
+        let flows = self.library.flows(position, &roots);
+        flows.into_iter().map(|(function, _)| function).collect()
+    }
+
+    /// What a file says of one of its flows: the flow, and the attributes that are set on it. `None` where it has a
+    /// fault, which is told.
+    pub(super) fn described(
+        &mut self,
+        file: &RepoPath,
+        function: &str,
+        faults: &mut Faults<'_>,
+    ) -> Option<(Arc<Flow>, Vec<Attribute>)> {
+        let position = self.tree.position(file)?;
+        let roots = Library::roots(file, self.project, self.tree);
+        let flow = self.read(position, function);
+        match flow {
+            (_, Ok(flow)) => {
+                let flow = Arc::clone(flow);
+                let attributes = self.library.attributes(position, function, &roots);
+                Some((flow, attributes))
+            }
+            (_, Err(fault)) => {
+                let at = Position { line: 1, column: 1 };
+                refuse(&fault.clone(), file, function, at, faults);
+                None
+            }
+        }
+    }
+
+    fn read(&mut self, position: usize, function: &str) -> &Read {
+        let (library, project, tree) = (&self.library, self.project, self.tree);
+        self.flows
+            .entry((position, function.to_owned()))
+            .or_insert_with(|| {
+                let file = &tree.entries()[position].path;
+                let roots = Library::roots(file, project, tree);
+                let (home, flow) = library.flow(position, function, &roots, self.dialect);
+                (home, flow.map(Arc::new))
+            })
+    }
+
+    fn file(&self, path: &str, at: Position, faults: &mut Faults<'_>) -> Option<usize> {
         let here = self.project.resolve(path);
-        let there = |path: &RepoPath| self.tree.position(path).is_some();
         let found = here
             .iter()
             .cloned()
             .chain(RepoPath::root().resolve(path))
-            .find(there);
+            .find_map(|path| self.tree.position(&path));
         if found.is_some() {
             return found;
         }
@@ -141,8 +185,13 @@ impl<'a> Flows<'a> {
     }
 }
 
+fn of_syntax(fault: &SyntaxFault, file: &RepoPath) -> Diagnostic {
+    let place = Place::at(file.clone(), fault.line, fault.column);
+    Diagnostic::error(place, format!("not valid Python: {}", fault.message))
+}
+
 /// What only a running interpreter could tell: said, but nothing is held back for it.
-fn of_gap(gap: &Gap, file: &RepoPath, function: &str) -> Diagnostic {
+fn of_gap(gap: &Gap, file: &RepoPath, function: &str, library: &Library<'_>) -> Diagnostic {
     let (of, hint) = match &gap.part {
         Part::Annotation(name) => (
             format!("the type of `{name}`"),
@@ -158,16 +207,15 @@ fn of_gap(gap: &Gap, file: &RepoPath, function: &str) -> Diagnostic {
         ),
     };
     let message = format!("{of} of the flow `{function}` is not known: {}", gap.reason);
-    Diagnostic::warning(Place::at(file.clone(), gap.line, gap.column), message).hint(hint)
-}
-
-fn load(tree: &Tree, file: &RepoPath) -> Result<Module, Broken> {
-    let bytes = tree
-        .read(file)
-        .map_err(|error| Broken::Unreadable(format!("{error:#}")))?;
-    let source = String::from_utf8(bytes)
-        .map_err(|_| Broken::Unreadable(format!("{file} is not UTF-8 text")))?;
-    Module::parse(&source).map_err(Broken::Syntax)
+    let place = Place::at(file.clone(), gap.line, gap.column);
+    let warning = Diagnostic::warning(place, message).hint(hint);
+    match gap.cause {
+        Some((position, offset)) => {
+            let (file, line, column) = library.modules().place(position, offset);
+            warning.related(Place::at(file.clone(), line, column), "because of this")
+        }
+        None => warning,
+    }
 }
 
 fn refuse(
@@ -200,6 +248,7 @@ fn refuse(
         }
         FlowFault::NameNotConstant { line, column, .. }
         | FlowFault::NameRefused { line, column, .. }
+        | FlowFault::TypeUndefined { line, column, .. }
         | FlowFault::ParameterRefused { line, column, .. } => {
             let place = Place::at(file.clone(), *line, *column);
             faults.push(Diagnostic::error(

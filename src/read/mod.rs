@@ -4,6 +4,7 @@
 //! projects with their code and their deployments, in the form in which they are compared and registered.
 
 pub mod code;
+mod convert;
 mod deployment;
 mod deployment_py;
 mod document;
@@ -11,7 +12,9 @@ mod draft;
 mod entrypoint;
 mod faults;
 mod parameters;
+mod prefect_yaml;
 pub mod python;
+mod rule;
 mod schedule;
 mod secrets;
 pub mod template;
@@ -26,14 +29,13 @@ use crate::model::{
     CodeTree, Deployment, DeploymentId, Desired, Diagnostic, Dialect, Field, Place, Project,
     ReleaseRef, RepoPath,
 };
-pub use deployment_py::Python;
-
 use deployment::{Declared, Setting};
+pub use deployment_py::Python;
 use document::Syntax;
 use draft::Draft;
 use entrypoint::{Entrypoint, Flows};
 use faults::Faults;
-use python::program::Modules;
+pub use rule::FlowRules;
 use secrets::Secrets;
 use template::Values;
 
@@ -60,13 +62,26 @@ pub struct Settings {
     pub storage_prefix: String,
 }
 
+impl Settings {
+    fn for_deployments(&self) -> Setting<'_> {
+        Setting {
+            environment: self.environment.as_deref(),
+            environments: &self.environments,
+            values: &self.values,
+            work_pool: self.work_pool.as_deref(),
+            work_queue: self.work_queue.as_deref(),
+        }
+    }
+}
+
 /// Reads everything that was found.
 pub fn desired(tree: &Tree, found: &Found, settings: &Settings) -> Desired {
-    let modules = Modules::new(tree);
+    let mut rules = FlowRules::of(tree);
+    let rule_faults = rules.check(&settings.for_deployments());
     let readings: Vec<Reading> = found
         .projects
         .par_iter()
-        .map(|project| Reading::of(project, tree, &modules, settings))
+        .map(|project| Reading::of(project, tree, settings, &rules))
         .collect();
     let requests: Vec<code::Request> = readings.iter().map(Reading::request).collect();
     let imports = |source: &str| -> Vec<String> {
@@ -81,6 +96,7 @@ pub fn desired(tree: &Tree, found: &Found, settings: &Settings) -> Desired {
     let trees = code::trees(tree, &requests, &shared);
 
     let mut diagnostics = found.diagnostics.clone();
+    diagnostics.extend(rule_faults);
     let mut projects: Vec<Project> = Vec::with_capacity(readings.len());
     for ((found, reading), (code, faults)) in found.projects.iter().zip(readings).zip(trees) {
         let (project, faults) = reading.compose(found, code, faults, settings);
@@ -96,6 +112,27 @@ pub fn desired(tree: &Tree, found: &Found, settings: &Settings) -> Desired {
     }
 }
 
+/// The text of a `.deployment.yaml` that declares what `file` declares; the faults where it cannot be read whole.
+/// Templates stand in it as they are.
+pub fn converted(
+    file: &DeploymentFile,
+    tree: &Tree,
+    settings: &Settings,
+) -> Result<String, Vec<Diagnostic>> {
+    let mut faults = Faults::of(&file.path);
+    let drafts = drafts(
+        file,
+        &python::Modules::new(tree),
+        &settings.python,
+        &mut faults,
+    );
+    let (faults, _) = faults.into_parts();
+    if faults.iter().any(Diagnostic::is_error) {
+        return Err(faults);
+    }
+    Ok(convert::text(&drafts))
+}
+
 /// One project as read, before its code is known.
 struct Reading {
     project: RepoPath,
@@ -107,7 +144,7 @@ struct Reading {
 }
 
 impl Reading {
-    fn of(found: &FoundProject, tree: &Tree, modules: &Modules<'_>, settings: &Settings) -> Self {
+    fn of(found: &FoundProject, tree: &Tree, settings: &Settings, rules: &FlowRules) -> Self {
         let mut reading = Self {
             project: found.path.clone(),
             deployments: Vec::new(),
@@ -116,86 +153,70 @@ impl Reading {
             unread: false,
             requirements: found.requirements.clone(),
         };
-        let mut flows = Flows::new(tree, &found.path);
+        let modules = python::Modules::new(tree);
+        let mut flows = Flows::new(&modules, &found.path, settings.dialect);
         for file in &found.files {
-            if file.format == Format::Python {
-                reading.program(file, modules, settings, &mut flows);
-            } else {
-                reading.file(file, tree, settings, &mut flows);
-            }
+            reading.file(file, &modules, settings, &mut flows);
         }
+        reading.flow_files(&found.flow_files, settings, &mut flows, rules);
         reading
     }
 
-    /// The deployments of a `.deployment.py`.
-    fn program(
+    /// The flows that the configuration makes deployments of, without those that a deployment file names.
+    fn flow_files(
         &mut self,
-        file: &DeploymentFile,
-        modules: &Modules<'_>,
+        files: &[RepoPath],
         settings: &Settings,
         flows: &mut Flows<'_>,
+        rules: &FlowRules,
     ) {
-        let mut faults = Faults::of(&file.path);
-        let drafts = deployment_py::drafts(
-            &file.path,
-            &self.project,
-            modules,
-            &settings.python,
-            &mut faults,
-        );
-        for draft in drafts {
-            self.deployment(draft, file, settings, flows, &mut faults);
+        let named: BTreeSet<(RepoPath, String)> = self
+            .deployments
+            .iter()
+            .map(|(_, _, entrypoint)| (entrypoint.file.clone(), entrypoint.function.clone()))
+            .collect();
+        for file in files {
+            let mut faults = Faults::of(file);
+            for function in flows.functions(file, &mut faults) {
+                if named.contains(&(file.clone(), function.clone())) {
+                    continue;
+                }
+                let Some((flow, attributes)) = flows.described(file, &function, &mut faults) else {
+                    continue;
+                };
+                // From the root, as the path counts after a clone; with a slash where the project has such a path too.
+                let inside = self.project.join(file.as_str());
+                let both = !self.project.is_root() && flows.tree().position(&inside).is_some();
+                let slash = if both { "/" } else { "" };
+                let candidate = rule::Candidate {
+                    file,
+                    entrypoint: format!("{slash}{file}:{function}"),
+                    function: &function,
+                    flow: &flow,
+                    attributes: &attributes,
+                };
+                let (drafts, missed) = rules.drafts(&candidate, &mut faults);
+                self.unread |= missed;
+                for draft in drafts {
+                    self.deployment(draft, file, settings, flows, &mut faults);
+                }
+            }
+            let (diagnostics, secrets) = faults.into_parts();
+            self.diagnostics.extend(diagnostics);
+            self.secrets.extend(secrets);
         }
-        let (diagnostics, secrets) = faults.into_parts();
-        self.diagnostics.extend(diagnostics);
-        self.secrets.extend(secrets);
     }
 
     fn file(
         &mut self,
         file: &DeploymentFile,
-        tree: &Tree,
+        modules: &python::Modules<'_>,
         settings: &Settings,
         flows: &mut Flows<'_>,
     ) {
-        let syntax = match file.format {
-            Format::Yaml => Syntax::Yaml,
-            Format::Toml => Syntax::Toml,
-            Format::Json => Syntax::Json,
-            Format::Python | Format::PrefectYaml => {
-                self.unread = true;
-                let place = Place::file(file.path.clone());
-                let hint = "write its deployments as NAME.deployment.yaml, or keep deploying this file as before";
-                self.diagnostics.push(
-                    Diagnostic::warning(place, "not read yet: this format comes later").hint(hint),
-                );
-                return;
-            }
-        };
-        let whole = |message: String| Diagnostic::error(Place::file(file.path.clone()), message);
-        let text = match tree.read(&file.path).map(String::from_utf8) {
-            Ok(Ok(text)) => text,
-            Ok(Err(_)) => {
-                self.diagnostics
-                    .push(whole("not UTF-8 text".to_owned()).hint("save the file as UTF-8"));
-                return;
-            }
-            Err(error) => {
-                self.diagnostics.push(whole(format!("{error:#}")));
-                return;
-            }
-        };
         let mut faults = Faults::of(&file.path);
-        match document::parse(&text, syntax) {
-            Err(fault) => note(&mut faults, fault),
-            Ok((node, found)) => {
-                found.into_iter().for_each(|fault| note(&mut faults, fault));
-                let stem = file.path.file_name().split(".deployment.").next();
-                let drafts = draft::of_document(&node, stem.unwrap_or_default(), &mut faults);
-                for draft in drafts {
-                    self.deployment(draft, file, settings, flows, &mut faults);
-                }
-            }
+        for draft in drafts(file, modules, &settings.python, &mut faults) {
+            self.deployment(draft, &file.path, settings, flows, &mut faults);
         }
         let (diagnostics, secrets) = faults.into_parts();
         self.diagnostics.extend(diagnostics);
@@ -205,19 +226,13 @@ impl Reading {
     fn deployment(
         &mut self,
         draft: Draft,
-        file: &DeploymentFile,
+        file: &RepoPath,
         settings: &Settings,
         flows: &mut Flows<'_>,
         faults: &mut Faults<'_>,
     ) {
-        let setting = Setting {
-            environment: settings.environment.as_deref(),
-            environments: &settings.environments,
-            values: &settings.values,
-            work_pool: settings.work_pool.as_deref(),
-            work_queue: settings.work_queue.as_deref(),
-        };
-        let Some(declared) = deployment::read(draft, &setting, faults) else {
+        let setting = settings.for_deployments();
+        let Some(mut declared) = deployment::read(draft, &setting, faults) else {
             return;
         };
         if let Some((written, at)) = &declared.requirements {
@@ -242,8 +257,15 @@ impl Reading {
             return;
         };
         parameters::check(&declared, &entrypoint.flow, faults);
-        self.deployments
-            .push((file.path.clone(), declared, entrypoint));
+        let beside = self
+            .project
+            .resolve(written.split(':').next().unwrap_or(written));
+        let steps = Format::of(file.file_name()) == Some(Format::PrefectYaml);
+        if steps && beside.as_ref() != Some(&entrypoint.file) {
+            let note = "the entrypoint counts from the repository's root";
+            declared.notes.push(note.to_owned());
+        }
+        self.deployments.push((file.clone(), declared, entrypoint));
     }
 
     fn request(&self) -> code::Request {
@@ -256,7 +278,7 @@ impl Reading {
             };
             request.include.extend(declared.include.iter().map(pattern));
             request.exclude.extend(declared.exclude.iter().map(pattern));
-            if entrypoint.file.below(&self.project).is_none() {
+            if !brings_code(declared) && entrypoint.file.below(&self.project).is_none() {
                 request
                     .extra
                     .push((entrypoint.file.clone(), place(&entrypoint.at)));
@@ -280,6 +302,19 @@ impl Reading {
         let held: BTreeSet<&str> = code.files().iter().map(|file| file.path.as_str()).collect();
         let mut deployments = Vec::with_capacity(self.deployments.len());
         for (path, declared, entrypoint) in self.deployments {
+            if brings_code(&declared) {
+                // Its steps lead to where the path counts from.
+                let target = entrypoint.written.clone();
+                deployments.push(complete(
+                    &path,
+                    declared,
+                    &entrypoint,
+                    target,
+                    &release,
+                    settings,
+                ));
+                continue;
+            }
             let Some(inside) = entrypoint
                 .file
                 .below(code.base())
@@ -308,7 +343,13 @@ impl Reading {
         }
         let project = Project {
             path: found.path.clone(),
-            files: found.files.iter().map(|file| file.path.clone()).collect(),
+            files: found
+                .files
+                .iter()
+                .map(|file| &file.path)
+                .chain(&found.flow_files)
+                .cloned()
+                .collect(),
             requirements: self.requirements,
             code,
             release,
@@ -318,6 +359,57 @@ impl Reading {
         };
         (project, self.diagnostics)
     }
+}
+
+/// What a file declares, in the one form that every format is brought to.
+fn drafts(
+    file: &DeploymentFile,
+    modules: &python::Modules<'_>,
+    settings: &Python,
+    faults: &mut Faults<'_>,
+) -> Vec<Draft> {
+    let syntax = match file.format {
+        Format::Yaml | Format::PrefectYaml => Syntax::Yaml,
+        Format::Toml => Syntax::Toml,
+        Format::Json => Syntax::Json,
+        Format::Python => return deployment_py::drafts(&file.path, modules, settings, faults),
+    };
+    let Some(text) = text(file, modules.tree(), faults) else {
+        return Vec::new();
+    };
+    match document::parse(&text, syntax) {
+        Err(fault) => {
+            note(faults, fault);
+            Vec::new()
+        }
+        Ok((node, found)) => {
+            found.into_iter().for_each(|fault| note(faults, fault));
+            if file.format == Format::PrefectYaml {
+                return prefect_yaml::drafts(&node, faults);
+            }
+            let stem = file.path.file_name().split(".deployment.").next();
+            draft::of_document(&node, stem.unwrap_or_default(), faults)
+        }
+    }
+}
+
+/// The text of a file; `None`, and a fault, where it cannot be had.
+fn text(file: &DeploymentFile, tree: &Tree, faults: &mut Faults<'_>) -> Option<String> {
+    let fault = |message: String| Diagnostic::error(Place::file(file.path.clone()), message);
+    match tree.read(&file.path).map(String::from_utf8) {
+        Ok(Ok(text)) => return Some(text),
+        Ok(Err(_)) => {
+            faults.push(fault("not UTF-8 text".to_owned()).hint("save the file as UTF-8"));
+        }
+        Err(error) => faults.push(fault(format!("{error:#}"))),
+    }
+    None
+}
+
+/// Whether a deployment has pull steps of its own, so that its runs do not get the release.
+fn brings_code(declared: &Declared) -> bool {
+    let steps = declared.fields.get(&Field::PullSteps);
+    steps.is_some_and(|steps| steps.as_array().is_some_and(|steps| !steps.is_empty()))
 }
 
 /// A deployment with what comes of its flow and of its project's code.

@@ -170,7 +170,7 @@ mod tests {
         let source = "from prefect import flow\nfrom typing import Literal\n@flow\ndef f(n: int, s: str = 'x', l: list[int] = [], o: int | None = None, k: Literal['a', 'b'] = 'a', any=1): ...\n";
         let flow = Module::parse(source)
             .expect("valid Python")
-            .flow("f")
+            .flow("f", crate::model::Dialect::Prefect3)
             .expect("a flow");
         let given = given.as_object().expect("an object");
         violations(&flow.schema, given)

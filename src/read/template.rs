@@ -84,7 +84,7 @@ impl Values {
             } else if let Some(reference) = reference(name) {
                 resolved.references.insert(reference?);
                 Value::String(whole.as_str().to_owned())
-            } else if name.starts_with(CODE) {
+            } else if name.starts_with(CODE) || (on_worker && is_output(name)) {
                 Value::String(whole.as_str().to_owned())
             } else {
                 self.known
@@ -138,6 +138,13 @@ impl Values {
     }
 }
 
+/// Puts what `value_of` gives into the templates that it knows; the others stay as they are.
+pub(super) fn fill(text: &str, mut value_of: impl FnMut(&str) -> Option<String>) -> String {
+    let put =
+        |found: &regex::Captures<'_>| value_of(&found[1]).unwrap_or_else(|| found[0].to_owned());
+    TEMPLATE.replace_all(text, put).into_owned()
+}
+
 /// Puts the code's path and digest into the templates that waited for them, in every text of `value`.
 pub fn resolve_code(value: &mut Value, path: &str, digest: &str) {
     match value {
@@ -158,6 +165,17 @@ pub fn resolve_code(value: &mut Value, path: &str, digest: &str) {
             .for_each(|item| resolve_code(item, path, digest)),
         _ => {}
     }
+}
+
+/// Whether a template may name an output of an earlier pull step, `clone.directory`: only a worker knows it.
+fn is_output(name: &str) -> bool {
+    let part = |part: &str| {
+        !part.is_empty()
+            && part
+                .chars()
+                .all(|one| one.is_alphanumeric() || "_-".contains(one))
+    };
+    !name.starts_with("flowyard.") && name.split('.').all(part)
 }
 
 /// What of the orchestrator a template names; `None` where it is none of the orchestrator's.

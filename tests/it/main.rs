@@ -4,6 +4,7 @@
 #![allow(unreachable_pub)]
 
 mod cli;
+mod conformance;
 mod contract;
 mod discover;
 mod end_to_end;

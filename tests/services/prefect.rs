@@ -31,7 +31,7 @@ fn database() -> PathBuf {
 }
 
 /// A command of Prefect's that knows nothing of the settings of who runs the tests.
-fn prefect(home: &Path) -> Command {
+pub(crate) fn prefect(home: &Path) -> Command {
     let mut command = Command::new(venv().join("bin/prefect"));
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("PREFECT_") {

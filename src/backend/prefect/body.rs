@@ -69,7 +69,7 @@ impl Write<'_> {
             self.put_pool(&mut body);
         }
         self.put_limit(&mut body);
-        if self.changes(Field::CollisionStrategy) {
+        if self.changes(Field::CollisionStrategy) || self.changes(Field::GracePeriod) {
             body.insert("concurrency_options".to_owned(), self.concurrency_options());
         }
         if self.changes(Field::Code) || self.changes(Field::PullSteps) {
@@ -100,6 +100,7 @@ impl Write<'_> {
         self.put_pool(&mut body);
         self.put_limit(&mut body);
         if self.changes(Field::CollisionStrategy)
+            || self.changes(Field::GracePeriod)
             || (self.live.is_none() && self.has(Field::CollisionStrategy))
         {
             body.insert("concurrency_options".to_owned(), self.concurrency_options());
@@ -179,9 +180,16 @@ impl Write<'_> {
     }
 
     fn concurrency_options(&self) -> Value {
-        match self.value(Field::CollisionStrategy) {
-            Value::Null => Value::Null,
-            strategy => json!({"collision_strategy": strategy}),
+        match (
+            self.value(Field::CollisionStrategy),
+            self.value(Field::GracePeriod),
+        ) {
+            (Value::Null, _) => Value::Null,
+            // Older servers do not know the second key.
+            (strategy, Value::Null) => json!({"collision_strategy": strategy}),
+            (strategy, grace) => {
+                json!({"collision_strategy": strategy, "grace_period_seconds": grace})
+            }
         }
     }
 

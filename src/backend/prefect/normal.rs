@@ -35,6 +35,7 @@ const GLOBAL: &str = "global:";
 
 /// A deployment's fields in our form.
 pub(super) fn fields(deployment: &wire::Deployment, pull: &Pull) -> Fields {
+    let options = deployment.concurrency_options.as_ref();
     let mut fields = Fields::from([
         (Field::Entrypoint, json!(deployment.entrypoint)),
         (Field::Version, json!(deployment.version)),
@@ -57,12 +58,11 @@ pub(super) fn fields(deployment: &wire::Deployment, pull: &Pull) -> Fields {
         (Field::ConcurrencyLimit, concurrency_limit(deployment)),
         (
             Field::CollisionStrategy,
-            json!(
-                deployment
-                    .concurrency_options
-                    .as_ref()
-                    .and_then(|options| options.collision_strategy.as_ref())
-            ),
+            json!(options.and_then(|options| options.collision_strategy.as_ref())),
+        ),
+        (
+            Field::GracePeriod,
+            json!(options.and_then(|options| options.grace_period_seconds)),
         ),
     ]);
     match pull.release(&deployment.pull_steps) {

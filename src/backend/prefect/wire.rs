@@ -64,6 +64,7 @@ pub(super) struct GlobalLimit {
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct ConcurrencyOptions {
     pub(super) collision_strategy: Option<String>,
+    pub(super) grace_period_seconds: Option<u32>,
 }
 
 /// One item of `POST /flows/filter`, and the answer of `POST /flows/`.

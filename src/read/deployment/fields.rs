@@ -180,7 +180,7 @@ impl Reading<'_, '_, '_> {
         };
         self.faults.unknown_keys(
             entries,
-            &["limit", "collision_strategy"],
+            &["limit", "collision_strategy", "grace_period_seconds"],
             "`concurrency_limit`",
         );
         match self.faults.integer(node, "limit", 1..=u64::MAX) {
@@ -190,6 +190,14 @@ impl Reading<'_, '_, '_> {
                     .error(node.at, "`concurrency_limit` has no `limit`");
             }
             None => {}
+        }
+        if let Some(seconds) = self
+            .faults
+            .integer(node, "grace_period_seconds", 60..=86_400)
+        {
+            self.set(Field::GracePeriod, seconds.into(), node.at);
+            // Prefect's default; a grace period alone is nothing that a server takes.
+            self.set(Field::CollisionStrategy, "ENQUEUE".into(), node.at);
         }
         if let Some((strategy, at)) = self.faults.text(node, "collision_strategy") {
             if matches!(strategy.as_str(), "ENQUEUE" | "CANCEL_NEW") {

@@ -1,6 +1,7 @@
 //! Flow objects: the decorator, `with_options`, `from_source`.
 
 use super::library::bound;
+use crate::model::Dialect;
 use crate::read::python::program::{Arguments, At, Fields, Kind, Machine, Value};
 
 /// `@flow` or `flow(function, name=…)`; without a function a decorator.
@@ -149,8 +150,8 @@ fn name_of_source(machine: &Machine<'_>, base: &Value, at: At) -> Value {
         .and_then(|folder| folder.resolve(path));
     let module = file
         .and_then(|file| machine.modules().tree().position(&file))
-        .and_then(|index| machine.modules().get(index).ok());
-    match module.map(|module| module.flow(function)) {
+        .and_then(|index| machine.modules().get(index).as_ref().ok());
+    match module.map(|module| module.flow(function, Dialect::Prefect3)) {
         Some(Ok(flow)) => Value::text(flow.name, at),
         _ => unknown(),
     }

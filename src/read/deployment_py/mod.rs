@@ -21,7 +21,8 @@ use std::rc::Rc;
 
 use super::draft::Draft;
 use super::faults::Faults;
-use super::python::program::{Broken, Machine, Modules, Stop, World};
+use super::python::program::{Machine, Stop, World};
+use super::python::{Broken, Modules};
 use crate::model::{Diagnostic, Place, RepoPath};
 use library::Prefect;
 use node::Nodes;
@@ -38,7 +39,6 @@ pub struct Python {
 /// The deployments that a file registers, in their order.
 pub(super) fn drafts(
     file: &RepoPath,
-    project: &RepoPath,
     modules: &Modules<'_>,
     settings: &Python,
     faults: &mut Faults<'_>,
@@ -62,6 +62,7 @@ pub(super) fn drafts(
             return Vec::new();
         }
     }
+    let project = file.parent().unwrap_or_default();
     let prefect = Rc::new(Prefect::default());
     let world = World {
         modules,
@@ -84,10 +85,10 @@ pub(super) fn drafts(
     }
     let drafts = registered
         .iter()
-        .filter_map(|one| draft::of(one, project, &mut nodes))
+        .filter_map(|one| draft::of(one, &project, &mut nodes))
         .collect();
     if let Some((at, message)) = fails {
-        let (path, (line, column)) = (modules.path(at.module), modules.position(at));
+        let (path, line, column) = modules.place(at.module, at.range.start());
         let fault = Diagnostic::error(Place::at(path.clone(), line, column), message);
         nodes.faults.push(
             fault.hint("declare its deployments in NAME.deployment.yaml, or use --run-python"),

@@ -57,7 +57,7 @@ impl<'m, 'a, 'f, 'p> Nodes<'m, 'a, 'f, 'p> {
     pub(super) fn unknown(&mut self, what: &str, unknown: &Unknown, used: At) {
         let modules = self.machine.modules();
         let at = self.position(unknown.at, used);
-        let expression = shortened(&modules.source(unknown.at));
+        let expression = shortened(&self.machine.source(unknown.at));
         let message = if expression.is_empty() {
             format!("{what} is not known: {}", unknown.reason)
         } else {
@@ -66,8 +66,8 @@ impl<'m, 'a, 'f, 'p> Nodes<'m, 'a, 'f, 'p> {
         let hint = unknown.hint.clone().unwrap_or_else(|| HINT.to_owned());
         let mut fault = Diagnostic::error(self.faults.place(at), message).hint(hint);
         if unknown.at.module != self.machine.main() {
-            let (line, column) = modules.position(unknown.at);
-            let place = Place::at(modules.path(unknown.at.module).clone(), line, column);
+            let (path, line, column) = modules.place(unknown.at.module, unknown.at.range.start());
+            let place = Place::at(path.clone(), line, column);
             fault = fault.related(place, "it comes from here");
         }
         self.faults.push(fault);

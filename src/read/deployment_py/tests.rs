@@ -4,7 +4,6 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::discover::Tree;
-use crate::read::document::Node;
 
 const FLOW: &str = "from prefect import flow\n\n@flow\ndef my_flow(n: int = 1):\n    pass\n\n@flow(name=\"Dagens rapport\")\ndef other(n: int = 1):\n    pass\n";
 
@@ -48,13 +47,7 @@ impl Repository {
         let tree = Tree::work(self.folder.path()).expect("a tree");
         let file = RepoPath::new("p/x.deployment.py");
         let mut faults = Faults::of(&file);
-        let drafts = drafts(
-            &file,
-            &RepoPath::new("p"),
-            &Modules::new(&tree),
-            &self.python,
-            &mut faults,
-        );
+        let drafts = drafts(&file, &Modules::new(&tree), &self.python, &mut faults);
         let lines = faults.into_parts().0.into_iter().map(|fault| {
             let hint = fault
                 .hint

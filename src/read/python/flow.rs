@@ -4,22 +4,23 @@ use ruff_python_ast::{Expr, ExprCall, Stmt, StmtFunctionDef};
 use ruff_text_size::{Ranged, TextSize};
 
 use super::constant::{Context, Evaluator};
-use super::scope::{Named, Scope};
+use super::scope::{END, Named, Scope};
 use super::value::{Unknown, Value};
 
 /// How far names of flows and decorators lead into each other.
 const DEPTH: u32 = 20;
 
 /// A function that is a flow.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Definition<'a> {
     pub(super) function: &'a StmtFunctionDef,
-    /// The calls whose arguments configure it, the last of them first in effect: `flow(…)`, `.with_options(…)`.
-    pub(super) calls: Vec<&'a ExprCall>,
+    /// The calls whose arguments configure it, the last of them first in effect: `flow(…)`, `.with_options(…)`; each
+    /// with the evaluator of its module.
+    pub(super) calls: Vec<(Evaluator<'a>, &'a ExprCall)>,
 }
 
 /// What an entrypoint's name leads to.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) enum Found<'a> {
     Flow(Definition<'a>),
     /// Something else, at a place; with the decorator that could make it a flow, for all we know.
@@ -30,17 +31,18 @@ pub(super) enum Found<'a> {
 /// A configured text of a flow.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Configured<'a> {
-    Text(String, TextSize),
+    /// The text, the module that the expression is in, and the expression.
+    Text(String, &'a Scope<'a>, &'a Expr),
     /// Not given, or given as `None` or empty.
     Absent,
-    Unknown(&'a Expr, Unknown),
+    /// The expression, and the module that it is in.
+    Unknown(&'a Scope<'a>, &'a Expr, Unknown),
 }
 
 /// Finds a flow by the name after the `:` of an entrypoint: a function, or `Class.method`.
 pub(super) fn find<'a>(evaluator: &Evaluator<'a>, name: &str) -> Found<'a> {
-    let end = TextSize::new(u32::MAX);
     if let Some((class, method)) = name.split_once('.') {
-        let Named::Class(class) = evaluator.scope.lookup(class, end) else {
+        let Named::Class(class) = evaluator.scope.lookup(class, END) else {
             return Found::Missing;
         };
         let methods = class
@@ -53,23 +55,46 @@ pub(super) fn find<'a>(evaluator: &Evaluator<'a>, name: &str) -> Found<'a> {
             });
         return methods.map_or(Found::Missing, |function| decorated(evaluator, function));
     }
-    match evaluator.scope.lookup(name, end) {
+    match evaluator.scope.lookup(name, END) {
         Named::Function(function) => decorated(evaluator, function),
         Named::Class(class) => Found::Other(class.name.start(), None),
         Named::Value { expression, .. } => match assigned(evaluator, expression, 0) {
             Some(definition) => Found::Flow(definition),
             None => Found::Other(expression.start(), None),
         },
-        Named::Imported(_) | Named::Opaque | Named::Undefined => Found::Missing,
+        _ => Found::Missing,
     }
 }
 
-/// All names of the module that are flows.
-pub(super) fn all<'a>(scope: &'a Scope<'a>) -> Vec<(&'a str, Definition<'a>)> {
-    let evaluator = Evaluator::new(scope);
-    let mut flows: Vec<(&str, Definition<'_>)> = scope
+/// The module of the repository that binds a name, and the name there: another one where the name is imported.
+pub(super) fn home<'a>(evaluator: &Evaluator<'a>, name: &str) -> Option<(&'a Scope<'a>, String)> {
+    let (first, rest) = match name.split_once('.') {
+        Some((first, rest)) => (first, Some(rest)),
+        None => (name, None),
+    };
+    let (there, named) = evaluator.lookup(first, END);
+    if !evaluator.is_elsewhere(&there) {
+        return None;
+    }
+    let bound = match named {
+        Named::Function(function) => function.name.as_str(),
+        Named::Class(class) => class.name.as_str(),
+        Named::Value { expression, .. } => there.scope.name_of(expression)?,
+        _ => return None,
+    };
+    let name = match rest {
+        Some(rest) => format!("{bound}.{rest}"),
+        None => bound.to_owned(),
+    };
+    Some((there.scope, name))
+}
+
+/// All names of the module that are flows of its own.
+pub(super) fn all<'a>(evaluator: &Evaluator<'a>) -> Vec<(&'a str, Definition<'a>)> {
+    let mut flows: Vec<(&str, Definition<'_>)> = evaluator
+        .scope
         .names()
-        .filter_map(|name| match find(&evaluator, name) {
+        .filter_map(|name| match find(evaluator, name) {
             Found::Flow(definition) => Some((name, definition)),
             _ => None,
         })
@@ -101,7 +126,7 @@ fn flow_calls<'a>(
     evaluator: &Evaluator<'a>,
     decorator: &'a Expr,
     depth: u32,
-) -> Option<Vec<&'a ExprCall>> {
+) -> Option<Vec<(Evaluator<'a>, &'a ExprCall)>> {
     if depth > DEPTH || !evaluator.charge(1) {
         return None;
     }
@@ -114,19 +139,37 @@ fn flow_calls<'a>(
                 &*call.func
             };
             let mut calls = flow_calls(evaluator, inner, depth + 1)?;
-            calls.push(call);
+            calls.push((evaluator.clone(), call));
             // `flow(function)` is a flow and no decorator.
             (partial || call.arguments.args.is_empty()).then_some(calls)
         }
-        Expr::Name(name) => match evaluator.scope.lookup(name.id.as_str(), name.start()) {
-            Named::Imported(full) => is_flow(&full).then(Vec::new),
-            Named::Value { expression, .. } => flow_calls(evaluator, expression, depth + 1),
+        Expr::Name(name) => {
+            let (there, named) = evaluator.lookup(name.id.as_str(), name.start());
+            flow_calls_of(&there, named, depth)
+        }
+        Expr::Attribute(attribute) => match evaluator.value(&attribute.value) {
+            Value::Named(module) => {
+                let (there, named) = evaluator.imported(format!("{module}.{}", attribute.attr));
+                flow_calls_of(&there, named, depth)
+            }
+            Value::Module(module) => {
+                let (there, named) = evaluator.member(module, attribute.attr.as_str());
+                flow_calls_of(&there, named, depth)
+            }
             _ => None,
         },
-        Expr::Attribute(_) => match evaluator.value(decorator) {
-            Value::Named(full) => is_flow(&full).then(Vec::new),
-            _ => None,
-        },
+        _ => None,
+    }
+}
+
+fn flow_calls_of<'a>(
+    there: &Evaluator<'a>,
+    named: Named<'a>,
+    depth: u32,
+) -> Option<Vec<(Evaluator<'a>, &'a ExprCall)>> {
+    match named {
+        Named::Imported(full) => is_flow(&full).then(Vec::new),
+        Named::Value { expression, .. } => flow_calls(there, expression, depth + 1),
         _ => None,
     }
 }
@@ -158,11 +201,11 @@ fn assigned<'a>(evaluator: &Evaluator<'a>, value: &'a Expr, depth: u32) -> Optio
                 && method.attr.as_str() == "with_options"
             {
                 let mut definition = assigned(evaluator, &method.value, depth + 1)?;
-                definition.calls.push(call);
+                definition.calls.push((evaluator.clone(), call));
                 return Some(definition);
             }
             let mut calls = flow_calls(evaluator, &call.func, depth + 1)?;
-            calls.push(call);
+            calls.push((evaluator.clone(), call));
             let [Expr::Name(name)] = &*call.arguments.args else {
                 return None;
             };
@@ -177,8 +220,8 @@ fn assigned<'a>(evaluator: &Evaluator<'a>, value: &'a Expr, depth: u32) -> Optio
 
 impl<'a> Definition<'a> {
     /// A keyword argument of the flow as text: the last call that gives it counts.
-    pub(super) fn configured(&self, evaluator: &Evaluator<'a>, option: &str) -> Configured<'a> {
-        for call in self.calls.iter().rev() {
+    pub(super) fn configured(&self, option: &str) -> Configured<'a> {
+        for (evaluator, call) in self.calls.iter().rev() {
             for keyword in call.arguments.keywords.iter().rev() {
                 let expression = &keyword.value;
                 let value = match &keyword.arg {
@@ -201,14 +244,13 @@ impl<'a> Definition<'a> {
                 match value {
                     Value::None => {}
                     Value::Str(text) if text.is_empty() => {}
-                    Value::Str(text) => return Configured::Text(text, expression.start()),
-                    Value::Unknown(unknown) => return Configured::Unknown(expression, unknown),
+                    Value::Str(text) => return Configured::Text(text, evaluator.scope, expression),
+                    Value::Unknown(unknown) => {
+                        return Configured::Unknown(evaluator.scope, expression, unknown);
+                    }
                     _ => {
-                        let unknown = Unknown {
-                            reason: "it is not a text".to_owned(),
-                            at: expression.start(),
-                        };
-                        return Configured::Unknown(expression, unknown);
+                        let unknown = Unknown::new("it is not a text", expression.start());
+                        return Configured::Unknown(evaluator.scope, expression, unknown);
                     }
                 }
             }

@@ -4,11 +4,14 @@
 //! interpreter could tell is reported as a [`Gap`], never guessed.
 
 mod annotation;
+mod attached;
 mod class;
 mod constant;
 mod depth;
 mod docstring;
 mod flow;
+mod known;
+mod library;
 pub(in crate::read) mod program;
 mod schema;
 mod scope;
@@ -17,14 +20,16 @@ mod value;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use crate::model::nearest;
+use crate::model::{Dialect, nearest};
 use ruff_python_ast::statement_visitor::{StatementVisitor, walk_stmt};
-use ruff_python_ast::{ModModule, Stmt};
+use ruff_python_ast::{Expr, ModModule, Stmt, StmtFunctionDef};
 use ruff_text_size::{Ranged, TextRange, TextSize};
 
 use constant::Evaluator;
 use flow::{Configured, Found};
 use scope::Scope;
+
+pub use library::{Broken, Library, Modules};
 
 /// A parsed Python file.
 #[derive(Debug)]
@@ -46,14 +51,14 @@ pub struct SyntaxFault {
     pub message: String,
 }
 
-/// A flow, as Prefect 3 would register it.
+/// A flow, as Prefect would register it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Flow {
     /// The flow's name: `name=` of the decorator, or the function's name with `-` for `_`.
     pub name: String,
     /// `description=` of the decorator, or the function's docstring without its indentation; `None` without either.
     pub description: Option<String>,
-    /// The names of all parameters in order, `*args` and `**kwargs` among them, `self` and `cls` not.
+    /// The names of all parameters in order, `*args` and `**kwargs` among them, `self` and `cls` only for Prefect 2.
     pub parameters: Vec<String>,
     /// Whether it takes any other keyword (`**kwargs`).
     pub variadic: bool,
@@ -65,6 +70,20 @@ pub struct Flow {
     /// Line of the function's name, from 1.
     pub line: u32,
     /// Column of the function's name in characters, from 1.
+    pub column: u32,
+}
+
+/// An attribute that a module sets on one of its flows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Attribute {
+    /// Its name.
+    pub name: String,
+    /// Its value as a deployment file would have it: a schedule as a mapping with `cron`, `interval` or `rrule`, a
+    /// duration in seconds; why it is not known, as a lower-case fragment, where that is so.
+    pub value: Result<serde_json::Value, String>,
+    /// Line of the value's expression, from 1.
+    pub line: u32,
+    /// Column of the value's expression in characters, from 1.
     pub column: u32,
 }
 
@@ -81,6 +100,9 @@ pub struct Gap {
     pub line: u32,
     /// Column of the expression in characters, from 1.
     pub column: u32,
+    /// What it is in another module that is not known: the place of the file among the tree's entries, and the offset;
+    /// see [`Modules::place`].
+    pub cause: Option<(usize, TextSize)>,
 }
 
 /// A part of a flow's declaration.
@@ -138,6 +160,17 @@ pub enum FlowFault {
         /// The name.
         name: String,
     },
+    /// An annotation names what is not defined when the file is imported, and Prefect 2 fails to make such a flow.
+    /// Prefect 3 lets any value through.
+    #[error("`{name}` in its annotations is not defined, and Prefect 2 cannot import such a flow")]
+    TypeUndefined {
+        /// Line of the annotation, from 1.
+        line: u32,
+        /// Column of the annotation in characters, from 1.
+        column: u32,
+        /// The name.
+        name: String,
+    },
     /// A parameter's name starts with `_`, or is `return_state` or `wait_for`: Prefect refuses such a flow.
     #[error("its parameter `{parameter}` has a name that Prefect refuses")]
     ParameterRefused {
@@ -187,10 +220,19 @@ impl Module {
     }
 
     /// The flow that an entrypoint names after its `:`, `function` or `Class.method`; of several definitions the last.
-    pub fn flow(&self, function: &str) -> Result<Flow, FlowFault> {
+    /// The file is read alone: what it imports from the repository is not known. [`Library::flow`] knows it.
+    pub fn flow(&self, function: &str, dialect: Dialect) -> Result<Flow, FlowFault> {
         let scope = Scope::of(&self.syntax.body);
-        let evaluator = Evaluator::new(&scope);
-        let definition = match flow::find(&evaluator, function) {
+        self.read(&Evaluator::new(&scope, None), function, dialect)
+    }
+
+    fn read<'a>(
+        &'a self,
+        evaluator: &Evaluator<'a>,
+        function: &str,
+        dialect: Dialect,
+    ) -> Result<Flow, FlowFault> {
+        let definition = match flow::find(evaluator, function) {
             Found::Flow(definition) => definition,
             Found::Other(at, decorator) => {
                 let (line, column) = self.place(at);
@@ -202,13 +244,13 @@ impl Module {
                 });
             }
             Found::Missing => {
-                let names = flow::all(&scope);
+                let names = flow::all(evaluator);
                 let nearest = nearest(function, names.iter().map(|(name, _)| *name));
                 let nearest = nearest.map(str::to_owned);
                 return Err(FlowFault::Missing { nearest });
             }
         };
-        let name = self.name(&evaluator, &definition)?;
+        let name = self.name(evaluator, &definition)?;
         for parameter in definition.function.parameters.iter() {
             let parameter = &parameter.as_parameter().name;
             if parameter.starts_with('_')
@@ -223,15 +265,20 @@ impl Module {
             }
         }
         let mut unknown = Vec::new();
-        let description = match definition.configured(&evaluator, "description") {
-            Configured::Text(text, _) => Some(text),
+        let description = match definition.configured("description") {
+            Configured::Text(text, ..) => Some(text),
             Configured::Absent => schema::docstring_of(definition.function),
-            Configured::Unknown(expression, reason) => {
-                unknown.push(self.gap(Part::Description, expression.range(), reason));
+            Configured::Unknown(scope, expression, reason) => {
+                let range = own_range(evaluator, scope, expression, definition.function);
+                unknown.push(self.gap(Part::Description, range, reason));
                 None
             }
         };
-        let signature = schema::signature(&evaluator, definition.function);
+        let signature = schema::signature(evaluator, definition.function, dialect);
+        if let (Some((name, annotation)), Dialect::Prefect2) = (signature.undefined, dialect) {
+            let (line, column) = self.place(annotation.start());
+            return Err(FlowFault::TypeUndefined { line, column, name });
+        }
         for (parameter, part, expression, reason) in signature.gaps {
             let part = match part {
                 schema::Part::Annotation => Part::Annotation(parameter),
@@ -256,7 +303,26 @@ impl Module {
     /// the order of the file.
     pub fn flows(&self) -> Vec<(String, u32)> {
         let scope = Scope::of(&self.syntax.body);
-        flow::all(&scope)
+        self.flows_of(&Evaluator::new(&scope, None))
+    }
+
+    fn attributes_of<'a>(&'a self, evaluator: &Evaluator<'a>, flow: &str) -> Vec<Attribute> {
+        attached::attached(evaluator, &self.syntax.body, flow)
+            .into_iter()
+            .map(|(name, expression, value)| {
+                let (line, column) = self.place(expression.start());
+                Attribute {
+                    name,
+                    value: value.map_err(|unknown| unknown.reason),
+                    line,
+                    column,
+                }
+            })
+            .collect()
+    }
+
+    fn flows_of<'a>(&'a self, evaluator: &Evaluator<'a>) -> Vec<(String, u32)> {
+        flow::all(evaluator)
             .into_iter()
             .map(|(name, definition)| {
                 (
@@ -281,18 +347,22 @@ impl Module {
         evaluator: &Evaluator<'a>,
         definition: &flow::Definition<'a>,
     ) -> Result<String, FlowFault> {
-        let (name, at) = match definition.configured(evaluator, "name") {
-            Configured::Text(name, at) => (name, at),
+        let (name, at) = match definition.configured("name") {
+            Configured::Text(name, scope, expression) => {
+                let range = own_range(evaluator, scope, expression, definition.function);
+                (name, range.start())
+            }
             Configured::Absent => {
                 let function = &definition.function.name;
                 (function.as_str().replace('_', "-"), function.start())
             }
-            Configured::Unknown(expression, unknown) => {
-                let (line, column) = self.place(expression.start());
+            Configured::Unknown(scope, expression, unknown) => {
+                let range = own_range(evaluator, scope, expression, definition.function);
+                let (line, column) = self.place(range.start());
                 return Err(FlowFault::NameNotConstant {
                     line,
                     column,
-                    expression: self.text(expression.range()),
+                    expression: self.text(range),
                     reason: unknown.reason,
                 });
             }
@@ -312,6 +382,7 @@ impl Module {
             reason: unknown.reason,
             line,
             column,
+            cause: unknown.file.map(|file| (file, unknown.at)),
         }
     }
 
@@ -325,6 +396,20 @@ impl Module {
 
     fn place(&self, at: TextSize) -> (u32, u32) {
         place(&self.source, at)
+    }
+}
+
+/// Where an expression is in the flow's own module: that of the function's name for one of another module.
+fn own_range<'a>(
+    evaluator: &Evaluator<'a>,
+    scope: &Scope<'a>,
+    expression: &Expr,
+    function: &StmtFunctionDef,
+) -> TextRange {
+    if std::ptr::eq(evaluator.scope, scope) {
+        expression.range()
+    } else {
+        function.name.range()
     }
 }
 

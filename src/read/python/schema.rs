@@ -1,4 +1,4 @@
-//! The parameters of a flow, and the schema that Prefect 3 makes of them (`parameter_openapi_schema`).
+//! The parameters of a flow, and the schema that Prefect makes of them (`parameter_openapi_schema`).
 
 use std::collections::HashMap;
 
@@ -12,8 +12,9 @@ use super::annotation::{Fault, Names, Place, Shape, Types};
 use super::constant::Evaluator;
 use super::depth;
 use super::docstring;
-use super::scope::{Named, Scope};
+use super::scope::Named;
 use super::value::{Json as Default, Unknown, Value};
+use crate::model::Dialect;
 
 /// What of a parameter could not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +32,8 @@ pub(super) struct Signature<'a> {
     pub(super) schema: Json,
     /// What could not be read: of which parameter, what, the expression, why.
     pub(super) gaps: Vec<(String, Part, &'a Expr, Unknown)>,
+    /// A name that is not defined where an annotation that is a string has it, and the annotation.
+    pub(super) undefined: Option<(String, &'a Expr)>,
 }
 
 /// One parameter as Python's `inspect` orders them.
@@ -66,27 +69,32 @@ fn entries(function: &StmtFunctionDef) -> Vec<Entry<'_>> {
 pub(super) fn signature<'a>(
     evaluator: &Evaluator<'a>,
     function: &'a StmtFunctionDef,
+    dialect: Dialect,
 ) -> Signature<'a> {
     let descriptions = match docstring_of(function) {
         Some(text) => docstring::parameters(&text),
         None => HashMap::new(),
     };
-    let strings = if resolvable(evaluator.scope, function) {
+    let undefined = undefined(evaluator, function);
+    let strings = if undefined.is_none() {
         Names::Module
     } else {
         Names::Prefect
     };
-    let mut types = Types::new(evaluator);
+    let mut types = Types::new(evaluator.clone(), dialect);
     let mut signature = Signature {
         parameters: Vec::new(),
         variadic: function.parameters.kwarg.is_some(),
         schema: Json::Null,
         gaps: Vec::new(),
+        undefined,
     };
+    // What Prefect 2 reads with pydantic 1 where a block is among the types: all but plain types have other words then.
+    let mut worded = Vec::new();
     let (mut properties, mut required) = (Map::new(), Vec::new());
     for (position, entry) in entries(function).into_iter().enumerate() {
         let name = entry.parameter.name.as_str();
-        if name == "self" || name == "cls" {
+        if matches!(name, "self" | "cls") && dialect == Dialect::Prefect3 {
             continue;
         }
         signature.parameters.push(name.to_owned());
@@ -108,6 +116,11 @@ pub(super) fn signature<'a>(
                 }
             }
         }
+        if let Some(annotation) = entry.parameter.annotation.as_deref()
+            && !is_plain(&shape)
+        {
+            worded.push((name, annotation));
+        }
         let mut property = shape.json;
         // Prefect gives every parameter a title and a description of its own, over those of an annotation.
         property.extend(shape.extra);
@@ -117,6 +130,8 @@ pub(super) fn signature<'a>(
         let mut description = descriptions.get(name).cloned();
         let value = entry.default.map(|default| evaluator.value(default));
         let default = match value {
+            // To Prefect 2, it has no form in JSON.
+            Some(Value::Field(_)) if dialect == Dialect::Prefect2 => Some(Value::Opaque),
             Some(Value::Field(options)) => {
                 field(&options, &mut property, &mut description);
                 match options.into_iter().find(|(option, _)| option == "default") {
@@ -148,6 +163,23 @@ pub(super) fn signature<'a>(
             _ => required.push(Json::from(name)),
         }
         properties.insert(name.to_owned(), Json::Object(property));
+    }
+    if dialect == Dialect::Prefect2 && types.blocks {
+        for (name, annotation) in worded {
+            let Some(Json::Object(property)) = properties.get_mut(name) else {
+                continue;
+            };
+            if property.contains_key("allOf") {
+                continue;
+            }
+            property.retain(|key, _| matches!(key.as_str(), "title" | "position" | "default"));
+            let unknown = Unknown::new(
+                "beside a block, Prefect 2 describes it in words of pydantic 1",
+                annotation.start(),
+            );
+            let gap = (name.to_owned(), Part::Annotation, annotation, unknown);
+            signature.gaps.push(gap);
+        }
     }
     let mut schema = Map::new();
     schema.insert("title".to_owned(), "Parameters".into());
@@ -190,11 +222,7 @@ fn field(
 }
 
 /// The schema of a parameter's annotation.
-fn of_parameter(
-    types: &mut Types<'_, '_>,
-    annotation: &Expr,
-    strings: Names,
-) -> Result<Shape, Fault> {
+fn of_parameter(types: &mut Types<'_>, annotation: &Expr, strings: Names) -> Result<Shape, Fault> {
     let string = |at| Place {
         names: strings,
         within: Some(at),
@@ -211,20 +239,36 @@ fn of_parameter(
     }
 }
 
-/// Whether every name is defined in the annotations that are strings: if not, Python leaves all of them as they are.
-fn resolvable(scope: &Scope<'_>, function: &StmtFunctionDef) -> bool {
+/// Whether a type reads alike in the words of pydantic 1 and 2.
+fn is_plain(shape: &Shape) -> bool {
+    shape.extra.is_empty()
+        && shape.json.iter().all(|(key, value)| {
+            key == "type"
+                && matches!(
+                    value.as_str(),
+                    Some("string" | "integer" | "number" | "boolean")
+                )
+        })
+}
+
+/// The first name that is not defined in the annotations that are strings: Python leaves all of them as they are then.
+fn undefined<'a>(
+    evaluator: &Evaluator<'a>,
+    function: &'a StmtFunctionDef,
+) -> Option<(String, &'a Expr)> {
+    let postponed = evaluator.scope.postponed;
     let annotations = entries(function)
         .into_iter()
         .filter_map(|entry| entry.parameter.annotation.as_deref())
         .chain(function.returns.as_deref());
     for annotation in annotations {
         let mut names = Undefined {
-            scope,
+            evaluator,
             at: annotation.start(),
-            found: false,
+            found: None,
         };
         match annotation {
-            Expr::StringLiteral(literal) if !scope.postponed => {
+            Expr::StringLiteral(literal) if !postponed => {
                 let text = literal.value.to_str();
                 if depth::refuse(text).is_none()
                     && let Ok(parsed) = parse_expression(text.trim_matches([' ', '\t']))
@@ -232,34 +276,34 @@ fn resolvable(scope: &Scope<'_>, function: &StmtFunctionDef) -> bool {
                     names.visit_expr(parsed.expr());
                 }
             }
-            annotation if scope.postponed => names.visit_expr(annotation),
+            annotation if postponed => names.visit_expr(annotation),
             _ => {}
         }
-        if names.found {
-            return false;
+        if let Some(name) = names.found {
+            return Some((name, annotation));
         }
     }
-    true
+    None
 }
 
 /// Looks for a name that is not defined.
 struct Undefined<'s, 'a> {
-    scope: &'s Scope<'a>,
+    evaluator: &'s Evaluator<'a>,
     at: TextSize,
-    found: bool,
+    found: Option<String>,
 }
 
 impl<'v> Visitor<'v> for Undefined<'_, '_> {
     fn visit_expr(&mut self, expression: &'v Expr) {
-        if self.found {
+        if self.found.is_some() {
             return;
         }
         match expression {
             Expr::Name(name) => {
-                self.found = matches!(
-                    self.scope.lookup(name.id.as_str(), self.at),
-                    Named::Undefined
-                );
+                let name = name.id.as_str();
+                if let (_, Named::Undefined) = self.evaluator.lookup(name, self.at) {
+                    self.found = Some(name.to_owned());
+                }
             }
             // Their variables are their own.
             Expr::Lambda(_)

@@ -373,14 +373,11 @@ fn the_configuration() {
 fn formats_that_are_not_read_yet_are_named() {
     let repo = small();
     repo.write("p/nightly.deployment.py", "");
-    repo.write("q/prefect.yaml", "");
     let run = local(&repo, "deploy").expect_code(0);
     insta::assert_snapshot!(run.stderr, @"
     p/nightly.deployment.py: warning: not read yet: this format comes later
       hint: write its deployments as NAME.deployment.yaml, or keep deploying this file as before
-    q/prefect.yaml: warning: not read yet: this format comes later
-      hint: write its deployments as NAME.deployment.yaml, or keep deploying this file as before
-    2 warnings in 2 files
+    1 warning in 1 file
     ");
     local(&repo, "check").expect_code(0);
 }

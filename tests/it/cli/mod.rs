@@ -5,14 +5,17 @@ mod deploy;
 mod environments;
 mod faults;
 mod files;
+mod flows;
 mod lease;
 mod links;
 mod narrow;
 mod output;
+mod prefect_yaml;
 mod prune;
 mod saved;
 mod secrets;
 mod services;
+mod stranger;
 mod terminal;
 
 use std::path::PathBuf;

@@ -32,6 +32,8 @@ fn version_and_help() {
       check        Read everything and report every fault; no network
       plan         Show what a deploy would change; changes nothing
       deploy       Upload the code that is missing, and register what differs
+      convert      Write what `.deployment.py` and `prefect.yaml` files declare as `.deployment.yaml`
+                   beside them
       status       Show what is registered for this repository and environment
       completions  Print a shell's completion script
       help         Print this message or the help of the given subcommand(s)

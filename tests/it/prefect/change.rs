@@ -50,6 +50,7 @@ fn everything() -> Fields {
         ),
         (Field::ConcurrencyLimit, json!(2)),
         (Field::CollisionStrategy, json!("CANCEL_NEW")),
+        (Field::GracePeriod, json!(120)),
     ])
 }
 

@@ -105,7 +105,8 @@ impl Repo {
     }
 }
 
-fn copy(from: &Path, to: &Path) {
+/// Copies a folder, without what runs have left there.
+pub(crate) fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).expect("a temporary folder can be written");
     for entry in fs::read_dir(from).unwrap_or_else(|e| panic!("{}: {e}", from.display())) {
         let entry = entry.expect("a folder can be listed");

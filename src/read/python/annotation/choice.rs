@@ -1,13 +1,13 @@
 //! Unions and literals: types that are one of several.
 
-use ruff_python_ast::{Expr, Operator};
+use ruff_python_ast::{Expr, ExprSubscript, Operator};
 use serde_json::{Map, Value as Json, json};
 
 use super::{DEPTH, Fault, Place, Shape, Target, Types, fault};
 use crate::read::python::constant::{Context, is_typing};
 use crate::read::python::value::Value;
 
-impl Types<'_, '_> {
+impl Types<'_> {
     pub(super) fn union(&mut self, annotation: &Expr, place: Place) -> Result<Shape, Fault> {
         let mut choices = Vec::new();
         let (mut nullable, mut omitted) = (false, 0);
@@ -85,10 +85,12 @@ impl Types<'_, '_> {
                 }
             }
             Expr::Name(_) | Expr::Attribute(_) => {
-                if let Target::Alias(alias) = self.resolve(annotation, place)?
+                if let Target::Alias(alias, scope) = self.resolve(annotation, place)?
                     && matches!(alias, Expr::BinOp(_) | Expr::Subscript(_))
                 {
-                    return self.choices(alias, Place::PARAMETER, choices, nullable, omitted);
+                    return self.inside(scope, |types| {
+                        types.choices(alias, Place::PARAMETER, choices, nullable, omitted)
+                    });
                 }
             }
             _ => {}
@@ -146,25 +148,18 @@ impl Types<'_, '_> {
             if !self.evaluator.charge(1 + values.len() / 16) || self.depth >= DEPTH {
                 return fault("it has too many values", at);
             }
-            let nested = match choice {
-                Expr::Subscript(subscript) => Some(subscript),
-                Expr::Name(_) => match self.resolve(choice, place) {
-                    Ok(Target::Alias(Expr::Subscript(subscript))) => Some(subscript),
-                    _ => None,
-                },
-                _ => None,
-            };
-            if let Some(subscript) = nested {
-                match self.resolve(&subscript.value, place)? {
-                    Target::Named(full) if is_typing(&full, "Literal") => {
-                        self.depth += 1;
-                        let result = self.literal_values(&subscript.slice, place, values);
-                        self.depth -= 1;
-                        result?;
-                        continue;
-                    }
-                    _ => return fault("a value of the literal is not known", at),
-                }
+            if let Expr::Subscript(subscript) = choice {
+                self.nested_literal(subscript, place, values)?;
+                continue;
+            }
+            if let Expr::Name(_) | Expr::Attribute(_) = choice
+                && let Ok(Target::Alias(Expr::Subscript(subscript), scope)) =
+                    self.resolve(choice, place)
+            {
+                self.inside(scope, |types| {
+                    types.nested_literal(subscript, Place::PARAMETER, values)
+                })?;
+                continue;
             }
             let context = Context {
                 within: place.within,
@@ -179,6 +174,27 @@ impl Types<'_, '_> {
             }
         }
         Ok(())
+    }
+
+    /// The values of a `Literal[…]` in another.
+    fn nested_literal(
+        &mut self,
+        subscript: &ExprSubscript,
+        place: Place,
+        values: &mut Vec<Json>,
+    ) -> Result<(), Fault> {
+        match self.resolve(&subscript.value, place)? {
+            Target::Named(full) if is_typing(&full, "Literal") => {
+                self.depth += 1;
+                let result = self.literal_values(&subscript.slice, place, values);
+                self.depth -= 1;
+                result
+            }
+            _ => fault(
+                "a value of the literal is not known",
+                place.at(&subscript.value),
+            ),
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use super::{Fault, Place, Shape, Types, fault};
 use crate::read::python::constant::Context;
 use crate::read::python::value::{Unknown, Value};
 
-impl<'a> Types<'_, 'a> {
+impl<'a> Types<'a> {
     pub(super) fn annotated(&mut self, arguments: &Expr, place: Place) -> Result<Shape, Fault> {
         let at = place.at(arguments);
         let Expr::Tuple(arguments) = arguments else {
@@ -67,10 +67,12 @@ impl<'a> Types<'_, 'a> {
             locals: &[],
         };
         let arguments = self.evaluator.arguments(call, context).map_err(|value| {
-            Fault::Unknown(value.gap().cloned().unwrap_or_else(|| Unknown {
-                reason: "it is not known".to_owned(),
-                at,
-            }))
+            Fault::Unknown(
+                value
+                    .gap()
+                    .cloned()
+                    .unwrap_or_else(|| Unknown::new("it is not known", at)),
+            )
         })?;
         apply(&mut shape, &arguments.keywords, at)?;
         Ok(shape)

@@ -1,4 +1,4 @@
-//! The classes of a file as definitions that a schema refers to.
+//! The classes of the repository as definitions that a schema refers to.
 
 use ruff_python_ast::{Expr, Stmt, StmtClassDef};
 use ruff_text_size::{Ranged, TextSize};
@@ -7,15 +7,24 @@ use serde_json::{Map, Value as Json, json};
 use super::choice::common_type;
 use super::constraint::apply;
 use super::{Fault, Names, Place, Shape, Types, fault};
-use crate::read::python::class::{self, Field, Kind};
+use crate::model::Dialect;
+use crate::read::python::class::{self, Class, Field, Kind};
 use crate::read::python::constant::is_typing;
 use crate::read::python::docstring::clean;
 use crate::read::python::value::{Json as Default, Value};
 
-impl<'a> Types<'_, 'a> {
-    /// The schema of a class of the file.
-    pub(super) fn class(&mut self, class: &'a StmtClassDef, at: TextSize) -> Result<Shape, Fault> {
-        let kind = class::kind(self.evaluator, class);
+impl<'a> Types<'a> {
+    /// The schema of a class of the repository.
+    pub(super) fn class(&mut self, class: Class<'a>, at: TextSize) -> Result<Shape, Fault> {
+        if std::ptr::eq(class.scope, self.evaluator.scope) {
+            return self.class_here(class, at);
+        }
+        let at = class.name.start();
+        self.inside(class.scope, |types| types.class_here(class, at))
+    }
+
+    fn class_here(&mut self, class: Class<'a>, at: TextSize) -> Result<Shape, Fault> {
+        let kind = class::kind(&self.evaluator, class);
         if let Kind::Unknown(reason) = kind {
             return fault(reason, at);
         }
@@ -26,7 +35,7 @@ impl<'a> Types<'_, 'a> {
         if custom {
             return fault("its class has a schema of its own", at);
         }
-        let name = class.name.as_str();
+        let name = class.definition.name.as_str();
         let reference = || Shape {
             named: true,
             ..Shape::of(json!({"$ref": format!("#/definitions/{name}")}))
@@ -35,17 +44,21 @@ impl<'a> Types<'_, 'a> {
             return Ok(Shape::default());
         }
         if self.definitions.contains_key(name) {
-            return Ok(reference());
+            return match self.defined.get(name) {
+                Some(other) if *other == class => Ok(reference()),
+                _ => fault("another type of the same name is in use too", at),
+            };
         }
+        self.defined.insert(name.to_owned(), class);
         // A class may refer to itself.
         self.definitions.insert(name.to_owned(), Json::Null);
         let definition = match kind {
-            Kind::Enum(_) => match class::members(self.evaluator, class) {
+            Kind::Enum(_) => match class::members(&self.evaluator, class) {
                 Some(members) if members.is_empty() => {
                     self.definitions.remove(name);
                     return Ok(Shape::of(json!({"enum": []})));
                 }
-                Some(members) => enumeration(class, &members, at),
+                Some(members) => enumeration(class.definition, &members, at),
                 None => fault("the members of its enumeration are not known", at),
             },
             Kind::NamedTuple => self.named_tuple(class, at),
@@ -64,12 +77,8 @@ impl<'a> Types<'_, 'a> {
         }
     }
 
-    fn named_tuple(
-        &mut self,
-        class: &'a StmtClassDef,
-        at: TextSize,
-    ) -> Result<Map<String, Json>, Fault> {
-        let fields = class::fields(self.evaluator, class).or_else(|reason| fault(reason, at))?;
+    fn named_tuple(&mut self, class: Class<'a>, at: TextSize) -> Result<Map<String, Json>, Fault> {
+        let fields = class::fields(&self.evaluator, class).or_else(|reason| fault(reason, at))?;
         let (mut items, mut required) = (Vec::new(), 0_usize);
         for field in &fields {
             let (_, schema, needed) = self.field(field, Kind::NamedTuple, at)?;
@@ -87,11 +96,51 @@ impl<'a> Types<'_, 'a> {
     /// A model, dataclass or `TypedDict`.
     fn object(
         &mut self,
-        class: &'a StmtClassDef,
+        class: Class<'a>,
         kind: Kind,
         at: TextSize,
     ) -> Result<Map<String, Json>, Fault> {
-        let fields = class::fields(self.evaluator, class).or_else(|reason| fault(reason, at))?;
+        let vanilla = kind == Kind::Dataclass && !class::is_of_pydantic(&self.evaluator, class);
+        let mut own = Map::new();
+        if kind == Kind::Model {
+            self.configuration(class, &mut own, at)?;
+        }
+        let extra = match kind {
+            Kind::TypedDict => self.extra.clone(),
+            Kind::Dataclass if vanilla => self.extra.clone(),
+            _ => own.get("additionalProperties").cloned(),
+        };
+        let outer = std::mem::replace(&mut self.extra, extra.clone());
+        let properties = self.properties(class, kind, at);
+        self.extra = outer;
+        let (properties, required) = properties?;
+        let mut json = Map::new();
+        json.insert("type".to_owned(), "object".into());
+        json.insert("title".to_owned(), class.name.as_str().into());
+        json.insert("properties".to_owned(), Json::Object(properties));
+        if !required.is_empty() {
+            json.insert("required".to_owned(), required.into());
+        }
+        // Of a dataclass that is not pydantic's own, the older pydantic of Prefect 2 tells less.
+        let told = !vanilla || self.dialect == Dialect::Prefect3;
+        if let Some(text) = class::docstring(&class.body).filter(|text| told && !text.is_empty()) {
+            json.insert("description".to_owned(), clean(text).into());
+        }
+        json.extend(own);
+        if let Some(extra) = extra.filter(|_| told) {
+            json.insert("additionalProperties".to_owned(), extra);
+        }
+        Ok(json)
+    }
+
+    /// The properties of a class, and the names of those that are required.
+    fn properties(
+        &mut self,
+        class: Class<'a>,
+        kind: Kind,
+        at: TextSize,
+    ) -> Result<(Map<String, Json>, Vec<Json>), Fault> {
+        let fields = class::fields(&self.evaluator, class).or_else(|reason| fault(reason, at))?;
         let (mut properties, mut required) = (Map::new(), Vec::new());
         for field in &fields {
             let (name, schema, needed) = self.field(field, kind, at)?;
@@ -100,30 +149,18 @@ impl<'a> Types<'_, 'a> {
             }
             properties.insert(name, Json::Object(schema));
         }
-        let mut json = Map::new();
-        json.insert("type".to_owned(), "object".into());
-        json.insert("title".to_owned(), class.name.as_str().into());
-        json.insert("properties".to_owned(), Json::Object(properties));
-        if !required.is_empty() {
-            json.insert("required".to_owned(), required.into());
-        }
-        if let Some(text) = class::docstring(&class.body).filter(|text| !text.is_empty()) {
-            json.insert("description".to_owned(), clean(text).into());
-        }
-        if kind == Kind::Model {
-            self.configuration(class, &mut json, at)?;
-        }
-        Ok(json)
+        Ok((properties, required))
     }
 
     /// What `model_config` says of the schema.
     fn configuration(
-        &self,
-        class: &'a StmtClassDef,
+        &mut self,
+        class: Class<'a>,
         json: &mut Map<String, Json>,
         at: TextSize,
     ) -> Result<(), Fault> {
         for base in class
+            .definition
             .arguments
             .iter()
             .flat_map(|arguments| arguments.args.iter())
@@ -131,25 +168,31 @@ impl<'a> Types<'_, 'a> {
             if let Value::Class(parent) = self.evaluator.value(base) {
                 // Titles are not inherited, `extra` is; a chain of them is bounded by the kind's own bound.
                 let mut inherited = Map::new();
-                self.configuration(parent, &mut inherited, at)?;
+                self.inside(parent.scope, |types| {
+                    types.configuration(parent, &mut inherited, at)
+                })?;
                 inherited.remove("title");
                 json.extend(inherited);
             }
         }
-        let value = class.body.iter().find_map(|statement| match statement {
-            Stmt::Assign(assign) => match assign.targets.as_slice() {
-                [Expr::Name(name)] if name.id == "model_config" => Some(&*assign.value),
+        let value = class
+            .definition
+            .body
+            .iter()
+            .find_map(|statement| match statement {
+                Stmt::Assign(assign) => match assign.targets.as_slice() {
+                    [Expr::Name(name)] if name.id == "model_config" => Some(&*assign.value),
+                    _ => None,
+                },
+                Stmt::AnnAssign(assign) => match (&*assign.target, &assign.value) {
+                    (Expr::Name(name), Some(value)) if name.id == "model_config" => Some(&**value),
+                    _ => None,
+                },
                 _ => None,
-            },
-            Stmt::AnnAssign(assign) => match (&*assign.target, &assign.value) {
-                (Expr::Name(name), Some(value)) if name.id == "model_config" => Some(&**value),
-                _ => None,
-            },
-            _ => None,
-        });
+            });
         let Some(value) = value else { return Ok(()) };
         let options: Vec<(String, Value<'a>)> = match value {
-            Expr::Call(call) => match class::callee(self.evaluator, value).as_deref() {
+            Expr::Call(call) => match class::callee(&self.evaluator, value).as_deref() {
                 Some("pydantic.ConfigDict" | "pydantic.config.ConfigDict") => {
                     match self
                         .evaluator
@@ -208,6 +251,15 @@ impl<'a> Types<'_, 'a> {
 
     /// One field: its name in JSON, its schema, and whether it is required.
     fn field(
+        &mut self,
+        field: &Field<'a>,
+        kind: Kind,
+        at: TextSize,
+    ) -> Result<(String, Map<String, Json>, bool), Fault> {
+        self.inside(field.class.scope, |types| types.field_here(field, kind, at))
+    }
+
+    fn field_here(
         &mut self,
         field: &Field<'a>,
         kind: Kind,

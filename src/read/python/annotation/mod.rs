@@ -1,19 +1,24 @@
 //! Type annotations as JSON schema, as pydantic 2 writes it.
 
+mod block;
 mod choice;
 mod constraint;
 mod definition;
 mod named;
+
+use std::collections::HashMap;
 
 use ruff_python_ast::{Expr, Operator};
 use ruff_python_parser::parse_expression;
 use ruff_text_size::{Ranged, TextSize};
 use serde_json::{Map, Value as Json, json};
 
+use super::class::Class;
 use super::constant::{Context, Evaluator, is_typing};
 use super::depth;
-use super::scope::Named;
+use super::scope::{END, Named, Scope};
 use super::value::Unknown;
+use crate::model::Dialect;
 
 /// How deep annotations and the aliases in them lead into each other.
 const DEPTH: u32 = 60;
@@ -100,17 +105,30 @@ impl Place {
 }
 
 /// Turns annotations into schemas, and gathers the definitions that they refer to.
-pub(super) struct Types<'e, 'a> {
-    pub(super) evaluator: &'e Evaluator<'a>,
+pub(super) struct Types<'a> {
+    /// Of the module that the annotation at hand is in.
+    pub(super) evaluator: Evaluator<'a>,
+    /// What Prefect makes of the same annotation differs.
+    pub(super) dialect: Dialect,
     pub(super) definitions: Map<String, Json>,
+    /// Whether one of Prefect's own blocks is among the types.
+    pub(super) blocks: bool,
+    /// `additionalProperties` of the model at hand, which pydantic hands down to the dataclasses and `TypedDict`s in it.
+    extra: Option<Json>,
+    /// Whose definition each is.
+    defined: HashMap<String, Class<'a>>,
     depth: u32,
 }
 
-impl<'e, 'a> Types<'e, 'a> {
-    pub(super) fn new(evaluator: &'e Evaluator<'a>) -> Self {
+impl<'a> Types<'a> {
+    pub(super) fn new(evaluator: Evaluator<'a>, dialect: Dialect) -> Self {
         Self {
             evaluator,
+            dialect,
             definitions: Map::new(),
+            blocks: false,
+            extra: None,
+            defined: HashMap::new(),
             depth: 0,
         }
     }
@@ -124,6 +142,27 @@ impl<'e, 'a> Types<'e, 'a> {
         let shape = self.shape_inner(annotation, place);
         self.depth -= 1;
         shape
+    }
+
+    /// Does something with the names of another module.
+    fn inside<T>(
+        &mut self,
+        scope: &'a Scope<'a>,
+        act: impl FnOnce(&mut Self) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        let there = self.evaluator.within(scope);
+        if !self.evaluator.is_elsewhere(&there) {
+            return act(self);
+        }
+        let here = std::mem::replace(&mut self.evaluator, there);
+        let result = act(self);
+        self.evaluator = here;
+        result.map_err(|mut fault| {
+            if let Fault::Unknown(unknown) = &mut fault {
+                unknown.file = unknown.file.or(scope.file);
+            }
+            fault
+        })
     }
 
     fn shape_inner(&mut self, annotation: &Expr, place: Place) -> Result<Shape, Fault> {
@@ -171,7 +210,7 @@ impl<'e, 'a> Types<'e, 'a> {
                     };
                     self.generic(&full, arguments, place, at)
                 }
-                _ => fault("it is a generic of this file", at),
+                _ => fault("it is a generic of the repository", at),
             },
             Expr::Call(call) => match self.resolve(&call.func, place)? {
                 Target::Named(full) => self.constrained(&full, call, place, at),
@@ -180,7 +219,10 @@ impl<'e, 'a> Types<'e, 'a> {
             Expr::Name(_) | Expr::Attribute(_) => match self.resolve(annotation, place)? {
                 Target::Named(full) => self.bare(&full, at),
                 Target::Class(class) => self.class(class, at),
-                Target::Alias(alias) => self.alias(alias, at),
+                Target::Alias(alias, scope) => {
+                    self.inside(scope, |types| types.alias(alias, alias.start()))
+                }
+                Target::Module(_) => fault("it is a module", at),
             },
             _ => fault("it is not evaluated", at),
         }
@@ -228,54 +270,7 @@ impl<'e, 'a> Types<'e, 'a> {
 
     /// What a name or an attribute stands for.
     fn resolve(&self, expression: &Expr, place: Place) -> Result<Target<'a>, Fault> {
-        let at = place.at(expression);
-        match expression {
-            Expr::Name(name) => {
-                let name = name.id.as_str();
-                if place.names == Names::Prefect {
-                    return match name {
-                        "typing" | "t" => Ok(Target::Named("typing".to_owned())),
-                        "pydantic" | "inspect" => Ok(Target::Named(name.to_owned())),
-                        _ if super::scope::BUILTINS.binary_search(&name).is_ok() => {
-                            Ok(Target::Named(format!("builtins.{name}")))
-                        }
-                        _ => Err(Fault::Any),
-                    };
-                }
-                let lookup = if place.names == Names::Late {
-                    TextSize::new(u32::MAX)
-                } else {
-                    at
-                };
-                match self.evaluator.scope.lookup(name, lookup) {
-                    Named::Imported(full) => Ok(Target::Named(full)),
-                    Named::Class(class) => Ok(Target::Class(class)),
-                    Named::Value {
-                        expression,
-                        stable: true,
-                    } => match expression {
-                        Expr::Name(_) | Expr::Attribute(_) => {
-                            if self.evaluator.charge(1) && expression.start() < at {
-                                self.resolve(expression, Place::PARAMETER)
-                            } else {
-                                fault("the name leads to itself", at)
-                            }
-                        }
-                        _ => Ok(Target::Alias(expression)),
-                    },
-                    Named::Undefined => fault(format!("the name `{name}` is not defined"), at),
-                    _ => fault(
-                        format!("what `{name}` is depends on how the module runs"),
-                        at,
-                    ),
-                }
-            }
-            Expr::Attribute(attribute) => match self.resolve(&attribute.value, place)? {
-                Target::Named(module) => Ok(Target::Named(format!("{module}.{}", attribute.attr))),
-                _ => fault("it is an attribute of something in this file", at),
-            },
-            _ => fault("it is not evaluated", at),
-        }
+        resolve(&self.evaluator, expression, place)
     }
 }
 
@@ -283,14 +278,82 @@ impl<'e, 'a> Types<'e, 'a> {
 enum Target<'a> {
     /// By its full name.
     Named(String),
-    Class(&'a ruff_python_ast::StmtClassDef),
-    /// The value of an assignment.
-    Alias(&'a Expr),
+    Class(Class<'a>),
+    /// The value of an assignment, and the module that it is in.
+    Alias(&'a Expr, &'a Scope<'a>),
+    Module(&'a Scope<'a>),
+}
+
+fn resolve<'a>(
+    evaluator: &Evaluator<'a>,
+    expression: &Expr,
+    place: Place,
+) -> Result<Target<'a>, Fault> {
+    let at = place.at(expression);
+    match expression {
+        Expr::Name(name) => {
+            let name = name.id.as_str();
+            if place.names == Names::Prefect {
+                return match name {
+                    "typing" | "t" => Ok(Target::Named("typing".to_owned())),
+                    "pydantic" | "inspect" => Ok(Target::Named(name.to_owned())),
+                    _ if super::scope::BUILTINS.binary_search(&name).is_ok() => {
+                        Ok(Target::Named(format!("builtins.{name}")))
+                    }
+                    _ => Err(Fault::Any),
+                };
+            }
+            let before = if place.names == Names::Late { END } else { at };
+            target(evaluator, name, evaluator.lookup(name, before), at)
+        }
+        Expr::Attribute(attribute) => {
+            let name = attribute.attr.as_str();
+            let found = match resolve(evaluator, &attribute.value, place)? {
+                Target::Named(module) => evaluator.imported(format!("{module}.{name}")),
+                Target::Module(module) => evaluator.member(module, name),
+                _ => return fault("it is an attribute of something in the repository", at),
+            };
+            target(evaluator, name, found, at)
+        }
+        _ => fault("it is not evaluated", at),
+    }
+}
+
+fn target<'a>(
+    here: &Evaluator<'a>,
+    name: &str,
+    (there, named): (Evaluator<'a>, Named<'a>),
+    at: TextSize,
+) -> Result<Target<'a>, Fault> {
+    match named {
+        Named::Imported(full) => Ok(Target::Named(full)),
+        Named::Module(module) => Ok(Target::Module(module)),
+        Named::Class(definition) => Ok(Target::Class(Class {
+            scope: there.scope,
+            definition,
+        })),
+        Named::Value {
+            expression,
+            stable: true,
+        } => match expression {
+            Expr::Name(_) | Expr::Attribute(_) => {
+                if there.charge(1) && (here.is_elsewhere(&there) || expression.start() < at) {
+                    resolve(&there, expression, Place::PARAMETER)
+                } else {
+                    fault("the name leads to itself", at)
+                }
+            }
+            _ => Ok(Target::Alias(expression, there.scope)),
+        },
+        Named::Missing(reason) => fault(reason, at),
+        Named::Undefined => fault(format!("the name `{name}` is not defined"), at),
+        _ => fault(
+            format!("what `{name}` is depends on how the module runs"),
+            at,
+        ),
+    }
 }
 
 fn fault<T>(reason: impl Into<String>, at: TextSize) -> Result<T, Fault> {
-    Err(Fault::Unknown(Unknown {
-        reason: reason.into(),
-        at,
-    }))
+    Err(Fault::Unknown(Unknown::new(reason, at)))
 }

@@ -5,8 +5,12 @@ use ruff_text_size::TextSize;
 use serde_json::{Map, Value as Json, json};
 
 use super::{Fault, Place, Shape, Types, fault};
+use crate::model::Dialect;
 
-impl Types<'_, '_> {
+/// What pydantic 2.12, which Prefect 2 comes with, says of a decimal that is written as text.
+const DECIMAL: &str = r"^(?!^[-+.]*$)[+-]?0*\d*\.?\d*$";
+
+impl Types<'_> {
     /// A type without arguments.
     pub(super) fn bare(&mut self, full: &str, at: TextSize) -> Result<Shape, Fault> {
         let (module, name) = split(full);
@@ -36,7 +40,12 @@ impl Types<'_, '_> {
                 json!({"type": "string", "format": "path"})
             }
             ("uuid", "UUID") => json!({"type": "string", "format": "uuid"}),
-            ("decimal", "Decimal") => json!({"anyOf": [{"type": "number"}, {"type": "string"}]}),
+            ("decimal", "Decimal") => match self.dialect {
+                Dialect::Prefect2 => {
+                    json!({"anyOf": [{"type": "number"}, {"type": "string", "pattern": DECIMAL}]})
+                }
+                Dialect::Prefect3 => json!({"anyOf": [{"type": "number"}, {"type": "string"}]}),
+            },
             ("typing", "AnyStr") => {
                 json!({"anyOf": [{"type": "string", "format": "binary"}, {"type": "string"}]})
             }
@@ -47,7 +56,12 @@ impl Types<'_, '_> {
                 Some(schema) => schema,
                 None => return outside(full, at),
             },
-            _ => return self.generic(full, &[], Place::PARAMETER, at),
+            _ => {
+                return match self.block(full) {
+                    Some(shape) => Ok(shape),
+                    None => self.generic(full, &[], Place::PARAMETER, at),
+                };
+            }
         };
         Ok(Shape::of(schema))
     }

@@ -1,21 +1,22 @@
 //! The members of enumerations.
 
-use ruff_python_ast::{Expr, Stmt, StmtClassDef};
+use ruff_python_ast::{Expr, Stmt};
 
-use super::{Kind, Mixin, callee, kind};
+use super::{Class, Kind, Mixin, callee, kind};
 use crate::read::python::constant::{Context, Evaluator};
 use crate::read::python::value::Value;
 
 /// The members of an enumeration with their values, aliases too; `None` where they are not known.
 pub(in crate::read::python) fn members<'a>(
     evaluator: &Evaluator<'a>,
-    class: &'a StmtClassDef,
+    class: Class<'a>,
 ) -> Option<Vec<(String, Value<'a>)>> {
+    let evaluator = &class.evaluator(evaluator);
     let Kind::Enum(mixin) = kind(evaluator, class) else {
         return None;
     };
     let mut members: Vec<(String, Value<'a>)> = Vec::new();
-    for statement in &class.body {
+    for statement in &class.definition.body {
         let (target, value) = match statement {
             Stmt::Assign(assign) => match assign.targets.as_slice() {
                 [Expr::Name(name)] => (name.id.as_str(), &*assign.value),
@@ -100,9 +101,10 @@ fn next<'a>(mixin: Mixin, name: &str, members: &[(String, Value<'a>)]) -> Option
 /// `Class.name`: a member of an enumeration, or a constant of a plain class.
 pub(in crate::read::python) fn member<'a>(
     evaluator: &Evaluator<'a>,
-    class: &'a StmtClassDef,
+    class: Class<'a>,
     name: &str,
 ) -> Option<Value<'a>> {
+    let evaluator = &class.evaluator(evaluator);
     match kind(evaluator, class) {
         Kind::Enum(_) => {
             let members = members(evaluator, class)?;
@@ -116,7 +118,7 @@ pub(in crate::read::python) fn member<'a>(
                 value: Box::new(value.clone()),
             })
         }
-        Kind::Plain => class.body.iter().rev().find_map(|statement| {
+        Kind::Plain => class.definition.body.iter().rev().find_map(|statement| {
             let value = match statement {
                 Stmt::Assign(assign) => match assign.targets.as_slice() {
                     [Expr::Name(target)] if target.id == name => &assign.value,

@@ -1,8 +1,8 @@
 //! The fields of models, dataclasses, `TypedDict`s and `NamedTuple`s.
 
-use ruff_python_ast::{Expr, Stmt, StmtClassDef};
+use ruff_python_ast::{Expr, Stmt};
 
-use super::{ANCESTORS, Kind, callee, kind};
+use super::{ANCESTORS, Class, Kind, callee, kind};
 use crate::read::python::constant::{Context, Evaluator, is_typing};
 use crate::read::python::value::Value;
 
@@ -10,6 +10,8 @@ use crate::read::python::value::Value;
 #[derive(Clone, Debug)]
 pub(in crate::read::python) struct Field<'a> {
     pub(in crate::read::python) name: &'a str,
+    /// The class whose body has it: the one that was asked for, or an ancestor.
+    pub(in crate::read::python) class: Class<'a>,
     pub(in crate::read::python) annotation: &'a Expr,
     /// `None` without one, or with a factory.
     pub(in crate::read::python) default: Option<Value<'a>>,
@@ -21,10 +23,10 @@ pub(in crate::read::python) struct Field<'a> {
     pub(in crate::read::python) total: bool,
 }
 
-/// The fields of a class and of its ancestors in the file, those of ancestors first; an error says what is not known.
+/// The fields of a class and of its ancestors in the repository, those of ancestors first; an error says what is not known.
 pub(in crate::read::python) fn fields<'a>(
     evaluator: &Evaluator<'a>,
-    class: &'a StmtClassDef,
+    class: Class<'a>,
 ) -> Result<Vec<Field<'a>>, &'static str> {
     let mut fields = Vec::new();
     gather(evaluator, class, 0, &mut fields)?;
@@ -33,14 +35,16 @@ pub(in crate::read::python) fn fields<'a>(
 
 fn gather<'a>(
     evaluator: &Evaluator<'a>,
-    class: &'a StmtClassDef,
+    class: Class<'a>,
     depth: u32,
     fields: &mut Vec<Field<'a>>,
 ) -> Result<(), &'static str> {
     if depth > ANCESTORS || !evaluator.charge(1) {
         return Err("it has too many ancestors");
     }
+    let evaluator = &class.evaluator(evaluator);
     let bases = class
+        .definition
         .arguments
         .iter()
         .flat_map(|arguments| arguments.args.iter().rev());
@@ -54,7 +58,7 @@ fn gather<'a>(
         .as_ref()
         .and_then(|arguments| arguments.find_keyword("total"))
         .is_none_or(|keyword| evaluator.value(&keyword.value).truth() != Some(false));
-    for statement in &class.body {
+    for statement in &class.definition.body {
         let assign = match statement {
             Stmt::AnnAssign(assign) => assign,
             Stmt::If(_) | Stmt::For(_) | Stmt::With(_) | Stmt::Try(_) => {
@@ -88,6 +92,7 @@ fn gather<'a>(
         }
         let mut field = Field {
             name,
+            class,
             annotation: &assign.annotation,
             default: None,
             factory: None,

@@ -1,9 +1,9 @@
-//! Instances of a file's classes, as far as making them runs no code of the file.
+//! Instances of the repository's classes, as far as making them runs no code of the file.
 
 use ruff_python_ast::{Expr, Stmt, StmtClassDef};
 use ruff_text_size::TextSize;
 
-use super::{Kind, fields, kind, members};
+use super::{Class, Kind, fields, kind, members};
 use crate::read::python::constant::{Arguments, Evaluator, is_typing};
 use crate::read::python::value::{Value, unknown};
 
@@ -30,10 +30,10 @@ fn made<'a>(evaluator: &Evaluator<'a>, factory: &'a Expr, at: TextSize) -> Value
     }
 }
 
-/// What calling a class of the file gives.
+/// What calling a class of the repository gives.
 pub(in crate::read::python) fn instance<'a>(
     evaluator: &Evaluator<'a>,
-    class: &'a StmtClassDef,
+    class: Class<'a>,
     arguments: &Arguments<'a>,
     at: TextSize,
 ) -> Value<'a> {
@@ -74,7 +74,7 @@ pub(in crate::read::python) fn instance<'a>(
         }
         Kind::Model | Kind::Dataclass | Kind::NamedTuple => {}
     }
-    if kind != Kind::NamedTuple && changes_instances(class) {
+    if kind != Kind::NamedTuple && changes_instances(class.definition) {
         return not_known("its class has methods that take part in making it");
     }
     let fields = match fields(evaluator, class) {
@@ -110,6 +110,7 @@ pub(in crate::read::python) fn instance<'a>(
                 .find(|(keyword, _)| keyword == field.name)
                 .map(|(_, value)| value)
         });
+        let evaluator = &field.class.evaluator(evaluator);
         let value = match (given, field.default, field.factory) {
             (Some(given), ..) => {
                 if kind == Kind::Model && !accepts(evaluator, field.annotation, given, 0) {
@@ -210,7 +211,7 @@ fn accepts<'a>(
         },
         _ => match (evaluator.value(annotation), value) {
             (Value::Class(wanted), Value::Instance { class, .. } | Value::Member { class, .. }) => {
-                std::ptr::eq(wanted, *class)
+                wanted == *class
             }
             (Value::Named(full), value) => match (full.as_str(), value) {
                 ("builtins.str", Value::Str(_))

@@ -1,12 +1,17 @@
-//! The classes of a file: what kind each is, its fields, its members, and instances of it.
+//! The classes of modules: what kind each is, its fields, its members, and instances of it.
 
 mod enumeration;
 mod field;
 mod instance;
 
+use std::fmt;
+use std::ops::Deref;
+
 use ruff_python_ast::{Expr, Stmt, StmtClassDef};
+use ruff_text_size::Ranged;
 
 use super::constant::{Evaluator, is_typing};
+use super::scope::Scope;
 use super::value::Value;
 
 pub(super) use enumeration::{member, members};
@@ -15,6 +20,42 @@ pub(super) use instance::instance;
 
 /// How far up a class's ancestors are followed.
 const ANCESTORS: u32 = 20;
+
+/// A class, and the module whose names its body sees.
+#[derive(Clone, Copy)]
+pub(super) struct Class<'a> {
+    pub(super) scope: &'a Scope<'a>,
+    pub(super) definition: &'a StmtClassDef,
+}
+
+impl<'a> Class<'a> {
+    /// The evaluator of its module.
+    pub(super) fn evaluator(self, evaluator: &Evaluator<'a>) -> Evaluator<'a> {
+        evaluator.within(self.scope)
+    }
+}
+
+impl Deref for Class<'_> {
+    type Target = StmtClassDef;
+
+    fn deref(&self) -> &StmtClassDef {
+        self.definition
+    }
+}
+
+/// A class is itself alone.
+impl PartialEq for Class<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::eq(self.definition, other.definition)
+    }
+}
+
+impl fmt::Debug for Class<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let at = u32::from(self.definition.start());
+        write!(f, "{} at {:?}:{at}", self.definition.name, self.scope.file)
+    }
+}
 
 /// What a class is to pydantic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +67,7 @@ pub(super) enum Kind {
     NamedTuple,
     /// Nothing that pydantic knows: any value is let through.
     Plain,
-    /// It inherits from or is decorated by something that is not in the file; the fragment says what is missing.
+    /// It inherits from or is decorated by something that is not in the repository; the fragment says what is missing.
     Unknown(&'static str),
 }
 
@@ -43,16 +84,17 @@ pub(super) enum Mixin {
 }
 
 /// What kind a class is.
-pub(super) fn kind(evaluator: &Evaluator<'_>, class: &StmtClassDef) -> Kind {
+pub(super) fn kind<'a>(evaluator: &Evaluator<'a>, class: Class<'a>) -> Kind {
     kind_below(evaluator, class, 0)
 }
 
 /// Whether a class is an enumeration.
-pub(super) fn is_enum(evaluator: &Evaluator<'_>, class: &StmtClassDef) -> bool {
+pub(super) fn is_enum<'a>(evaluator: &Evaluator<'a>, class: Class<'a>) -> bool {
     matches!(kind(evaluator, class), Kind::Enum(_))
 }
 
-fn kind_below(evaluator: &Evaluator<'_>, class: &StmtClassDef, depth: u32) -> Kind {
+fn kind_below<'a>(evaluator: &Evaluator<'a>, class: Class<'a>, depth: u32) -> Kind {
+    let evaluator = &class.evaluator(evaluator);
     if depth > ANCESTORS || !evaluator.charge(1) {
         return Kind::Unknown("it has too many ancestors");
     }
@@ -118,7 +160,7 @@ fn kind_below(evaluator: &Evaluator<'_>, class: &StmtClassDef, depth: u32) -> Ki
                 "pydantic.BaseModel" | "pydantic.main.BaseModel" => Kind::Model,
                 full if is_typing(full, "TypedDict") => Kind::TypedDict,
                 full if is_typing(full, "NamedTuple") => Kind::NamedTuple,
-                _ => return Kind::Unknown("its class inherits from one outside of the file"),
+                _ => return Kind::Unknown("its class inherits from one outside of the repository"),
             },
             _ => return Kind::Unknown("its class inherits from one that is not known"),
         };
@@ -137,6 +179,15 @@ fn kind_below(evaluator: &Evaluator<'_>, class: &StmtClassDef, depth: u32) -> Ki
         (Kind::Enum(given), mixin) if given == mixin => kind,
         _ => Kind::Unknown("its class inherits from a built-in type"),
     }
+}
+
+/// Whether a dataclass is one of pydantic's own.
+pub(super) fn is_of_pydantic<'a>(evaluator: &Evaluator<'a>, class: Class<'a>) -> bool {
+    let evaluator = &class.evaluator(evaluator);
+    class.definition.decorator_list.iter().any(|decorator| {
+        callee(evaluator, &decorator.expression)
+            .is_some_and(|full| full == "pydantic.dataclasses.dataclass")
+    })
 }
 
 /// The full name of a decorator, with or without arguments.

@@ -14,9 +14,10 @@ impl<'a> Evaluator<'a> {
             (Value::Named(module), _) => match format!("{module}.{name}").as_str() {
                 "datetime.timezone.utc" | "datetime.UTC" => Value::Timezone(0),
                 "math.pi" => Value::Float(std::f64::consts::PI),
-                full => Value::Named(full.to_owned()),
+                full => self.bound(name, self.imported(full.to_owned()), at),
             },
-            (Value::Class(class), _) => class::member(self, class, name)
+            (Value::Module(module), _) => self.bound(name, self.member(module, name), at),
+            (Value::Class(class), _) => class::member(self, *class, name)
                 .unwrap_or_else(|| unknown(format!("`{}.{name}` is not known", class.name), at)),
             (Value::Member { value, .. }, "value" | "_value_") => (**value).clone(),
             (Value::Member { name, .. }, "name" | "_name_") => Value::Str(name.clone()),
@@ -58,7 +59,7 @@ impl<'a> Evaluator<'a> {
                     || unknown("the key is not there", at),
                     |(_, value)| value.clone(),
                 ),
-            (Value::Class(class), Value::Str(name)) => class::member(self, class, name)
+            (Value::Class(class), Value::Str(name)) => class::member(self, *class, name)
                 .unwrap_or_else(|| unknown(format!("`{}[{name:?}]` is not known", class.name), at)),
             (Value::Named(full), _) if full.starts_with("os.environ") => {
                 unknown("it comes from the environment", at)

@@ -63,7 +63,7 @@ impl<'a> Evaluator<'a> {
             let base = self.eval(&method.value, context);
             match base {
                 Value::Unknown(_) => return base,
-                Value::Named(_) | Value::Class(_) => {}
+                Value::Named(_) | Value::Class(_) | Value::Module(_) => {}
                 _ => {
                     let arguments = match self.arguments(call, context) {
                         Ok(arguments) => arguments,
@@ -84,8 +84,7 @@ impl<'a> Evaluator<'a> {
         };
         match &function {
             Value::Unknown(_) => function,
-            Value::Class(class) => class::instance(self, class, &arguments, at),
-            // The callable that `NewType` makes gives its argument back.
+            Value::Class(class) => class::instance(self, *class, &arguments, at),
             Value::Named(full) => self.known(full, &arguments, at).unwrap_or_else(|| {
                 arguments
                     .gap()
@@ -94,32 +93,14 @@ impl<'a> Evaluator<'a> {
             Value::Function(function) => {
                 unknown(format!("it comes from calling `{}`", function.name), at)
             }
-            Value::Opaque
-                if arguments.positional.len() == 1 && self.is_new_type(&call.func, context) =>
-            {
-                arguments
-                    .positional
-                    .into_iter()
-                    .next()
-                    .unwrap_or(Value::None)
-            }
+            // What `NewType` makes gives its argument back.
+            Value::NewType if arguments.positional.len() == 1 => arguments
+                .positional
+                .into_iter()
+                .next()
+                .unwrap_or(Value::None),
             _ => unknown("what is called is not known", at),
         }
-    }
-
-    fn is_new_type(&self, function: &Expr, context: Context<'_, 'a>) -> bool {
-        let Expr::Name(name) = function else {
-            return false;
-        };
-        let place = context.place(function);
-        let super::Named::Value {
-            expression: Expr::Call(call),
-            ..
-        } = self.scope.lookup(name.id.as_str(), place)
-        else {
-            return false;
-        };
-        matches!(self.value(&call.func), Value::Named(full) if is_typing(&full, "NewType"))
     }
 
     /// Evaluates the arguments of a call.

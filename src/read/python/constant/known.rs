@@ -43,9 +43,11 @@ impl<'a> Evaluator<'a> {
             {
                 return Some(unknown("it changes from run to run", at));
             }
-            _ if is_typing(full, "NewType") || is_typing(full, "TypeVar") => {
-                return Some(Value::Opaque);
+            _ if full.starts_with("prefect.") => {
+                return super::schedule::schedule(full, arguments).map(Value::Schedule);
             }
+            _ if is_typing(full, "NewType") => return Some(Value::NewType),
+            _ if is_typing(full, "TypeVar") => return Some(Value::Opaque),
             _ => {}
         }
         if arguments.gap().is_some() {

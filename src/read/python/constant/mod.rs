@@ -4,19 +4,24 @@
 
 mod access;
 mod call;
+mod import;
 mod known;
 mod method;
 mod moment;
 mod operator;
+mod schedule;
 
 use std::cell::Cell;
+use std::rc::Rc;
 
 use ruff_python_ast::{Expr, Number, Operator};
 use ruff_text_size::{Ranged, TextSize};
 
 use super::class;
-use super::scope::{Named, Scope};
+use super::library::Imports;
+use super::scope::Scope;
 use super::value::{Value, unknown};
+use crate::model::RepoPath;
 
 pub(super) use access::compared;
 pub(super) use call::{Arguments, is_typing};
@@ -28,9 +33,25 @@ const STEPS: usize = 200_000;
 /// How deep expressions and the names in them lead into each other.
 const DEPTH: u32 = 60;
 
-/// Evaluates expressions of one module.
+/// Evaluates expressions of a module.
+#[derive(Clone)]
 pub(super) struct Evaluator<'a> {
     pub(super) scope: &'a Scope<'a>,
+    /// The modules that it can import; `None` where it stands alone.
+    view: Option<View<'a>>,
+    budget: Rc<Budget>,
+}
+
+/// The other modules of the repository, as a file that runs sees them.
+#[derive(Clone, Copy)]
+pub(super) struct View<'a> {
+    pub(super) imports: &'a dyn Imports,
+    /// The folders where modules are looked for.
+    pub(super) roots: &'a [RepoPath],
+}
+
+/// What evaluators of all modules share while one flow is read.
+struct Budget {
     steps: Cell<usize>,
     depth: Cell<u32>,
 }
@@ -52,11 +73,23 @@ impl Context<'_, '_> {
 }
 
 impl<'a> Evaluator<'a> {
-    pub(super) fn new(scope: &'a Scope<'a>) -> Self {
-        Self {
-            scope,
+    pub(super) fn new(scope: &'a Scope<'a>, view: Option<View<'a>>) -> Self {
+        let budget = Budget {
             steps: Cell::new(STEPS),
             depth: Cell::new(0),
+        };
+        Self {
+            scope,
+            view,
+            budget: Rc::new(budget),
+        }
+    }
+
+    /// The same work in another module.
+    pub(super) fn within(&self, scope: &'a Scope<'a>) -> Self {
+        Self {
+            scope,
+            ..self.clone()
         }
     }
 
@@ -67,8 +100,8 @@ impl<'a> Evaluator<'a> {
 
     /// Takes `work` from what is left; false when that is used up.
     pub(super) fn charge(&self, work: usize) -> bool {
-        let left = self.steps.get();
-        self.steps.set(left.saturating_sub(work));
+        let left = self.budget.steps.get();
+        self.budget.steps.set(left.saturating_sub(work));
         left >= work
     }
 
@@ -78,12 +111,12 @@ impl<'a> Evaluator<'a> {
         if !self.charge(1) {
             return unknown("it takes too long to work out", at);
         }
-        if self.depth.get() >= DEPTH {
+        if self.budget.depth.get() >= DEPTH {
             return unknown("it is nested too deep", at);
         }
-        self.depth.set(self.depth.get() + 1);
+        self.budget.depth.set(self.budget.depth.get() + 1);
         let value = self.eval_inner(expression, context, at);
-        self.depth.set(self.depth.get() - 1);
+        self.budget.depth.set(self.budget.depth.get() - 1);
         value
     }
 
@@ -172,7 +205,7 @@ impl<'a> Evaluator<'a> {
             Expr::Subscript(subscript) => {
                 let base = self.eval(&subscript.value, context);
                 if is_type(&base)
-                    && !matches!(&base, Value::Class(class) if class::is_enum(self, class))
+                    && !matches!(&base, Value::Class(class) if class::is_enum(self, *class))
                 {
                     // `list[int]` as a value
                     return Value::Opaque;
@@ -274,25 +307,7 @@ impl<'a> Evaluator<'a> {
                 unknown("it takes too long to work out", at)
             };
         }
-        match self.scope.lookup(name, at) {
-            Named::Imported(full) if full == "builtins.Ellipsis" => Value::Ellipsis,
-            Named::Imported(full) if full == "builtins.__name__" || full == "builtins.__file__" => {
-                unknown("it depends on where the file lies", at)
-            }
-            Named::Imported(full) => Value::Named(full),
-            Named::Function(function) => Value::Function(function),
-            Named::Class(class) => Value::Class(class),
-            Named::Value {
-                expression,
-                stable: true,
-            } => self.eval(expression, Context::default()),
-            Named::Value { stable: false, .. } => unknown(
-                format!("the value of `{name}` depends on how the module runs"),
-                at,
-            ),
-            Named::Opaque => unknown(format!("the value of `{name}` is not known"), at),
-            Named::Undefined => unknown(format!("the name `{name}` is not defined"), at),
-        }
+        self.bound(name, self.lookup(name, at), at)
     }
 }
 

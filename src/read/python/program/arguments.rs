@@ -43,21 +43,6 @@ impl Arguments {
         let known = self.values().find_map(Value::as_unknown);
         known.or(self.rest.as_ref()).cloned()
     }
-
-    /// All arguments in the order of `names`; `None` where there are more, or one of another name.
-    pub(in crate::read) fn bind(&self, names: &[&str]) -> Option<Vec<Option<&Value>>> {
-        let known = self
-            .keywords
-            .iter()
-            .all(|(name, _)| names.contains(&&**name));
-        (known && self.rest.is_none() && self.positional.len() <= names.len()).then(|| {
-            names
-                .iter()
-                .enumerate()
-                .map(|(place, name)| self.get(place, name))
-                .collect()
-        })
-    }
 }
 
 impl<'a> Machine<'a> {

@@ -390,7 +390,7 @@ impl<'a> Machine<'a> {
         match self.function(&value) {
             // What it does is not known; that it still is this function is what decorators are for.
             Some(function) => {
-                let source = self.modules().source(at);
+                let source = self.source(at);
                 let unknown = super::Unknown {
                     reason: format!(
                         "what `@{source}` makes of it is not known: {}",

@@ -9,7 +9,7 @@ use ruff_python_ast::{
 
 use super::operator::Compared;
 use super::statement::is_exception;
-use super::value::Object;
+use super::value::{Object, Scalar};
 use super::{Arguments, At, Eval, Frame, Kind, Machine, Stop, Unknown, Value};
 use crate::read::python::constant::Evaluator;
 use crate::read::python::scope::{BUILTINS, Scope};
@@ -323,7 +323,7 @@ impl<'a> Machine<'a> {
             };
             if let Some(debug) = &inner.debug_text {
                 let here = At::of(frame.module, &*inner.expression);
-                let source = self.modules().source(here);
+                let source = self.source(here);
                 let text = format!("{}{source}{}", debug.leading(), debug.trailing());
                 pieces.push(Value::text(text, at));
             }
@@ -395,7 +395,7 @@ impl<'a> Machine<'a> {
                     _ => true,
                 }
             }
-            Kind::Constant(constant) => constant.truth().unwrap_or(true),
+            Kind::Constant(constant) => constant.0.truth().unwrap_or(true),
             Kind::Named(full) if !full.starts_with("builtins.") && !self.is_standard(full) => {
                 return Err(Rc::new(Unknown {
                     reason: format!("`{full}` is outside of the repository"),
@@ -482,7 +482,7 @@ pub(super) fn constant(constant: Constant<'static>, at: At) -> Value {
         Constant::Path(path) => Kind::Path(path.into()),
         Constant::Named(full) => Kind::Named(full.into()),
         Constant::Unknown(unknown) => return Value::unknown(unknown.reason, at),
-        other => Kind::Constant(Rc::new(other)),
+        other => Kind::Constant(Rc::new(Scalar(other))),
     };
     Value::new(kind, at)
 }
@@ -501,5 +501,5 @@ fn number(number: &Number, at: At) -> Value {
 /// Runs something of the evaluator of expressions, which knows scalar values and needs no module for them.
 pub(super) fn with_evaluator<T>(run: impl FnOnce(&Evaluator<'static>) -> T) -> T {
     static NOTHING: std::sync::LazyLock<Scope<'static>> = std::sync::LazyLock::new(Scope::default);
-    run(&Evaluator::new(&NOTHING))
+    run(&Evaluator::new(&NOTHING, None))
 }

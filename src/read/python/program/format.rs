@@ -49,7 +49,7 @@ impl<'a> Machine<'a> {
             Kind::Path(path) => out.push_str(path),
             Kind::Zone(name) => out.push_str(name),
             Kind::Constant(constant) => {
-                let text = (!repr).then(|| constant_text(constant)).flatten();
+                let text = (!repr).then(|| constant_text(&constant.0)).flatten();
                 let unknown = || reason("how it is written as text is not known", value.at);
                 out.push_str(&text.ok_or_else(unknown)?);
             }
@@ -146,7 +146,7 @@ impl<'a> Machine<'a> {
         }
         let plain = self.plain_member(value).unwrap_or_else(|| value.clone());
         if let Kind::Constant(constant) = &plain.kind {
-            let text = strftime(constant, spec);
+            let text = strftime(&constant.0, spec);
             return Ok(match text {
                 Some(text) => Value::text(text, at).of(Value::origins([value])),
                 None => Value::unknown("how it is formatted is not known", at),

@@ -28,7 +28,7 @@ impl<'a> Machine<'a> {
                 Some(value) => value,
                 None => Ok(self.method_of(&base, name, at)),
             },
-            Kind::Constant(one) => match attribute(one, name) {
+            Kind::Constant(one) => match attribute(&one.0, name) {
                 Some(value) => Ok(constant(value, at).of(base.origin.clone())),
                 None => Ok(self.method_of(&base, name, at)),
             },
@@ -184,16 +184,16 @@ impl<'a> Machine<'a> {
         let origin = Value::origins(arguments.values().chain([base]));
         let first = arguments.positional.first().and_then(Value::as_text);
         let value = match (name, first) {
-            ("strftime", Some(pattern)) => Value::text(strftime(one, pattern)?, at),
+            ("strftime", Some(pattern)) => Value::text(strftime(&one.0, pattern)?, at),
             ("total_seconds", None) => {
-                let crate::read::python::value::Value::Timedelta(micros) = **one else {
+                let crate::read::python::value::Value::Timedelta(micros) = one.0 else {
                     return None;
                 };
                 #[expect(clippy::cast_precision_loss, reason = "Python divides floats here too")]
                 let seconds = micros as f64 / 1e6;
                 Value::new(Kind::Float(seconds), at)
             }
-            ("decode", _) => match &**one {
+            ("decode", _) => match &one.0 {
                 crate::read::python::value::Value::Bytes(bytes) => {
                     Value::text(String::from_utf8(bytes.clone()).ok()?, at)
                 }
@@ -202,7 +202,7 @@ impl<'a> Machine<'a> {
             _ => {
                 let arguments = self.constants(arguments)?;
                 constant(
-                    with_evaluator(|evaluator| evaluator.method(one, name, &arguments))?,
+                    with_evaluator(|evaluator| evaluator.method(&one.0, name, &arguments))?,
                     at,
                 )
             }

@@ -17,7 +17,6 @@ mod files;
 mod format;
 mod import;
 mod method;
-mod modules;
 mod operator;
 mod path;
 mod pattern;
@@ -34,9 +33,9 @@ use std::rc::Rc;
 use ruff_text_size::TextRange;
 
 use crate::model::RepoPath;
+use crate::read::python::Modules;
 
 pub(in crate::read) use arguments::Arguments;
-pub(in crate::read) use modules::{Broken, Modules};
 pub(in crate::read) use path::ABOVE;
 pub(in crate::read) use value::{At, Fields, Function, Id, Kind, Origin, Unknown, Value};
 
@@ -200,6 +199,12 @@ impl<'a> Machine<'a> {
     /// The files of the repository.
     pub(in crate::read) fn modules(&self) -> &'a Modules<'a> {
         self.world.modules
+    }
+
+    /// The source at a place.
+    pub(in crate::read) fn source(&self, at: At) -> String {
+        let module = self.modules().get(at.module).as_ref();
+        module.map_or_else(|_| String::new(), |module| module.text(at.range))
     }
 
     /// The file that runs.

@@ -58,7 +58,7 @@ pub(in crate::read) enum Kind {
     Path(Rc<str>),
     /// `bytes`, and the values of `datetime`, `decimal` and `uuid`: what the evaluator of expressions knows of them
     /// holds here too.
-    Constant(Rc<Constant<'static>>),
+    Constant(Rc<Scalar>),
     /// An IANA time zone.
     Zone(Rc<str>),
     Tuple(Id),
@@ -77,6 +77,17 @@ pub(in crate::read) enum Kind {
     /// Something outside of the repository, by its full name: `os.path.join`, `builtins.print`.
     Named(Rc<str>),
     Unknown(Rc<Unknown>),
+}
+
+/// A value of the evaluator of expressions.
+#[derive(Clone, Debug)]
+pub(in crate::read) struct Scalar(pub(super) Constant<'static>);
+
+impl Scalar {
+    /// Its form in JSON, as pydantic writes it; `None` where there is none.
+    pub(in crate::read) fn json(&self) -> Option<serde_json::Value> {
+        self.0.json()
+    }
 }
 
 /// Why a value is not known.
@@ -338,7 +349,7 @@ impl Value {
     pub(in crate::read) fn timedelta_seconds(&self) -> Option<f64> {
         match &self.kind {
             #[expect(clippy::cast_precision_loss, reason = "Python divides floats here too")]
-            Kind::Constant(constant) => match **constant {
+            Kind::Constant(constant) => match constant.0 {
                 Constant::Timedelta(micros) => Some(micros as f64 / 1e6),
                 _ => None,
             },
@@ -355,7 +366,7 @@ impl Value {
             Kind::Float(value) => Constant::Float(*value),
             Kind::Text(text) => Constant::Str(text.to_string()),
             Kind::Path(path) => Constant::Path(path.to_string()),
-            Kind::Constant(constant) => (**constant).clone(),
+            Kind::Constant(constant) => constant.0.clone(),
             Kind::Named(full) => Constant::Named(full.to_string()),
             _ => return None,
         })

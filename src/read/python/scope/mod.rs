@@ -3,6 +3,7 @@
 mod known;
 
 use std::collections::HashMap;
+use std::fmt;
 
 use ruff_python_ast::{Expr, Stmt, StmtClassDef, StmtFunctionDef};
 use ruff_text_size::{Ranged, TextSize};
@@ -12,13 +13,15 @@ use known::starred;
 pub(super) use known::BUILTINS;
 
 /// The names that a module binds at its top level, in order, with those in `if`, `try`, `with` and loops there.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Scope<'a> {
     names: HashMap<&'a str, Vec<Entry<'a>>>,
     /// Modules of `from x import *`.
     stars: Vec<String>,
     /// `from __future__ import annotations`: every annotation is a string.
     pub(super) postponed: bool,
+    /// The place of its file among the tree's entries; `None` for a module that stands alone.
+    pub(super) file: Option<usize>,
 }
 
 /// One binding of a name.
@@ -62,10 +65,33 @@ pub(super) enum Named<'a> {
         expression: &'a Expr,
         stable: bool,
     },
+    /// A module of the repository: never from [`Scope::lookup`], which knows of its own module alone.
+    Module(&'a Scope<'a>),
+    /// Imported from a module of the repository that does not have it; the fragment says so. Never from
+    /// [`Scope::lookup`] either.
+    Missing(String),
     /// Bound, but not to be told to what.
     Opaque,
+    /// Not bound here, but there are star imports that may bind it.
+    Starred,
     /// Not bound at all.
     Undefined,
+}
+
+/// Just after everything in a module.
+pub(super) const END: TextSize = TextSize::new(u32::MAX);
+
+/// A module is itself alone.
+impl PartialEq for Scope<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::eq(self, other)
+    }
+}
+
+impl fmt::Debug for Scope<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scope").field("file", &self.file).finish()
+    }
 }
 
 impl<'a> Scope<'a> {
@@ -74,6 +100,51 @@ impl<'a> Scope<'a> {
         let mut scope = Self::default();
         scope.visit(body, false);
         scope
+    }
+
+    /// The same for the module in a file of the tree.
+    pub(super) fn in_file(body: &'a [Stmt], file: usize) -> Self {
+        Self {
+            file: Some(file),
+            ..Self::of(body)
+        }
+    }
+
+    /// The name that an assignment at the top level gives to a value.
+    pub(super) fn name_of(&self, value: &Expr) -> Option<&'a str> {
+        self.names.iter().find_map(|(name, entries)| {
+            entries
+                .iter()
+                .any(|entry| matches!(entry.binding, Binding::Value(one) if std::ptr::eq(one, value)))
+                .then_some(*name)
+        })
+    }
+
+    /// Whether the module itself binds a name.
+    pub(super) fn binds(&self, name: &str) -> bool {
+        self.names.contains_key(name)
+    }
+
+    /// Whether a star import of the module takes a name along.
+    pub(super) fn exports(&self, name: &str) -> bool {
+        let all = match self.lookup("__all__", END) {
+            Named::Value {
+                expression: Expr::List(list),
+                stable: true,
+            } => &list.elts,
+            Named::Value {
+                expression: Expr::Tuple(tuple),
+                stable: true,
+            } => &tuple.elts,
+            _ => return !name.starts_with('_'),
+        };
+        all.iter()
+            .any(|one| matches!(one, Expr::StringLiteral(text) if text.value.to_str() == name))
+    }
+
+    /// The modules of its star imports, the last first.
+    pub(super) fn stars(&self) -> impl Iterator<Item = &str> {
+        self.stars.iter().rev().map(String::as_str)
     }
 
     /// What `name` stands for just before the place `at`.
@@ -107,11 +178,13 @@ impl<'a> Scope<'a> {
             }
             Binding::ModuleAs(module) => Named::Imported(module.to_owned()),
             Binding::From(level, module, name) => {
-                let dots = ".".repeat(usize::try_from(level).unwrap_or(0).min(64));
-                match module {
-                    Some(module) => Named::Imported(format!("{dots}{module}.{name}")),
-                    None => Named::Imported(format!("{dots}{name}")),
-                }
+                let module = full_name(level, module);
+                let dot = if module.is_empty() || module.ends_with('.') {
+                    ""
+                } else {
+                    "."
+                };
+                Named::Imported(format!("{module}{dot}{name}"))
             }
             Binding::Function(function) => Named::Function(function),
             Binding::Class(class) => Named::Class(class),
@@ -137,11 +210,10 @@ impl<'a> Scope<'a> {
         if BUILTINS.binary_search(&name).is_ok() {
             return Named::Imported(format!("builtins.{name}"));
         }
-        // A star import may bind anything.
         if self.stars.is_empty() {
             Named::Undefined
         } else {
-            Named::Opaque
+            Named::Starred
         }
     }
 
@@ -229,7 +301,7 @@ impl<'a> Scope<'a> {
                 for alias in &import.names {
                     let name = alias.name.as_str();
                     if name == "*" {
-                        self.stars.push(module.unwrap_or(".").to_owned());
+                        self.stars.push(full_name(import.level, module));
                         continue;
                     }
                     if module == Some("__future__") && name == "annotations" {
@@ -340,7 +412,7 @@ impl<'a> Scope<'a> {
 
     /// Whether a module-level condition is known: `TYPE_CHECKING` is false when a module is imported, and so is
     /// `__name__ == "__main__"`.
-    fn decided(&self, test: &Expr) -> Option<bool> {
+    pub(super) fn decided(&self, test: &Expr) -> Option<bool> {
         match test {
             Expr::BooleanLiteral(literal) => Some(literal.value),
             Expr::Name(name) if name.id == "TYPE_CHECKING" => Some(false),
@@ -359,6 +431,12 @@ impl<'a> Scope<'a> {
             _ => None,
         }
     }
+}
+
+/// A module's name with the dots that a relative import starts with.
+fn full_name(level: u32, module: Option<&str>) -> String {
+    let dots = ".".repeat(usize::try_from(level).unwrap_or(0).min(64));
+    dots + module.unwrap_or_default()
 }
 
 impl Entry<'_> {
@@ -388,7 +466,8 @@ mod tests {
                     &source[expression.start().into()..expression.end().into()]
                 )
             }
-            Named::Opaque => "opaque".to_owned(),
+            Named::Opaque | Named::Module(_) | Named::Missing(_) => "opaque".to_owned(),
+            Named::Starred => "starred".to_owned(),
             Named::Undefined => "undefined".to_owned(),
         }
     }
@@ -402,8 +481,8 @@ mod tests {
             ("from ..a import b", "b", "..a.b"),
             ("from . import b", "b", ".b"),
             ("from typing import *", "Any", "typing.Any"),
-            ("from prefect import *", "other", "opaque"),
-            ("from lib import *", "other", "opaque"),
+            ("from prefect import *", "other", "starred"),
+            ("from lib import *", "other", "starred"),
             ("x = 1\nx = 2", "x", "2 true"),
             ("x = 1\nx += 2", "x", "1 false"),
             ("x = {}\nx['a'] = 2", "x", "{} false"),

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use crate::model::Dialect;
 use crate::read::python::{FlowFault, Module};
 
 #[test]
@@ -98,7 +99,7 @@ fn flows_are_found_in_every_usual_spelling() {
     ] {
         let module = Module::parse(source).expect(source);
         assert_eq!(
-            module.flow("f_x").map(|flow| flow.name),
+            module.flow("f_x", Dialect::Prefect3).map(|flow| flow.name),
             Ok(name.to_owned()),
             "{source}"
         );
@@ -113,11 +114,13 @@ fn flows_are_found_in_every_usual_spelling() {
 fn a_method_can_be_a_flow() {
     let source = "from prefect import flow\nclass C:\n  @flow\n  def m(self, a: int): pass\n  @staticmethod\n  @flow\n  def s(a: int): pass\n";
     let module = Module::parse(source).expect(source);
-    let position =
-        |name: &str| module.flow(name).expect(name).schema["properties"]["a"]["position"].clone();
+    let position = |name: &str| {
+        module.flow(name, Dialect::Prefect3).expect(name).schema["properties"]["a"]["position"]
+            .clone()
+    };
     assert_eq!((position("C.m"), position("C.s")), (json!(1), json!(0)));
     assert_eq!(
-        module.flow("C.x"),
+        module.flow("C.x", Dialect::Prefect3),
         Err(FlowFault::Missing { nearest: None })
     );
 }
@@ -148,7 +151,7 @@ if __name__ == '__main__':
     def script(): pass
 ";
     let module = Module::parse(source).expect("valid");
-    let fault = |name: &str| module.flow(name).expect_err(name);
+    let fault = |name: &str| module.flow(name, Dialect::Prefect3).expect_err(name);
     let not_a_flow = |line, column, decorator: Option<&str>| FlowFault::NotAFlow {
         line,
         column,
@@ -219,7 +222,7 @@ NAMES.append('x')
 def f(a: pd.DataFrame, b: list[Config] = None, c: int = LIMIT, d: str = 'ü', e: list = NAMES, f=datetime.datetime.now(), g=SIZE, h=[os.sep]): pass
 ";
     let module = Module::parse(source).expect("valid");
-    let flow = module.flow("f").expect("a flow");
+    let flow = module.flow("f", Dialect::Prefect3).expect("a flow");
     let gaps: Vec<String> = flow
         .unknown
         .iter()

@@ -1,6 +1,7 @@
 //! Sources that are meant to break a reader.
 
 use super::fixture;
+use crate::model::Dialect;
 use crate::read::python::Module;
 
 /// Reads all that there is to read, on a small stack.
@@ -9,7 +10,7 @@ fn read_everything(source: String) {
         if let Ok(module) = Module::parse(&source) {
             for (function, _) in module.flows() {
                 // A fault is as good as a flow here.
-                let _ = module.flow(&function);
+                let _ = module.flow(&function, Dialect::Prefect3);
             }
             module.imports();
         }

@@ -29,6 +29,7 @@ impl Value<'_> {
                     || !full.contains('.');
                 (!plain).then(|| format!("`{full}` is not read from here"))
             }
+            Self::Schedule(_) => Some("a schedule is no value of a parameter".to_owned()),
             Self::Set(items) if items.len() > 1 => {
                 Some("the order of a set's items changes from run to run".to_owned())
             }
@@ -55,13 +56,13 @@ impl Value<'_> {
         };
         let value = ordered.as_ref().unwrap_or(self);
         if let Some(reason) = value.beyond() {
-            return Json::Unknown(Unknown { reason, at });
+            return Json::Unknown(Unknown::new(reason, at));
         }
         value.json().map_or(Json::None, Json::Value)
     }
 
     /// The value as pydantic's `to_jsonable_python` gives it; `None` where it would fail.
-    pub(in crate::read) fn json(&self) -> Option<serde_json::Value> {
+    pub(in crate::read::python) fn json(&self) -> Option<serde_json::Value> {
         use serde_json::Value as J;
         Some(match self {
             Self::None => J::Null,
@@ -119,6 +120,9 @@ impl Value<'_> {
             Self::Timezone(_)
             | Self::Field(_)
             | Self::Class(_)
+            | Self::Schedule(_)
+            | Self::Module(_)
+            | Self::NewType
             | Self::Function(_)
             | Self::Named(_)
             | Self::Ellipsis

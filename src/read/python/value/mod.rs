@@ -3,8 +3,11 @@
 mod json;
 
 use chrono::{NaiveDate, NaiveDateTime, NaiveTime};
-use ruff_python_ast::{StmtClassDef, StmtFunctionDef};
+use ruff_python_ast::StmtFunctionDef;
 use ruff_text_size::TextSize;
+
+use super::class::Class;
+use super::scope::Scope;
 
 pub(super) use json::Json;
 
@@ -12,7 +15,7 @@ pub(super) use json::Json;
 ///
 /// Integers beyond `i128` and other values beyond what the evaluator computes are [`Value::Unknown`], never wrong.
 #[derive(Clone, Debug, PartialEq)]
-pub(in crate::read) enum Value<'a> {
+pub(super) enum Value<'a> {
     None,
     Bool(bool),
     Int(i128),
@@ -42,20 +45,26 @@ pub(in crate::read) enum Value<'a> {
     Secret,
     /// A member of an enumeration of this file.
     Member {
-        class: &'a StmtClassDef,
+        class: Class<'a>,
         name: String,
         value: Box<Value<'a>>,
     },
     /// An instance of a class of this file, as the fields that it serialises to.
     Instance {
-        class: &'a StmtClassDef,
+        class: Class<'a>,
         fields: Vec<(String, Value<'a>)>,
     },
     /// pydantic's `Field(…)`: keyword arguments, the positional one as `default`.
     Field(Vec<(String, Value<'a>)>),
-    /// A class of this file.
-    Class(&'a StmtClassDef),
-    /// A function of this file.
+    /// A schedule of Prefect's, by the keys that a deployment file has for it.
+    Schedule(Vec<(String, Value<'a>)>),
+    /// A class of the repository.
+    Class(Class<'a>),
+    /// A module of the repository.
+    Module(&'a Scope<'a>),
+    /// What `NewType` makes.
+    NewType,
+    /// A function of the repository.
     Function(&'a StmtFunctionDef),
     /// A module, or something in one, by its full name: `datetime.timezone`, `builtins.print`.
     Named(String),
@@ -68,19 +77,28 @@ pub(in crate::read) enum Value<'a> {
 
 /// Why a value is not known, and where that shows.
 #[derive(Clone, Debug, PartialEq)]
-pub(in crate::read) struct Unknown {
+pub(super) struct Unknown {
     /// A lower-case fragment.
     pub(super) reason: String,
     /// The offset in the source.
     pub(super) at: TextSize,
+    /// The module that `at` is in, by its place among the tree's entries, where it is not the flow's own.
+    pub(super) file: Option<usize>,
+}
+
+impl Unknown {
+    pub(super) fn new(reason: impl Into<String>, at: TextSize) -> Self {
+        Self {
+            reason: reason.into(),
+            at,
+            file: None,
+        }
+    }
 }
 
 /// Shorthand for a value that is not known.
 pub(super) fn unknown<'a>(reason: impl Into<String>, at: TextSize) -> Value<'a> {
-    Value::Unknown(Unknown {
-        reason: reason.into(),
-        at,
-    })
+    Value::Unknown(Unknown::new(reason, at))
 }
 
 impl<'a> Value<'a> {
@@ -114,10 +132,29 @@ impl<'a> Value<'a> {
                 .iter()
                 .find_map(|(key, value)| key.gap().or_else(|| value.gap())),
             Self::Member { value, .. } => value.gap(),
-            Self::Instance { fields, .. } | Self::Field(fields) => {
+            Self::Instance { fields, .. } | Self::Field(fields) | Self::Schedule(fields) => {
                 fields.iter().find_map(|(_, value)| value.gap())
             }
             _ => None,
+        }
+    }
+
+    /// Notes that a value was worked out in another module.
+    pub(super) fn comes_from(&mut self, file: Option<usize>) {
+        match self {
+            Self::Unknown(unknown) => unknown.file = unknown.file.or(file),
+            Self::List(items) | Self::Tuple(items) | Self::Set(items) => {
+                items.iter_mut().for_each(|item| item.comes_from(file));
+            }
+            Self::Dict(items) => items
+                .iter_mut()
+                .for_each(|(_, value)| value.comes_from(file)),
+            Self::Instance { fields, .. } | Self::Field(fields) | Self::Schedule(fields) => {
+                fields
+                    .iter_mut()
+                    .for_each(|(_, value)| value.comes_from(file));
+            }
+            _ => {}
         }
     }
 
@@ -134,7 +171,7 @@ impl<'a> Value<'a> {
                 .map(|(key, value)| key.weight() + value.weight())
                 .sum(),
             Self::Member { value, .. } => value.weight(),
-            Self::Instance { fields, .. } | Self::Field(fields) => {
+            Self::Instance { fields, .. } | Self::Field(fields) | Self::Schedule(fields) => {
                 fields.iter().map(|(_, value)| value.weight()).sum()
             }
             _ => 0,

@@ -1,0 +1,126 @@
+//! `flowyard convert`: what other formats declare, as `.deployment.yaml` files.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write as _;
+
+use anyhow::Context as _;
+
+use super::{Run, faulty, found, narrow, show};
+use crate::cli;
+use crate::discover::{DeploymentFile, Format, Tree};
+use crate::error::Failure;
+use crate::model::{Desired, Diagnostic, Place, RepoPath};
+use crate::{plan, read};
+
+/// Writes a `.deployment.yaml` beside every `.deployment.py` and `prefect.yaml` in scope, once it is proven that both
+/// declare the same. Nothing is written unless all of them can be, and a file that is there is never overwritten.
+pub(super) fn convert(run: &Run, options: &cli::Convert) -> Result<(), Failure> {
+    let tree = Tree::work(run.path())?;
+    let before = run.read(&tree, &run.config, true)?;
+    let before = narrow::apply(before, &options.narrow, run.git.as_ref(), &tree, run.path())?;
+    faulty(run, &before.diagnostics)?;
+
+    let settings = run.settings(&tree, &run.config, true)?;
+    let mut faults = Vec::new();
+    // The file to be written -> the one that it comes from, and its text.
+    let mut files: BTreeMap<RepoPath, (RepoPath, String)> = BTreeMap::new();
+    for file in originals(run, &tree, &before)? {
+        let target = target(&file);
+        if tree.position(&target).is_some() {
+            let message = format!("{target} is there already");
+            let place = Place::file(file.path.clone());
+            let fault = Diagnostic::error(place, message);
+            faults.push(fault.hint("delete one of the two; no file is overwritten"));
+            continue;
+        }
+        match read::converted(&file, &tree, &settings) {
+            Ok(text) => {
+                files.insert(target, (file.path, text));
+            }
+            Err(found) => faults.extend(found),
+        }
+    }
+    faulty(run, &faults)?;
+    if files.is_empty() {
+        tell("Nothing to convert: no .deployment.py and no prefect.yaml is in scope.")?;
+        return Ok(());
+    }
+
+    prove(run, tree, &before, &files, options)?;
+    for (path, (_, text)) in &files {
+        let target = run.path().join(path.as_str());
+        let write = || {
+            let mut file = std::fs::File::create_new(&target)?;
+            file.write_all(text.as_bytes())?;
+            file.sync_all()
+        };
+        write().with_context(|| format!("write {path}"))?;
+    }
+    for (target, (original, _)) in &files {
+        if options.replace {
+            std::fs::remove_file(run.path().join(original.as_str()))
+                .with_context(|| format!("delete {original}"))?;
+            tell(&format!("{original} -> {target}"))?;
+        } else {
+            tell(&format!("{original}: wrote {target}"))?;
+        }
+    }
+    if !options.replace {
+        tell("Delete the originals next (git rm): both declare the same deployments now.")?;
+    }
+    Ok(())
+}
+
+/// The files of other formats in the projects in scope.
+fn originals(run: &Run, tree: &Tree, scope: &Desired) -> anyhow::Result<Vec<DeploymentFile>> {
+    let wanted: BTreeSet<&RepoPath> = scope.projects.iter().map(|project| &project.path).collect();
+    let projects = found(tree, &run.config)?.projects.into_iter();
+    Ok(projects
+        .filter(|project| wanted.contains(&project.path))
+        .flat_map(|project| project.files)
+        .filter(|file| matches!(file.format, Format::Python | Format::PrefectYaml))
+        .collect())
+}
+
+/// `daily.deployment.py` becomes `daily.deployment.yaml`, `prefect.yaml` becomes `prefect.deployment.yaml`.
+fn target(file: &DeploymentFile) -> RepoPath {
+    let path = file.path.as_str();
+    let stem = [".deployment.py", ".yaml"]
+        .iter()
+        .find_map(|ending| path.strip_suffix(ending))
+        .unwrap_or(path);
+    RepoPath::new(format!("{stem}.deployment.yaml"))
+}
+
+/// Compares what is declared now with what would be, without touching a file.
+fn prove(
+    run: &Run,
+    tree: Tree,
+    before: &Desired,
+    files: &BTreeMap<RepoPath, (RepoPath, String)>,
+    options: &cli::Convert,
+) -> Result<(), Failure> {
+    let gone = files.values().map(|(original, _)| original.clone());
+    let written = files
+        .iter()
+        .map(|(target, (_, text))| (target.clone(), text.clone().into_bytes()));
+    let tree = tree.edited(&gone.collect(), written.collect());
+    let mut after = run.read(&tree, &run.config, true)?;
+    after
+        .projects
+        .retain(|one| before.projects.iter().any(|other| other.path == one.path));
+    faulty(run, &after.diagnostics)?;
+    let plan_options = run.plan_options(true, options.narrow.narrows());
+    let plan = plan::compare(before, &after, &plan_options);
+    if plan.is_empty() {
+        return Ok(());
+    }
+    show::plan(&plan, &after, run)?;
+    Err(Failure::Usage(anyhow::anyhow!(
+        "the converted files would not declare the same; nothing was written"
+    )))
+}
+
+fn tell(line: &str) -> anyhow::Result<()> {
+    writeln!(anstream::stdout(), "{line}").context("write to stdout")
+}
