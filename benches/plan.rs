@@ -168,6 +168,7 @@ fn settings() -> Settings {
         run_steps: false,
         outputs: Default::default(),
         storage_prefix: String::new(),
+        python: read::Python::default(),
     }
 }
 

@@ -40,6 +40,8 @@ pub struct Config {
     pub prefect: Prefect,
     /// Where code goes.
     pub storage: Storage,
+    /// How `.deployment.py` files are read.
+    pub python: Python,
     /// Values for templates.
     pub vars: BTreeMap<String, Value>,
     /// Who runs this, for the lease: `user@host`, or the run's address in CI.
@@ -72,6 +74,13 @@ pub struct Prefect {
     pub work_queue: Option<String>,
     /// The template of the block with which a worker reads the storage.
     pub credentials: Option<String>,
+}
+
+/// `[python]`.
+#[derive(Debug, Default)]
+pub struct Python {
+    /// The variables of the process's environment that `.deployment.py` files may read.
+    pub environment: Vec<String>,
 }
 
 /// `[storage]`, and what the storages' own environment variables say.
@@ -206,6 +215,9 @@ impl Config {
                 },
                 aws: all_of("AWS_"),
                 google: all_of("GOOGLE_"),
+            },
+            python: Python {
+                environment: list("FLOWYARD_PYTHON_ENVIRONMENT", file.python.environment),
             },
             vars: vars
                 .into_iter()

@@ -147,7 +147,26 @@ impl Run {
             run_steps: self.global.run_steps,
             outputs: self.outputs.get().cloned().unwrap_or_default(),
             storage_prefix: connect::storage_prefix(config)?,
+            python: self.python(config),
         })
+    }
+
+    /// What `.deployment.py` files may know: the variables that the configuration allows, also where no secret is
+    /// needed, because they decide what there is to deploy.
+    fn python(&self, config: &Config) -> read::Python {
+        let name = self.path().file_name().and_then(|name| name.to_str());
+        read::Python {
+            root_name: name
+                .unwrap_or("repository")
+                .trim_end_matches(".git")
+                .to_owned(),
+            environment: config
+                .python
+                .environment
+                .iter()
+                .map(|name| (name.clone(), self.process.get(name).cloned()))
+                .collect(),
+        }
     }
 
     fn template_values(

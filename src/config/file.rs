@@ -16,6 +16,7 @@ pub(super) struct File {
     pub(super) projects: Projects,
     pub(super) prefect: Prefect,
     pub(super) storage: Storage,
+    pub(super) python: Python,
     pub(super) vars: BTreeMap<String, toml::Value>,
     pub(super) environments: BTreeMap<String, Overlay>,
     /// Read with the deployments that come of it, each value with its place.
@@ -43,6 +44,12 @@ pub(super) struct Prefect {
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub(super) struct Storage {
     pub(super) url: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct Python {
+    pub(super) environment: Option<Vec<String>>,
 }
 
 /// What one environment says otherwise.

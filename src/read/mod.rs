@@ -6,6 +6,7 @@
 pub mod code;
 mod convert;
 mod deployment;
+mod deployment_py;
 mod document;
 mod draft;
 mod duration;
@@ -31,6 +32,7 @@ use crate::model::{
     Project, ReleaseRef, RepoPath, put_outputs,
 };
 use deployment::{Declared, Setting};
+pub use deployment_py::Python;
 use document::Syntax;
 use draft::Draft;
 use entrypoint::{Entrypoint, Flows};
@@ -54,6 +56,8 @@ pub struct Settings {
     pub work_queue: Option<String>,
     /// Folders whose code joins the release of every project that imports it.
     pub shared: Vec<RepoPath>,
+    /// What `.deployment.py` files may know.
+    pub python: Python,
     /// Which major release of the orchestrator the deployments are read for.
     pub dialect: Dialect,
     /// Whether steps of a `prefect.yaml` that are not known are let through, to be run by a deploy.
@@ -116,20 +120,31 @@ pub fn desired(tree: &Tree, found: &Found, settings: &Settings) -> Desired {
 
 /// The text of a `.deployment.yaml` that declares what `file` declares; the faults where it cannot be read whole.
 /// Templates stand in it as they are.
-pub fn converted(file: &DeploymentFile, tree: &Tree) -> Result<String, Vec<Diagnostic>> {
+pub fn converted(
+    file: &DeploymentFile,
+    tree: &Tree,
+    settings: &Settings,
+) -> Result<String, Vec<Diagnostic>> {
     let mut faults = Faults::of(&file.path);
-    let drafts = drafts(file, tree, false, &mut faults);
-    for step in drafts.iter().flatten().flat_map(|draft| &draft.steps) {
+    let run_steps = false;
+    let drafts = drafts(
+        file,
+        &python::Modules::new(tree),
+        &settings.python,
+        run_steps,
+        &mut faults,
+    );
+    for step in drafts.iter().flat_map(|draft| &draft.steps) {
         let message = format!("`{}` has to be run at every deploy", step.shown);
         let hint =
             "a deployment file has no steps: pass what it gives as a variable of the environment";
         faults.push(Diagnostic::error(step.place.clone(), message).hint(hint));
     }
     let (faults, _) = faults.into_parts();
-    match drafts {
-        Some(drafts) if !faults.iter().any(Diagnostic::is_error) => Ok(convert::text(&drafts)),
-        _ => Err(faults),
+    if faults.iter().any(Diagnostic::is_error) {
+        return Err(faults);
     }
+    Ok(convert::text(&drafts))
 }
 
 /// One project as read, before its code is known.
@@ -155,7 +170,7 @@ impl Reading {
         let modules = python::Modules::new(tree);
         let mut flows = Flows::new(&modules, &found.path, settings.dialect);
         for file in &found.files {
-            reading.file(file, tree, settings, &mut flows);
+            reading.file(file, &modules, settings, &mut flows);
         }
         reading.flow_files(&found.flow_files, settings, &mut flows, rules);
         reading
@@ -209,18 +224,20 @@ impl Reading {
     fn file(
         &mut self,
         file: &DeploymentFile,
-        tree: &Tree,
+        modules: &python::Modules<'_>,
         settings: &Settings,
         flows: &mut Flows<'_>,
     ) {
         let mut faults = Faults::of(&file.path);
-        match drafts(file, tree, settings.run_steps, &mut faults) {
-            Some(drafts) => {
-                for draft in drafts {
-                    self.deployment(draft, &file.path, settings, flows, &mut faults);
-                }
-            }
-            None => self.unread = true,
+        let drafts = drafts(
+            file,
+            modules,
+            &settings.python,
+            settings.run_steps,
+            &mut faults,
+        );
+        for draft in drafts {
+            self.deployment(draft, &file.path, settings, flows, &mut faults);
         }
         let (diagnostics, secrets) = faults.into_parts();
         self.diagnostics.extend(diagnostics);
@@ -365,30 +382,24 @@ impl Reading {
     }
 }
 
-/// What a file declares, in the one form that every format is brought to; `None` for a format that is not read yet.
+/// What a file declares, in the one form that every format is brought to.
 fn drafts(
     file: &DeploymentFile,
-    tree: &Tree,
+    modules: &python::Modules<'_>,
+    settings: &Python,
     run_steps: bool,
     faults: &mut Faults<'_>,
-) -> Option<Vec<Draft>> {
+) -> Vec<Draft> {
     let syntax = match file.format {
         Format::Yaml | Format::PrefectYaml => Syntax::Yaml,
         Format::Toml => Syntax::Toml,
         Format::Json => Syntax::Json,
-        Format::Python => {
-            let place = Place::file(file.path.clone());
-            let hint = "write its deployments as NAME.deployment.yaml, or keep deploying this file as before";
-            faults.push(
-                Diagnostic::warning(place, "not read yet: this format comes later").hint(hint),
-            );
-            return None;
-        }
+        Format::Python => return deployment_py::drafts(&file.path, modules, settings, faults),
     };
-    let Some(text) = text(file, tree, faults) else {
-        return Some(Vec::new());
+    let Some(text) = text(file, modules.tree(), faults) else {
+        return Vec::new();
     };
-    Some(match document::parse(&text, syntax) {
+    match document::parse(&text, syntax) {
         Err(fault) => {
             note(faults, fault);
             Vec::new()
@@ -396,12 +407,12 @@ fn drafts(
         Ok((node, found)) => {
             found.into_iter().for_each(|fault| note(faults, fault));
             if file.format == Format::PrefectYaml {
-                return Some(prefect_yaml::drafts(&node, &file.path, run_steps, faults));
+                return prefect_yaml::drafts(&node, &file.path, run_steps, faults);
             }
             let stem = file.path.file_name().split(".deployment.").next();
             draft::of_document(&node, stem.unwrap_or_default(), faults)
         }
-    })
+    }
 }
 
 /// The text of a file; `None`, and a fault, where it cannot be had.

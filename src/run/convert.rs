@@ -20,6 +20,7 @@ pub(super) fn convert(run: &Run, options: &cli::Convert) -> Result<(), Failure> 
     let before = narrow::apply(before, &options.narrow, run.git.as_ref(), &tree, run.path())?;
     faulty(run, &before.diagnostics)?;
 
+    let settings = run.settings(&tree, &run.config, true)?;
     let mut faults = Vec::new();
     // The file to be written -> the one that it comes from, and its text.
     let mut files: BTreeMap<RepoPath, (RepoPath, String)> = BTreeMap::new();
@@ -32,7 +33,7 @@ pub(super) fn convert(run: &Run, options: &cli::Convert) -> Result<(), Failure> 
             faults.push(fault.hint("delete one of the two; no file is overwritten"));
             continue;
         }
-        match read::converted(&file, &tree) {
+        match read::converted(&file, &tree, &settings) {
             Ok(text) => {
                 files.insert(target, (file.path, text));
             }

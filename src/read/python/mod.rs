@@ -12,6 +12,7 @@ mod docstring;
 mod flow;
 mod known;
 mod library;
+pub(in crate::read) mod program;
 mod schema;
 mod scope;
 mod value;

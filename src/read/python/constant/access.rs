@@ -139,7 +139,11 @@ fn place(index: i128, length: usize) -> Option<usize> {
 }
 
 /// What a comparison comes to; `None` where it is not known or fails.
-pub(super) fn compared(op: CmpOp, left: &Value<'_>, right: &Value<'_>) -> Option<bool> {
+pub(in crate::read::python) fn compared(
+    op: CmpOp,
+    left: &Value<'_>,
+    right: &Value<'_>,
+) -> Option<bool> {
     if left.gap().is_some() || right.gap().is_some() {
         return None;
     }

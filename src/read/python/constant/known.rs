@@ -11,7 +11,7 @@ use crate::read::python::value::{Value, compare, sorted, unknown};
 
 impl<'a> Evaluator<'a> {
     /// What a function of this full name gives; `None` where that is not known.
-    pub(super) fn known(
+    pub(in crate::read::python) fn known(
         &self,
         full: &str,
         arguments: &Arguments<'a>,

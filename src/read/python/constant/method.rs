@@ -8,7 +8,7 @@ use crate::read::python::value::Value;
 
 impl<'a> Evaluator<'a> {
     /// What a method gives; `None` where that is not known.
-    pub(super) fn method(
+    pub(in crate::read::python) fn method(
         &self,
         base: &Value<'a>,
         name: &str,

@@ -23,9 +23,9 @@ use super::scope::Scope;
 use super::value::{Value, unknown};
 use crate::model::RepoPath;
 
-use access::compared;
-
+pub(super) use access::compared;
 pub(super) use call::{Arguments, is_typing};
+pub(super) use operator::{attribute, join, unary};
 
 /// Work that one evaluator does in all: about one unit a node, an item of a copied list, or 16 bytes of a text.
 const STEPS: usize = 200_000;

@@ -11,7 +11,11 @@ use crate::read::python::value::{Value, unknown};
 const LENGTH: usize = 1 << 20;
 
 /// What a unary operator makes of a value.
-pub(super) fn unary<'a>(op: UnaryOp, operand: &Value<'a>, at: TextSize) -> Value<'a> {
+pub(in crate::read::python) fn unary<'a>(
+    op: UnaryOp,
+    operand: &Value<'a>,
+    at: TextSize,
+) -> Value<'a> {
     let result = match (op, operand) {
         (UnaryOp::Not, _) => operand.truth().map(|truth| Value::Bool(!truth)),
         (UnaryOp::USub, Value::Float(value)) => Some(Value::Float(-value)),
@@ -29,7 +33,7 @@ pub(super) fn unary<'a>(op: UnaryOp, operand: &Value<'a>, at: TextSize) -> Value
 
 impl<'a> Evaluator<'a> {
     /// What a binary operator makes of two values.
-    pub(super) fn binary(
+    pub(in crate::read::python) fn binary(
         &self,
         op: Operator,
         left: &Value<'a>,
@@ -241,7 +245,7 @@ fn floats(op: Operator, a: f64, b: f64) -> Option<f64> {
 }
 
 /// `pathlib`'s join of POSIX paths, in normal form: no empty components and no `.`, `..` kept.
-pub(super) fn join<'p>(parts: impl IntoIterator<Item = &'p str>) -> String {
+pub(in crate::read::python) fn join<'p>(parts: impl IntoIterator<Item = &'p str>) -> String {
     let mut joined = String::new();
     for part in parts {
         if part.starts_with('/') {
@@ -273,7 +277,7 @@ pub(super) fn join<'p>(parts: impl IntoIterator<Item = &'p str>) -> String {
 }
 
 /// An attribute of a known value that is neither a class nor a module.
-pub(super) fn attribute<'a>(base: &Value<'a>, name: &str) -> Option<Value<'a>> {
+pub(in crate::read::python) fn attribute<'a>(base: &Value<'a>, name: &str) -> Option<Value<'a>> {
     let int = |value: u32| Some(Value::Int(i128::from(value)));
     match (base, name) {
         (Value::DateTime(moment, _), "year") => Some(Value::Int(i128::from(moment.year()))),
