@@ -300,7 +300,7 @@ impl Drafting<'_, '_, '_, '_, '_> {
                     let used = self.used();
                     match &value.kind {
                         Kind::Unknown(unknown) => {
-                            self.nodes.unknown(&format!("`{name}`"), unknown, used)
+                            self.nodes.unknown(&format!("`{name}`"), unknown, used);
                         }
                         _ => self.nodes.fault(
                             at,

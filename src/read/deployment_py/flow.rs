@@ -14,7 +14,7 @@ pub(super) fn decorate(machine: &mut Machine<'_>, arguments: &Arguments, at: At)
         options.set("name", Value::why(unknown, at));
     }
     match arguments.positional.first() {
-        Some(function) => of(machine, function, options, at),
+        Some(function) => of(machine, function, &options, at),
         None => machine.record("flow-decorator", options, at),
     }
 }
@@ -28,13 +28,13 @@ pub(super) fn decorated(
 ) -> Value {
     let options = machine.fields(decorator);
     match arguments.positional.first() {
-        Some(function) => of(machine, function, options, at),
+        Some(function) => of(machine, function, &options, at),
         None => Value::unknown("what is decorated is not known", at),
     }
 }
 
 /// The flow of a function. Its name is the option's, or the function's with `-` for `_`.
-fn of(machine: &mut Machine<'_>, function: &Value, options: Fields, at: At) -> Value {
+fn of(machine: &mut Machine<'_>, function: &Value, options: &Fields, at: At) -> Value {
     let mut fields = Fields::default();
     let named = machine
         .function(function)

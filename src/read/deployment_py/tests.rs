@@ -715,7 +715,7 @@ fn the_environment_stays_hidden() {
     );
     let mut hidden = Vec::new();
     node.for_each_hidden("", &mut |path, written| {
-        hidden.push(format!("{path} {written}"))
+        hidden.push(format!("{path} {written}"));
     });
     assert_eq!(
         hidden,

@@ -227,10 +227,9 @@ impl<'a> Machine<'a> {
                 Some(self.binary(Operator::Pow, &first?, &second?, at))
             }
             "round" => {
-                let Some(digits) = arguments.get(1, "ndigits").filter(|value| !value.is_none())
-                else {
-                    return None;
-                };
+                let digits = arguments
+                    .get(1, "ndigits")
+                    .filter(|value| !value.is_none())?;
                 let digits = usize::try_from(digits.as_int()?)
                     .ok()
                     .filter(|digits| *digits < 16)?;

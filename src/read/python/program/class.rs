@@ -340,7 +340,7 @@ impl<'a> Machine<'a> {
             return Ok(instance);
         }
         if class.data {
-            self.fill(&instance, &class, arguments, at)?;
+            self.fill(&instance, &class, &arguments, at)?;
             return Ok(instance);
         }
         let args = self.tuple(arguments.positional, at)?;
@@ -377,7 +377,7 @@ impl<'a> Machine<'a> {
         &mut self,
         instance: &Value,
         class: &Rc<Class<'a>>,
-        arguments: Arguments,
+        arguments: &Arguments,
         at: At,
     ) -> Result<(), Stop> {
         let settings = class
@@ -555,7 +555,7 @@ impl<'a> Machine<'a> {
         if name == "__init__" {
             if let Some(base) = class.line.first().filter(|base| base.data) {
                 let base = Rc::clone(base);
-                self.fill(&instance, &base, arguments.clone(), at)?;
+                self.fill(&instance, &base, arguments, at)?;
             } else {
                 let args = self.tuple(arguments.positional.clone(), at)?;
                 self.set_field(&instance, "args", args);

@@ -20,7 +20,7 @@ impl<'a> Machine<'a> {
         &mut self,
         elements: &[&'a Expr],
         generators: &'a [Comprehension],
-        kind: Kind,
+        kind: &Kind,
         frame: &Frame<'a>,
         at: At,
     ) -> Eval {

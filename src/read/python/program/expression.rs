@@ -103,19 +103,19 @@ impl<'a> Machine<'a> {
                 Ok(value)
             }
             Expr::ListComp(one) => {
-                self.comprehension(&[&one.elt], &one.generators, Kind::List(0), frame, at)
+                self.comprehension(&[&one.elt], &one.generators, &Kind::List(0), frame, at)
             }
             Expr::SetComp(one) => {
-                self.comprehension(&[&one.elt], &one.generators, Kind::Set(0), frame, at)
+                self.comprehension(&[&one.elt], &one.generators, &Kind::Set(0), frame, at)
             }
             Expr::Generator(one) => {
-                self.comprehension(&[&one.elt], &one.generators, Kind::List(0), frame, at)
+                self.comprehension(&[&one.elt], &one.generators, &Kind::List(0), frame, at)
             }
             Expr::DictComp(one) => match &one.key {
                 Some(key) => self.comprehension(
                     &[key, &one.value],
                     &one.generators,
-                    Kind::Dict(0),
+                    &Kind::Dict(0),
                     frame,
                     at,
                 ),
@@ -409,10 +409,6 @@ impl<'a> Machine<'a> {
     }
 
     /// The items that a loop over a value sees, in their order.
-    #[expect(
-        clippy::type_complexity,
-        reason = "a stop, or an unknown value, or the items"
-    )]
     pub(super) fn iterate(
         &mut self,
         value: &Value,

@@ -173,7 +173,7 @@ impl<'a> Machine<'a> {
             Kind::None => out.push_str("null"),
             Kind::Bool(one) => out.push_str(if *one { "true" } else { "false" }),
             Kind::Int(_) | Kind::Float(_) => {
-                out.push_str(&self.shown(&value, false).unwrap_or_default())
+                out.push_str(&self.shown(&value, false).unwrap_or_default());
             }
             Kind::Text(text) => json_text(text, form.ascii, out),
             Kind::List(_) | Kind::Tuple(_) => {

@@ -165,7 +165,8 @@ impl<'a> Machine<'a> {
                 Ok(text) => {
                     let cut = spec.precision.unwrap_or(usize::MAX);
                     let plain = matches!(spec.kind, None | Some('s'));
-                    plain.then(|| spec.pad(String::new(), text.chars().take(cut).collect(), '<'))
+                    let shown: String = text.chars().take(cut).collect();
+                    plain.then(|| spec.pad("", &shown, '<'))
                 }
                 Err(unknown) => return Ok(Value::why(&unknown, at)),
             },
@@ -455,7 +456,7 @@ impl Spec {
         (at + usize::from(spec.kind.is_some()) == chars.len()).then_some(spec)
     }
 
-    fn pad(&self, sign: String, body: String, align: char) -> String {
+    fn pad(&self, sign: &str, body: &str, align: char) -> String {
         let length = sign.chars().count() + body.chars().count();
         let missing = self.width.saturating_sub(length);
         let fill = |count: usize| self.fill.unwrap_or(' ').to_string().repeat(count);
@@ -495,7 +496,7 @@ impl Spec {
             _ => return None,
         };
         let mark = if self.alternate { mark } else { "" };
-        Some(self.pad(format!("{}{mark}", self.sign_of(number < 0)), body, '>'))
+        Some(self.pad(&format!("{}{mark}", self.sign_of(number < 0)), &body, '>'))
     }
 
     fn float(&self, number: f64) -> Option<String> {
@@ -512,7 +513,7 @@ impl Spec {
             None => (body.as_str(), ""),
         };
         let body = format!("{}{rest}", self.grouped(whole));
-        Some(self.pad(self.sign_of(negative), body, '>'))
+        Some(self.pad(&self.sign_of(negative), &body, '>'))
     }
 
     fn grouped(&self, digits: &str) -> String {
@@ -521,7 +522,7 @@ impl Spec {
         };
         let mut grouped = String::new();
         for (place, digit) in digits.chars().enumerate() {
-            if place > 0 && (digits.len() - place) % 3 == 0 {
+            if place > 0 && (digits.len() - place).is_multiple_of(3) {
                 grouped.push(mark);
             }
             grouped.push(digit);
