@@ -426,3 +426,450 @@ fn values_are_those_of_python() {
         assert_eq!(value(expression), expected, "{expression}");
     }
 }
+
+#[test]
+fn statements_do_what_python_does() {
+    let files: &[(&str, &str)] = &[
+        ("lib/__init__.py", ""),
+        (
+            "lib/names.py",
+            "from .deep.more import SUFFIX\nPREFIX = 'pre'\ndef name(stem, *, env='dev'):\n    '''Docs.'''\n    if env == 'prod':\n        return f'{PREFIX}-{stem}'\n    return '-'.join([PREFIX, stem, env]) + SUFFIX\n",
+        ),
+        (
+            "lib/deep/more.py",
+            "SUFFIX = '!'\nif __name__ == '__main__':\n    SUFFIX = '?'\n",
+        ),
+        (
+            "p/settings.py",
+            "from dataclasses import dataclass, field\nfrom enum import Enum\nfrom typing import ClassVar\n\nclass Env(str, Enum):\n    DEV = 'dev'\n    PROD = 'prod'\n\n@dataclass\nclass Config:\n    name: str\n    tags: list = field(default_factory=list)\n    env: Env = Env.DEV\n    kind: ClassVar[str] = 'x'\n\n    @property\n    def pool(self):\n        return f'{self.env.value}-pool'\n\n    @classmethod\n    def of(cls, name):\n        return cls(name, env=Env.PROD)\n\n    @staticmethod\n    def limit(n=3):\n        return n\n",
+        ),
+        ("p/conf/a.yaml", "pool: k8s\ntags: [x, y]\n"),
+        ("p/conf/b.json", "{\"n\": 5}"),
+        ("p/conf/c.toml", "[tool]\nx = 1\n"),
+    ];
+    let repository = Repository::new(files);
+    let check = |body: &str, expected: Value| {
+        let source = format!(
+            "from flow import my_flow\n{body}\nmy_flow.deploy('x', work_pool_name='w', parameters={{'v': v}})\n"
+        );
+        let (drafts, faults) = repository.read(&source);
+        assert_eq!(faults, [""; 0], "{body}");
+        assert_eq!(drafts[0]["parameters"]["v"], expected, "{body}");
+    };
+    for (body, expected) in [
+        (
+            "v = []\nfor i in range(3):\n  if i == 1: continue\n  v.append(i)\nelse:\n  v.append('end')",
+            json!([0, 2, "end"]),
+        ),
+        ("v = 0\nwhile True:\n  v += 1\n  if v > 3: break", json!(4)),
+        (
+            "a, (b, *c) = 1, (2, 3, 4)\nv = [c, b, a]",
+            json!([[3, 4], 2, 1]),
+        ),
+        (
+            "v = {}\nv['a'] = {}\nw = v['a']\nw['b'] = 1\ndel v['a']['b']\nv.setdefault('c', []).append(2)\nv.update(d=3)\nv.pop('d')",
+            json!({"a": {}, "c": [2]}),
+        ),
+        (
+            "def f(n):\n  return 1 if n < 2 else n * f(n - 1)\nv = f(5)",
+            json!(120),
+        ),
+        (
+            "def counter():\n  n = 0\n  def inc():\n    nonlocal n\n    n += 1\n    return n\n  return inc\nc = counter()\nc()\nv = c()",
+            json!(2),
+        ),
+        (
+            "G = 1\ndef f():\n  global G\n  G += 1\nf()\nv = G",
+            json!(2),
+        ),
+        (
+            "def g():\n  for i in range(3):\n    yield i\nv = list(g())",
+            json!([0, 1, 2]),
+        ),
+        (
+            "try:\n  v = {}['a']\nexcept (KeyError, ValueError) as e:\n  v = 'none ' + str(e)\nfinally:\n  w = 1",
+            json!("none 'a'"),
+        ),
+        (
+            "try:\n  raise RuntimeError('no')\nexcept Exception as e:\n  v = str(e)\nelse:\n  v = 0",
+            json!("no"),
+        ),
+        (
+            "match {'kind': 'a', 'n': [1, 2, 3]}:\n  case {'kind': 'b'}:\n    v = 1\n  case {'kind': 'a' | 'c', 'n': [x, *y]} if x == 1:\n    v = y\n  case _:\n    v = 3",
+            json!([2, 3]),
+        ),
+        (
+            "class A:\n  x = 1\n  def __init__(self, y):\n    self.y = y\n  def sum(self):\n    return self.x + self.y\nclass B(A):\n  def __init__(self):\n    super().__init__(5)\n    self.z = 1\nv = B().sum() + B.x",
+            json!(7),
+        ),
+        (
+            "from settings import Config, Env\nc = Config('n', ['t'])\nd = Config.of('m')\nv = [c.name, c.tags, c.pool, d.pool, Config.limit(), Env.PROD == 'prod', Env('dev').name, [e.value for e in Env], d.env]",
+            json!([
+                "n",
+                ["t"],
+                "dev-pool",
+                "prod-pool",
+                3,
+                true,
+                "DEV",
+                ["dev", "prod"],
+                "prod"
+            ]),
+        ),
+        (
+            "import lib.names\nfrom lib import names as other\nv = [lib.names.name('a'), other.name('b', env='prod')]",
+            json!(["pre-a-dev!", "pre-b"]),
+        ),
+        (
+            "import sys, os\nsys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'lib', 'deep'))\nfrom more import SUFFIX as v",
+            json!("!"),
+        ),
+        (
+            "import yaml\nfrom pathlib import Path\nv = yaml.safe_load((Path(__file__).parent / 'conf' / 'a.yaml').read_text())['tags']",
+            json!(["x", "y"]),
+        ),
+        (
+            "import json\nwith open('conf/b.json', encoding='utf-8') as f:\n  v = json.load(f)['n']",
+            json!(5),
+        ),
+        (
+            "import tomllib\nwith open('p/conf/c.toml', 'rb') as f:\n  v = tomllib.load(f)",
+            json!({"tool": {"x": 1}}),
+        ),
+        (
+            "from collections import defaultdict\nd = defaultdict(list)\nd['a'].append(1)\nv = dict(d)",
+            json!({"a": [1]}),
+        ),
+        (
+            "from functools import partial, wraps\ndef deco(f):\n  @wraps(f)\n  def inner(*a, **k):\n    return [f(*a, **k)]\n  return inner\n@deco\ndef f(a, b):\n  return a + b\nv = partial(f, 1)(b=2)",
+            json!([3]),
+        ),
+        (
+            "import logging\nlogger = logging.getLogger(__name__)\nv = {'a': 1}\nlogger.info('%s', v)\nprint(v)",
+            json!({"a": 1}),
+        ),
+        (
+            "v = 'main' if __name__ == '__main__' else 'module'",
+            json!("main"),
+        ),
+        (
+            "assert 1 == 1, 'no'\nv = 1\nimport requests\nrequests.post('http://x', json={'a': 1})",
+            json!(1),
+        ),
+        (
+            "import os\nif not os.getenv('NOPE'):\n  raise ValueError('NOPE is needed')\nv = 1",
+            json!(1),
+        ),
+        (
+            "from unknown_package import thing\nif thing.on:\n  w = 1\nelse:\n  w = 2\nv = 3",
+            json!(3),
+        ),
+        (
+            "from types import SimpleNamespace\nv = SimpleNamespace(a=1).a",
+            json!(1),
+        ),
+        (
+            "x = [1, 2]\ny = x\ny += [3]\nv = [len(x), x is y, x[1:]]",
+            json!([3, true, [2, 3]]),
+        ),
+        (
+            "import contextlib\nwith contextlib.suppress(KeyError):\n  {}['a']\nv = 1",
+            json!(1),
+        ),
+    ] {
+        check(body, expected);
+    }
+}
+
+#[test]
+fn what_is_not_known_is_a_fault_where_it_reaches_a_deployment() {
+    let fault = |source: &str| {
+        let (_, faults) = read(source);
+        assert_eq!(faults.len(), 1, "{source}: {faults:?}");
+        faults[0].clone()
+    };
+    let head = "import os, requests\nfrom flow import my_flow\n";
+    let call = |arguments: &str| {
+        fault(&format!(
+            "{head}my_flow.deploy('x', work_pool_name='w', {arguments})\n"
+        ))
+    };
+    for (arguments, expected) in [
+        (
+            "tags=[os.environ['TEAM']]",
+            "p/x.deployment.py:3:47: `tags` is not known: `os.environ['TEAM']`: it comes from the environment variable `TEAM` (allow TEAM under `[python] environment` in flowyard.toml, declare the deployment in NAME.deployment.yaml, or use --run-python)",
+        ),
+        (
+            "tags=['æ', requests.get('http://x').text]",
+            "p/x.deployment.py:3:52: `tags` is not known: `requests.get('http://x')`: `requests.get` is outside of the repository (declare it in NAME.deployment.yaml, or use --run-python)",
+        ),
+        (
+            "description=str(os.urandom(4))",
+            "p/x.deployment.py:3:57: `description` is not known: `os.urandom(4)`: `os.urandom(…)` is not evaluated (declare it in NAME.deployment.yaml, or use --run-python)",
+        ),
+        (
+            "parameters={'p': __file__}",
+            "p/x.deployment.py:3:58: `parameters` holds the path of the checkout, which differs from machine to machine (cut it off: `Path(__file__).relative_to(…)`, or name the path from the root)",
+        ),
+        (
+            "wrok_queue_name='q'",
+            "p/x.deployment.py:3:57: deploy() has no argument `wrok_queue_name` (did you mean `work_queue_name`?)",
+        ),
+        (
+            "version=os.environ['UNSET']",
+            "p/x.deployment.py:3:49: `version` is not known: `os.environ['UNSET']`: the environment variable `UNSET` is not set (set UNSET, or give a default: os.getenv(\"UNSET\", …))",
+        ),
+    ] {
+        assert_eq!(call(arguments), expected, "{arguments}");
+    }
+    for (body, expected) in [
+        (
+            "if os.environ['TEAM'] == 'a':\n    my_flow.deploy('x', work_pool_name='w')\n",
+            "p/x.deployment.py:3:4: whether this deployment is made is not known: `os.environ['TEAM']`",
+        ),
+        (
+            "def f(on):\n    if on:\n        return\n    my_flow.deploy('x', work_pool_name='w')\nf(requests.x)\n",
+            "p/x.deployment.py:7:3: whether this deployment is made is not known: `requests.x`",
+        ),
+        (
+            "for t in requests.get('x').json():\n    my_flow.deploy(t, work_pool_name='w')\n",
+            "p/x.deployment.py:3:10: whether this deployment is made is not known: `requests.get('x')`",
+        ),
+        (
+            "t = []\nrequests.fill(t)\nmy_flow.deploy('x', work_pool_name='w', tags=t)\n",
+            "p/x.deployment.py:4:1: `tags` is not known: `requests.fill(t)`",
+        ),
+        (
+            "t = ['a']\nif requests.x: t.append('b')\nmy_flow.deploy('x', work_pool_name='w', tags=t)\n",
+            "p/x.deployment.py:4:4: `tags` is not known: `requests.x`",
+        ),
+        (
+            "requests.flow.deploy('x', work_pool_name='w')\n",
+            "p/x.deployment.py:3:1: the flow of this deployment is not known: `requests.flow.deploy('x', work_pool_name='w')`: `requests.flow` is not in the repository",
+        ),
+        (
+            "from nowhere.flows import theirs\ntheirs.deploy('x', work_pool_name='w')\n",
+            "p/x.deployment.py:4:1: the flow of this deployment is not known: `theirs.deploy('x', work_pool_name='w')`: `nowhere.flows.theirs` is not in the repository",
+        ),
+        (
+            "from flow import their_flow\ntheir_flow.deploy('x', work_pool_name='w')\n",
+            "p/x.deployment.py:3:18: the flow of this deployment is not known: `their_flow`: there is no `their_flow` in p/flow.py",
+        ),
+        (
+            "def plain(): pass\nplain.deploy('x', work_pool_name='w')\n",
+            "p/x.deployment.py:4:1: what is deployed is not a flow",
+        ),
+        (
+            "my_flow.deploy(work_pool_name='w')\n",
+            "p/x.deployment.py:3:1: deploy() gives the deployment no name",
+        ),
+        (
+            "my_flow.deploy('x', work_pool_name='w', **requests.options)\n",
+            "p/x.deployment.py:3:43: what is unpacked into the arguments is not known",
+        ),
+        (
+            "from prefect.blocks.system import Secret\nmy_flow.deploy('x', work_pool_name='w', parameters={'a': Secret.load('pw').get()})\n",
+            "p/x.deployment.py:4:58: `parameters` is not known: `Secret.load('pw').get()`: what the block `secret/pw` holds is known only to the server (write \"{{ prefect.blocks.secret.pw }}\"",
+        ),
+        (
+            "from prefect.infrastructure import KubernetesJob\nfrom prefect.deployments import Deployment\nDeployment.build_from_flow(my_flow, 'x', infrastructure=KubernetesJob(image='i')).apply()\n",
+            "p/x.deployment.py:5:57: `infrastructure` is made in the file, and kept under no name",
+        ),
+        (
+            "{}['a']\n",
+            "p/x.deployment.py:3:1: the file fails: KeyError: 'a'",
+        ),
+        (
+            "open('nope.txt')\n",
+            "p/x.deployment.py:3:1: the file fails: FileNotFoundError: there is no file \"nope.txt\" in the repository",
+        ),
+        (
+            "x = (\n",
+            "p/x.deployment.py:4:1: not valid Python: unexpected EOF while parsing",
+        ),
+    ] {
+        let found = fault(&format!("{head}{body}"));
+        assert!(
+            found.starts_with(expected),
+            "{body}\n  {found}\n  {expected}"
+        );
+    }
+}
+
+#[test]
+fn the_environment_stays_hidden() {
+    let repository = Repository::new(&[]);
+    let (drafts, faults) = repository.drafts(
+        "import os\nfrom flow import my_flow\nmy_flow.deploy('x', work_pool_name='w', description=os.environ['REGION'] + '!', version=os.environ['REGION'].upper(), tags=os.environ['REGION'].split('t'), concurrency_limit=int(os.environ['RETRIES']))\n",
+    );
+    assert_eq!(faults, [""; 0]);
+    let node = &drafts[0].node;
+    assert_eq!(
+        node.get("description").and_then(|node| node.as_str()),
+        Some("{{ $REGION }}!")
+    );
+    let version = node.get("version").expect("a version");
+    assert_eq!(
+        (version.as_str(), version.hidden.as_deref()),
+        (Some("WESTEUROPE"), Some("{{ $REGION }}"))
+    );
+    let mut hidden = Vec::new();
+    node.for_each_hidden("", &mut |path, written| {
+        hidden.push(format!("{path} {written}"))
+    });
+    assert_eq!(
+        hidden,
+        [
+            ".version {{ $REGION }}",
+            ".tags.0 {{ $REGION }}",
+            ".tags.1 {{ $REGION }}",
+            ".concurrency_limit {{ $RETRIES }}"
+        ]
+    );
+}
+
+#[test]
+fn faults_in_other_files_stand_at_the_call() {
+    let repository = Repository::new(&[(
+        "p/settings.py",
+        "import os\n\nTEAM = os.environ['TEAM']\nTAGS = ['a']\n",
+    )]);
+    let (drafts, faults) = repository.drafts(
+        "from flow import my_flow\nfrom settings import TEAM, TAGS\n\nmy_flow.deploy('x', work_pool_name='w',\n  version=TEAM, tags=TAGS)\n",
+    );
+    assert_eq!(faults.len(), 1, "{faults:?}");
+    assert!(
+        faults[0]
+            .starts_with("p/x.deployment.py:4:1: `version` is not known: `os.environ['TEAM']`"),
+        "{faults:?}"
+    );
+    let tags = drafts[0].node.get("tags").expect("tags");
+    assert_eq!((tags.at.line, tags.at.column), (4, 1));
+}
+
+/// Reads a hostile file on a small stack; it may say what it likes, but has to come to an end.
+#[track_caller]
+fn survives(source: &str) -> Vec<String> {
+    let source = source.to_owned();
+    let run = move || {
+        let started = std::time::Instant::now();
+        let faults = read(&source).1;
+        let took = started.elapsed();
+        assert!(took.as_secs() < 20, "{took:?} for {source:.80}");
+        faults
+    };
+    let thread = std::thread::Builder::new().stack_size(2 << 20).spawn(run);
+    thread.expect("a thread").join().expect("no panic")
+}
+
+#[test]
+fn hostile_programs_end() {
+    for source in [
+        "while True: pass",
+        "while 1:\n  continue",
+        "x = []\nwhile True: x.append(x)",
+        "x = []\nwhile True: x = [x]",
+        "x = ()\nwhile True: x = (x, x)",
+        "x = 'a'\nwhile True: x += x",
+        "x = 'a' * 10 ** 12",
+        "x = [0] * 10 ** 12",
+        "x = 'a' * 1000000\nwhile True: x.replace('a', 'bb')",
+        "x = f'{1:>99999999999}'",
+        "x = '%99999999d' % 1",
+        "x = 'a'.zfill(10 ** 12)",
+        "x = range(10 ** 18)",
+        "x = list(range(10 ** 7))",
+        "def f(): return f()\nf()",
+        "def f(n): return [f(n + 1) for _ in range(9)]\nf(0)",
+        "f = lambda: f()\nf()",
+        "class A:\n  def __init__(self): A()\nA()",
+        "class A:\n  @property\n  def x(self): return self.x\nA().x",
+        "class A:\n  def __str__(self): return str(self)\nstr(A())",
+        "def d(f): return d(f)\n@d\ndef g(): pass",
+        "x = {}\nx['x'] = x\nstr(x)\nx == x\nimport json\njson.dumps(x)\nimport copy\ncopy.deepcopy(x)",
+        "x = []\nx.append(x)\ny = []\ny.append(y)\nx == y\nsorted([x, y])\nx < y",
+        "x = []\nfor i in x: x.append(i)\nx = [1]\nfor i in x:\n  x.append(i)\n  if len(x) > 10: break",
+        "import itertools\nx = list(itertools.product(*[range(100)] * 10))",
+        "x = 10 ** 10 ** 10\ny = 1 << 10 ** 9\nz = -1 ** 0.5",
+        "x = max([])",
+        "1 / 0",
+        "[][0]",
+        "''[5:1:0]",
+        "'abc'[::-9223372036854775808]",
+        "x = 'a'.join('b' * 100000)\nwhile True: x = x.join([x, x])",
+        "import sys\nsys.path.clear()\nimport flow",
+        "import sys\nsys.path = None\nimport flow",
+        "import sys\nsys.path.append(sys.path)\nimport flow",
+        "import x\nfrom . import x\nfrom ..... import y\nfrom .x import *",
+        "from pathlib import Path\np = Path('/')\nwhile True: p = p / 'a'",
+        "from pathlib import Path\nPath('a/' * 100000).parents",
+        "from pathlib import Path\nPath(__file__).parent.glob('[')",
+        "try:\n  raise\nexcept:\n  raise",
+        "raise 5",
+        "raise ValueError(ValueError(ValueError()))",
+        "match 1:\n  case [*a, b, *c]: pass",
+        "a, b = 1",
+        "a, *b = []",
+        "del x",
+        "def f(*, a): pass\nf(1)\n",
+        "def f(a): pass\nf(**{1: 2})",
+        "global x\nnonlocal y",
+        "import os\nwhile os.environ['X']: x = 1",
+        "import os\nx = os.x\nfor i in x:\n  for j in x:\n    for k in x:\n      x = x.y",
+        "from flow import my_flow\nfor i in range(10 ** 9): my_flow.deploy(str(i), work_pool_name='w')",
+        "from flow import my_flow\nx = {}\nx['x'] = x\nmy_flow.deploy('x', parameters=x)",
+        "from flow import my_flow\nx = [0] * 100000\ny = [x] * 100000\nmy_flow.deploy('x', parameters={'y': y})",
+        "x = ''.join(chr(i) for i in range(200000))",
+        "sum([[1]] * 100000, [])",
+        "import json\njson.loads('[' * 100000)",
+        "import yaml\nyaml.safe_load('a: &a [x]\\nb: [' + '*a,' * 100000 + ']')",
+        "x = dict(zip(range(100000), range(100000)))\nwhile x: x.popitem()",
+        "x = list(range(50000))\nwhile x: x.pop(0)",
+        "x = list(range(50000))\nwhile x: x.remove(x[-1])",
+        "x = 'a ' * 100000\nwhile True: x.split()",
+    ] {
+        survives(source);
+    }
+    let long = |unit: &str, count: usize| unit.repeat(count);
+    survives(&long("x = 1\n", 150_000));
+    survives(&format!("x = [{}]", long("1, ", 300_000)));
+    survives(&format!(
+        "from flow import my_flow\nmy_flow.deploy('x', parameters={{'a': [{}]}})",
+        long("1, ", 150_000)
+    ));
+    survives(&format!("x = 1{}", long(" + 1", 900)));
+    survives(&format!("x = 'a'{}", long(".strip()", 400)));
+    survives(
+        &(0..90)
+            .map(|level| format!("{}if True:\n", " ".repeat(level)))
+            .collect::<String>(),
+    );
+    survives(&format!("x = {}1{}", long("[", 190), long("]", 190)));
+    survives(&format!("f = {}1", long("lambda: ", 300)));
+    let doubling: String = (1..200)
+        .map(|n| format!("a{n} = a{} + a{}\n", n - 1, n - 1))
+        .collect();
+    survives(&format!("a0 = [1]\n{doubling}"));
+    survives(&format!("a0 = 'x'\n{doubling}"));
+    let classes: String = (1..300)
+        .map(|n| format!("class A{n}(A{}): pass\n", n - 1))
+        .collect();
+    survives(&format!("class A0: pass\n{classes}A299()"));
+    let branches: String = (0..15)
+        .map(|level| format!("{}for i in os.x:\n", " ".repeat(level)))
+        .collect();
+    survives(&format!("import os\n{branches}{}x = 1", " ".repeat(15)));
+}
+
+#[test]
+fn imports_in_circles_end() {
+    let repository = Repository::new(&[
+        ("p/a.py", "import b\nX = 1\nfrom b import Y\n"),
+        ("p/b.py", "import a\nfrom a import X\nY = 2\n"),
+    ]);
+    let (drafts, faults) = repository.read("from a import X, Y\nfrom flow import my_flow\nmy_flow.deploy('x', parameters={'v': [X, Y]})\n");
+    assert_eq!(
+        (drafts[0]["parameters"]["v"].clone(), faults),
+        (json!([1, 2]), vec![])
+    );
+}
