@@ -165,6 +165,8 @@ fn settings() -> Settings {
         work_queue: None,
         shared: vec![RepoPath::new("lib")],
         dialect: Dialect::Prefect3,
+        run_steps: false,
+        outputs: Default::default(),
         storage_prefix: String::new(),
         python: read::Python::default(),
     }

@@ -36,6 +36,9 @@ pub struct Global {
     /// Use the embedded default for everything: storage and registrations as files below `.flowyard/`
     #[arg(long, global = true, env = "FLOWYARD_LOCAL")]
     pub local: bool,
+    /// Let steps of prefect.yaml files through that flowyard does not know; `deploy` runs them in Prefect's own Python
+    #[arg(long, global = true, env = "FLOWYARD_RUN_STEPS")]
+    pub run_steps: bool,
     /// How to print the result
     #[arg(long, global = true, value_enum, default_value_t = Format::Terminal)]
     pub format: Format,

@@ -276,6 +276,7 @@ mod tests {
             root: None,
             env: env.map(str::to_owned),
             local: false,
+            run_steps: false,
             format: crate::cli::Format::Terminal,
             verbose: 0,
         }

@@ -25,8 +25,9 @@
 //! [`model`], [`error`] and [`cli`] import nothing of the crate. [`backend`] holds the traits at the seams
 //! ([`Store`](backend::Store), [`Orchestrator`](backend::Orchestrator)) and one folder for each vendor, which know the
 //! seams and the model, not each other. [`config`] is the only reader of the environment, [`connect`] the only place
-//! that names vendors, [`state`] what we keep for ourselves in the store. Stages take plain arguments, never the
-//! configuration. `tests/it/tidy.rs` holds all of this.
+//! that names vendors, [`state`] what we keep for ourselves in the store, [`sandbox`] the only place that runs Python
+//! of the repository, and only where a flag asks for it. Stages take plain arguments, never the configuration.
+//! `tests/it/tidy.rs` holds all of this.
 //!
 //! # What always holds
 //!
@@ -55,4 +56,5 @@ pub mod plan;
 pub mod read;
 pub mod report;
 pub mod run;
+pub mod sandbox;
 pub mod state;

@@ -99,6 +99,8 @@ pub struct Change {
     pub remember: Option<AppliedDeployment>,
     /// What was decided about it that no file says; see [`Deployment::notes`](crate::model::Deployment::notes).
     pub notes: Vec<String>,
+    /// The fields that have the output of a step in them, whether it is known already or only at deploy.
+    pub later: BTreeSet<Field>,
 }
 
 /// A registered deployment of ours that no file declares.

@@ -5,9 +5,11 @@ mod deploy;
 mod interrupt;
 mod narrow;
 mod show;
+mod steps;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::OnceLock;
 
 use anyhow::Context as _;
 use serde_json::Value;
@@ -17,7 +19,7 @@ use crate::config::{self, Config, Environment};
 use crate::connect::{self, Backends};
 use crate::discover::{self, Found, Git, Root, Scope, Tree};
 use crate::error::Failure;
-use crate::model::{Desired, Diagnostic, Dialect, RepoPath};
+use crate::model::{Desired, Diagnostic, Dialect, Outputs, RepoPath};
 use crate::observe::{self, Observed};
 use crate::plan::{self, Plan};
 use crate::read;
@@ -68,6 +70,8 @@ struct Run {
     git: Option<Git>,
     process: Environment,
     config: Config,
+    /// What steps of `prefect.yaml` files gave that this run has run.
+    outputs: OnceLock<Outputs>,
 }
 
 impl Run {
@@ -87,6 +91,7 @@ impl Run {
             git,
             process,
             config,
+            outputs: OnceLock::new(),
         })
     }
 
@@ -139,6 +144,8 @@ impl Run {
             work_queue: config.prefect.work_queue.clone(),
             shared: config.projects.shared.iter().map(RepoPath::new).collect(),
             dialect: Dialect::Prefect3,
+            run_steps: self.global.run_steps,
+            outputs: self.outputs.get().cloned().unwrap_or_default(),
             storage_prefix: connect::storage_prefix(config)?,
             python: self.python(config),
         })
@@ -183,6 +190,10 @@ impl Run {
             }),
             (None, None) => None,
         };
+        let branch = self.git.as_ref().filter(|_| tree.commit().is_none());
+        if let (Some(git), true) = (branch, head.is_some()) {
+            values.insert("flowyard.git.branch".to_owned(), git.branch()?.into());
+        }
         if let Some(sha) = head {
             values.insert(
                 "flowyard.git.short_sha".to_owned(),

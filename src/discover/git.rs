@@ -83,6 +83,17 @@ impl Git {
         }
     }
 
+    /// The branch that is checked out; `HEAD` where none is, as `git rev-parse --abbrev-ref HEAD` says it.
+    pub fn branch(&self) -> anyhow::Result<String> {
+        let head = self.repository.head().context("read git's HEAD")?;
+        let name = if head.is_branch() {
+            head.shorthand().ok()
+        } else {
+            None
+        };
+        Ok(name.unwrap_or("HEAD").to_owned())
+    }
+
     /// Whether the work tree differs from the head: a change, staged or not, or a file that git neither tracks nor
     /// ignores. A bare repository is never dirty.
     pub fn is_dirty(&self) -> anyhow::Result<bool> {

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{CodeTree, Diagnostic, Field, Fields, Place, ReleaseRef, RepoPath};
+use super::{CodeTree, Diagnostic, Field, Fields, ImageBuild, Place, ReleaseRef, RepoPath, Step};
 
 /// A deployment's identity, `flow/name`; neither part holds a `/`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -60,6 +60,13 @@ pub struct Deployment {
     /// What was decided about it that no file says, such as from where its entrypoint counts; shown with its plan.
     /// Lower-case fragments.
     pub notes: Vec<String>,
+    /// The images that its file builds for it.
+    pub images: Vec<ImageBuild>,
+    /// The steps that a deploy has to run for it first, in their order.
+    pub steps: Vec<Step>,
+    /// Dotted paths below `fields` whose value comes from the output of one of `steps` -> the step's key. The value may
+    /// not be known yet; see [`Step`].
+    pub later: BTreeMap<String, String>,
 }
 
 /// The major release of Prefect that a deployment is registered with: what a file may say, and what comes of it,

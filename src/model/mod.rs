@@ -12,6 +12,7 @@ mod nearest;
 mod path;
 mod registration;
 mod schedule;
+mod step;
 
 pub use applied::{Applied, AppliedDeployment, AppliedSchedule};
 pub use code::{CodeFile, CodeTree, FileMode, Manifest, ReleaseRef};
@@ -23,3 +24,4 @@ pub use nearest::nearest;
 pub use path::RepoPath;
 pub use registration::{Field, Fields, Registration, fingerprint, same};
 pub use schedule::{Schedule, Timing, normal_anchor};
+pub use step::{ImageBuild, Outputs, Step, awaits_output, put_outputs, without_outputs};

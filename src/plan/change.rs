@@ -9,7 +9,7 @@ use super::diff::{self, Cause, FieldChange};
 use super::{Action, Change, Options};
 use crate::model::{
     Applied, AppliedDeployment, Deployment, Field, Fields, Live, LiveDeployment, Owner, Project,
-    Registration, ReleaseRef, same,
+    Registration, ReleaseRef, awaits_output, same, without_outputs,
 };
 
 /// Compares one deployment.
@@ -42,6 +42,8 @@ pub(super) fn of(
         // Someone else changed it when the live value is not the one that we left there.
         let known = last.filter(|last| live.is_some() && last.fields.contains_key(field));
         let cause = |slug: Option<&str>| match known {
+            // What is not known yet cannot be told from what someone else may have set.
+            _ if awaits_output(new) => Cause::Git,
             Some(last) if !last.holds(*field, old.unwrap_or(&default), slug) => Cause::Drift,
             _ => Cause::Git,
         };
@@ -62,6 +64,12 @@ pub(super) fn of(
     }
     let hidden_before = last.map(|last| &last.hidden);
     diff::hide(&mut fields, &deployment.hidden, hidden_before);
+    diff::tell_unknown(&mut fields);
+    let later = deployment.fields.keys().copied().filter(|field| {
+        let top = |path: &String| path.split('.').next() == Some(field.name());
+        deployment.later.keys().any(top)
+    });
+    let later = later.collect();
 
     let action = match (live, fields.is_empty()) {
         (None, _) => Action::Create,
@@ -98,8 +106,18 @@ pub(super) fn of(
         registration,
         live: live.cloned(),
         remember: (last != Some(&remembered)).then_some(remembered),
-        notes: deployment.notes.clone(),
+        notes: notes(deployment),
+        later,
     }
+}
+
+/// What was decided about a deployment, and what is run for it before it is registered.
+fn notes(deployment: &Deployment) -> Vec<String> {
+    let run = deployment.steps.iter().map(|step| {
+        let shown = without_outputs(&step.shown);
+        format!("runs at deploy: {shown}")
+    });
+    deployment.notes.iter().cloned().chain(run).collect()
 }
 
 /// What it should be: what git declares, and for fields that git has let go of their default.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use crate::model::same;
+use crate::model::{awaits_output, same, without_outputs};
 
 /// Why a field differs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,6 +97,23 @@ pub(super) fn hide(
                 .map(|_| Value::String("(hidden)".to_owned()));
         }
     }
+}
+
+/// Puts words in place of what only a deploy will know.
+pub(super) fn tell_unknown(fields: &mut [FieldChange]) {
+    fn tell(value: &mut Value) {
+        match value {
+            Value::String(text) => *text = without_outputs(text),
+            Value::Array(items) => items.iter_mut().for_each(tell),
+            Value::Object(map) => map.values_mut().for_each(tell),
+            _ => {}
+        }
+    }
+    fields
+        .iter_mut()
+        .filter_map(|field| field.new.as_mut())
+        .filter(|new| awaits_output(new))
+        .for_each(tell);
 }
 
 /// Whether a hidden path is that of a field, or inside of it, or names everything around it.

@@ -41,12 +41,27 @@ impl Snapshot {
                     Action::Update => "update",
                     Action::Keep => "keep",
                 };
+                // What a step gives may make the same of it, or not: only a deploy can tell.
+                let action = match change.action {
+                    Action::Keep if !change.later.is_empty() => "update",
+                    _ => action,
+                };
                 let live = change.live.as_ref().map(|live| print_of(&live.fields));
-                let registration = change.registration.as_ref();
-                let desired = registration.map(|registration| print_of(&registration.fields));
+                let fields = match (&change.registration, &change.live) {
+                    (Some(registration), _) => Some(&registration.fields),
+                    (None, Some(live)) => Some(&live.fields),
+                    (None, None) => None,
+                };
+                let desired = fields.map(|fields| match change.later.is_empty() {
+                    true => print_of(fields),
+                    false => {
+                        let known = fields.iter().filter(|(one, _)| !change.later.contains(one));
+                        print_of(&known.map(|(one, value)| (*one, value.clone())).collect())
+                    }
+                });
                 let entry = SnapshotEntry {
                     action: action.to_owned(),
-                    desired: desired.or(live),
+                    desired,
                     live,
                 };
                 snapshot.deployments.insert(change.id.to_string(), entry);

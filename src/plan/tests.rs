@@ -34,6 +34,9 @@ fn declares(fields: &[(Field, Value)]) -> Desired {
         hidden: BTreeMap::new(),
         references: BTreeSet::new(),
         notes: Vec::new(),
+        images: Vec::new(),
+        steps: Vec::new(),
+        later: BTreeMap::new(),
     };
     let project = Project {
         files: vec![path.join("d.deployment.yaml")],

@@ -101,11 +101,7 @@ mod tests {
     use crate::read::document::{self, Syntax};
 
     fn draft(yaml: &str) -> Draft {
-        Draft {
-            node: document::parse(yaml, Syntax::Yaml).expect("valid").0,
-            default_name: None,
-            notes: Vec::new(),
-        }
+        Draft::of(document::parse(yaml, Syntax::Yaml).expect("valid").0, None)
     }
 
     fn back(text: &str) -> Value {

@@ -11,7 +11,7 @@ use super::document::{Entry, Node, Position};
 use super::draft::Draft;
 use super::faults::Faults;
 use super::template::Values;
-use crate::model::{Field, Fields, Place, Reference};
+use crate::model::{Field, Fields, ImageBuild, Place, Reference, Step, awaits_output};
 
 /// The keys of a deployment.
 pub(super) const KEYS: &[&str] = &[
@@ -29,6 +29,8 @@ pub(super) const KEYS: &[&str] = &[
     "concurrency_limit",
     "enforce_parameter_schema",
     "paused",
+    "triggers",
+    "sla",
     "pull",
     "image",
     "code",
@@ -38,14 +40,6 @@ pub(super) const KEYS: &[&str] = &[
 
 /// Keys of `prefect.yaml` that a deployment file may hold one day, each with what to do until then.
 const LATER: &[(&str, &str)] = &[
-    (
-        "triggers",
-        "automations are not managed yet: remove the key, and create them in Prefect",
-    ),
-    (
-        "sla",
-        "service levels are not managed yet: remove the key, and create them in Prefect",
-    ),
     (
         "build",
         "flowyard builds by itself; name a ready image with `image: repository:tag`",
@@ -85,6 +79,10 @@ pub(super) struct Declared {
     pub(super) requirements: Option<(String, Position)>,
     /// See [`Deployment::notes`](crate::model::Deployment::notes).
     pub(super) notes: Vec<String>,
+    /// See [`Deployment::images`](crate::model::Deployment::images).
+    pub(super) images: Vec<ImageBuild>,
+    /// See [`Deployment::steps`](crate::model::Deployment::steps).
+    pub(super) steps: Vec<Step>,
 }
 
 /// What holds for every deployment of a run.
@@ -111,6 +109,8 @@ pub(super) fn read(
         node,
         default_name,
         notes,
+        images,
+        steps,
     } = draft;
     let Some(entries) = node.entries() else {
         faults.error(
@@ -125,14 +125,16 @@ pub(super) fn read(
     let references = overlay::resolve(&mut node, setting.values, faults);
     let notes = notes
         .into_iter()
-        .map(|note| match setting.values.resolve(&note, false) {
-            // A value of the process's environment is shown nowhere.
-            Some(Ok(resolved)) if resolved.variables.is_empty() => text_of(&resolved.value),
-            _ => note,
-        })
+        .map(
+            |note| match setting.values.resolve(&note, super::template::Place::Here) {
+                // A value of the process's environment is shown nowhere.
+                Some(Ok(resolved)) if resolved.variables.is_empty() => text_of(&resolved.value),
+                _ => note,
+            },
+        )
         .collect();
 
-    let (fields, places) = fields::read(&node, setting, faults);
+    let (fields, places) = fields::read(&node, default_name.as_deref(), setting, faults);
     let hidden = overlay::hidden(&node);
     let name = name(&node, default_name.as_deref(), faults)?;
     let flow_name = faults
@@ -178,6 +180,8 @@ pub(super) fn read(
         exclude,
         requirements: faults.text(&node, "requirements"),
         notes,
+        images,
+        steps,
     })
 }
 
@@ -224,15 +228,21 @@ fn name(node: &Node, default: Option<&str>, faults: &mut Faults<'_>) -> Option<S
 
 /// Prefect's servers fail on these characters in a name, some of them with a bare 500.
 fn check_name(name: &str, of: &str, at: Position, faults: &mut Faults<'_>) -> bool {
+    if awaits_output(&name.into()) {
+        faults
+            .error(at, format!("the {of}'s name is the output of a step"))
+            .hint("a name has to be known before anything is run");
+        return false;
+    }
     if name.trim().is_empty() {
         faults.error(at, format!("the {of}'s name is empty"));
         return false;
     }
-    let bad = |one: char| matches!(one, '/' | '%' | '&' | '<' | '>' | '\0');
+    let bad = |one: char| matches!(one, '/' | '%' | '&' | '<' | '>') || one.is_control();
     if let Some(bad) = name.chars().find(|one| bad(*one)) {
         faults
             .error(at, format!("the {of}'s name {name:?} holds {bad:?}"))
-            .hint("Prefect refuses / % & < > and NUL in names");
+            .hint("Prefect refuses / % & < > in names, and its own commands fail on control characters");
         return false;
     }
     true

@@ -2,6 +2,7 @@
 
 use super::document::{Content, Node};
 use super::faults::Faults;
+use crate::model::{ImageBuild, Step};
 
 /// One deployment of a file, whatever the file's format: from here on there is one reader.
 #[derive(Clone, Debug)]
@@ -12,16 +13,29 @@ pub(super) struct Draft {
     pub(super) default_name: Option<String>,
     /// What was decided about it that the file does not say; shown with its plan. Lower-case fragments.
     pub(super) notes: Vec<String>,
+    /// See [`Deployment::images`](crate::model::Deployment::images).
+    pub(super) images: Vec<ImageBuild>,
+    /// See [`Deployment::steps`](crate::model::Deployment::steps).
+    pub(super) steps: Vec<Step>,
+}
+
+impl Draft {
+    /// A draft that says no more than its file.
+    pub(super) fn of(node: Node, default_name: Option<String>) -> Self {
+        Self {
+            node,
+            default_name,
+            notes: Vec::new(),
+            images: Vec::new(),
+            steps: Vec::new(),
+        }
+    }
 }
 
 /// The drafts of a deployment file in YAML, TOML or JSON: one deployment, or a list of them under `deployments`.
 /// `stem` is the file's name without its ending.
 pub(super) fn of_document(node: &Node, stem: &str, faults: &mut Faults<'_>) -> Vec<Draft> {
-    let draft = |node: &Node, alone: bool| Draft {
-        node: node.clone(),
-        default_name: alone.then(|| stem.to_owned()),
-        notes: Vec::new(),
-    };
+    let draft = |node: &Node, alone: bool| Draft::of(node.clone(), alone.then(|| stem.to_owned()));
     let Some(list) = node.get("deployments") else {
         if node.is_null() {
             faults

@@ -63,7 +63,11 @@ impl<'a> Flows<'a> {
         at: Position,
         faults: &mut Faults<'_>,
     ) -> Option<Entrypoint> {
-        let Some((path, function)) = written.rsplit_once(':') else {
+        let module = module_path(written);
+        let pair = module
+            .as_ref()
+            .map(|(path, function)| (path.as_str(), *function));
+        let Some((path, function)) = pair.or_else(|| written.rsplit_once(':')) else {
             faults
                 .error(at, format!("`{written}` is no entrypoint"))
                 .hint("write it as path/to/flow.py:function");
@@ -183,6 +187,17 @@ impl<'a> Flows<'a> {
         }
         None
     }
+}
+
+/// `package.module.flow` as `package/module.py` and `flow`: Prefect's other form of an entrypoint.
+fn module_path(written: &str) -> Option<(String, &str)> {
+    let (module, function) = written.rsplit_once('.')?;
+    let is_name = |part: &str| {
+        let begins = part.starts_with(|one: char| one.is_alphabetic() || one == '_');
+        begins && part.chars().all(|one| one.is_alphanumeric() || one == '_')
+    };
+    let named = function != "py" && written.split('.').all(is_name);
+    named.then(|| (format!("{}.py", module.replace('.', "/")), function))
 }
 
 fn of_syntax(fault: &SyntaxFault, file: &RepoPath) -> Diagnostic {

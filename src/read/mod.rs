@@ -9,6 +9,7 @@ mod deployment;
 mod deployment_py;
 mod document;
 mod draft;
+mod duration;
 mod entrypoint;
 mod faults;
 mod parameters;
@@ -18,6 +19,7 @@ mod rule;
 mod schedule;
 mod secrets;
 pub mod template;
+mod triggers;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -26,8 +28,8 @@ use serde_json::Value;
 
 use crate::discover::{DeploymentFile, Format, Found, FoundProject, Tree};
 use crate::model::{
-    CodeTree, Deployment, DeploymentId, Desired, Diagnostic, Dialect, Field, Place, Project,
-    ReleaseRef, RepoPath,
+    CodeTree, Deployment, DeploymentId, Desired, Diagnostic, Dialect, Field, Outputs, Place,
+    Project, ReleaseRef, RepoPath, put_outputs,
 };
 use deployment::{Declared, Setting};
 pub use deployment_py::Python;
@@ -58,6 +60,10 @@ pub struct Settings {
     pub python: Python,
     /// Which major release of the orchestrator the deployments are read for.
     pub dialect: Dialect,
+    /// Whether steps of a `prefect.yaml` that are not known are let through, to be run by a deploy.
+    pub run_steps: bool,
+    /// What steps gave that were run already.
+    pub outputs: Outputs,
     /// What stands before a release's folder in the storage, for `{{ flowyard.code.path }}`: empty, or ending in `/`.
     pub storage_prefix: String,
 }
@@ -120,12 +126,20 @@ pub fn converted(
     settings: &Settings,
 ) -> Result<String, Vec<Diagnostic>> {
     let mut faults = Faults::of(&file.path);
+    let run_steps = false;
     let drafts = drafts(
         file,
         &python::Modules::new(tree),
         &settings.python,
+        run_steps,
         &mut faults,
     );
+    for step in drafts.iter().flat_map(|draft| &draft.steps) {
+        let message = format!("`{}` has to be run at every deploy", step.shown);
+        let hint =
+            "a deployment file has no steps: pass what it gives as a variable of the environment";
+        faults.push(Diagnostic::error(step.place.clone(), message).hint(hint));
+    }
     let (faults, _) = faults.into_parts();
     if faults.iter().any(Diagnostic::is_error) {
         return Err(faults);
@@ -215,7 +229,14 @@ impl Reading {
         flows: &mut Flows<'_>,
     ) {
         let mut faults = Faults::of(&file.path);
-        for draft in drafts(file, modules, &settings.python, &mut faults) {
+        let drafts = drafts(
+            file,
+            modules,
+            &settings.python,
+            settings.run_steps,
+            &mut faults,
+        );
+        for draft in drafts {
             self.deployment(draft, &file.path, settings, flows, &mut faults);
         }
         let (diagnostics, secrets) = faults.into_parts();
@@ -366,6 +387,7 @@ fn drafts(
     file: &DeploymentFile,
     modules: &python::Modules<'_>,
     settings: &Python,
+    run_steps: bool,
     faults: &mut Faults<'_>,
 ) -> Vec<Draft> {
     let syntax = match file.format {
@@ -385,7 +407,7 @@ fn drafts(
         Ok((node, found)) => {
             found.into_iter().for_each(|fault| note(faults, fault));
             if file.format == Format::PrefectYaml {
-                return prefect_yaml::drafts(&node, faults);
+                return prefect_yaml::drafts(&node, &file.path, run_steps, faults);
             }
             let stem = file.path.file_name().split(".deployment.").next();
             draft::of_document(&node, stem.unwrap_or_default(), faults)
@@ -431,7 +453,10 @@ fn complete(
     fields.insert(Field::Entrypoint, target.into());
     fields
         .entry(Field::Version)
-        .or_insert_with(|| release.digest.short().into());
+        .or_insert_with(|| match &entrypoint.flow.version {
+            Some(version) => version.as_str().into(),
+            None => release.digest.short().into(),
+        });
     if let Some(description) = &entrypoint.flow.description {
         fields
             .entry(Field::Description)
@@ -443,6 +468,10 @@ fn complete(
     fields
         .values_mut()
         .for_each(|value: &mut Value| template::resolve_code(value, &folder, &digest));
+    let mut later = BTreeMap::new();
+    for (field, value) in &mut fields {
+        put_outputs(value, field.name(), &settings.outputs, &mut later);
+    }
     Deployment {
         id: DeploymentId {
             flow: declared
@@ -456,6 +485,9 @@ fn complete(
         hidden: declared.hidden,
         references: declared.references,
         notes: declared.notes,
+        images: declared.images,
+        steps: declared.steps,
+        later,
     }
 }
 

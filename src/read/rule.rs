@@ -124,6 +124,8 @@ impl FlowRules {
                 node,
                 default_name: Some("flow".to_owned()),
                 notes: Vec::new(),
+                images: Vec::new(),
+                steps: Vec::new(),
             };
             deployment::read(draft, setting, &mut faults);
             let (found, secrets) = faults.into_parts();
@@ -295,6 +297,8 @@ impl Rule {
             node,
             default_name: None,
             notes,
+            images: Vec::new(),
+            steps: Vec::new(),
         }
     }
 }

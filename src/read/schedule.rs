@@ -8,6 +8,7 @@ use chrono_tz::Tz;
 use serde_json::Value;
 
 use super::document::{Entry, Node};
+use super::duration;
 use super::faults::Faults;
 use crate::model::{Digest, Schedule, Timing, nearest};
 
@@ -153,7 +154,7 @@ fn timing(node: &Node, entries: &[Entry], faults: &mut Faults<'_>) -> Option<Tim
     for (key, of) in [("day_or", "cron"), ("anchor_date", "interval")] {
         if let Some(entry) = entries
             .iter()
-            .find(|entry| entry.key == key && kind.key != of)
+            .find(|entry| entry.key == key && kind.key != of && !entry.value.is_null())
         {
             faults.error(
                 entry.at,
@@ -179,7 +180,7 @@ fn timing(node: &Node, entries: &[Entry], faults: &mut Faults<'_>) -> Option<Tim
             })
         }
         "interval" => {
-            let seconds = faults.number(node, "interval")?;
+            let seconds = duration::seconds(node, "interval", faults)?.as_f64()?;
             if seconds <= 0.0 {
                 faults.error(kind.value.at, "an interval is a number of seconds above 0");
                 return None;

@@ -12,11 +12,34 @@ use serde_json::Value;
 
 use crate::model::{Reference, nearest};
 
-static TEMPLATE: LazyLock<Regex> =
+pub(super) static TEMPLATE: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"\{\{\s*([^{}]*?)\s*\}\}").expect("a valid pattern"));
 
 /// The prefix of values that are known only when the code has been hashed; see [`resolve_code`].
 const CODE: &str = "flowyard.code.";
+
+/// The prefix of what steps give; see [`Step`](crate::model::Step).
+const STEP: &str = "flowyard.step.";
+
+/// Who resolves what of a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// All of it here, other than blocks and variables.
+    Here,
+    /// In a pull step: the worker, whose environment it is that `{{ $VAR }}` names, and whose steps have outputs.
+    Worker,
+    /// In a trigger: what is not known here is the event's, `{{ event.resource.id }}`.
+    Event,
+}
+
+/// Whether a template's name is not that of a step's output.
+pub(super) fn is_ours_or_prefects(name: &str) -> bool {
+    // `ctx.` is what Prefect puts in when a run begins.
+    name.starts_with('$')
+        || ["prefect.", "flowyard.", "ctx."]
+            .iter()
+            .any(|prefix| name.starts_with(prefix))
+}
 
 /// What templates can name.
 #[derive(Clone, Debug, Default)]
@@ -50,14 +73,14 @@ pub struct TemplateFault {
 impl Values {
     /// Resolves every template of `text`; `None` where it has none. `pull` steps run on the worker, whose
     /// environment it is then that `{{ $VAR }}` names.
-    pub fn resolve(&self, text: &str, on_worker: bool) -> Option<Result<Resolved, TemplateFault>> {
+    pub fn resolve(&self, text: &str, place: Place) -> Option<Result<Resolved, TemplateFault>> {
         if !text.contains("{{") {
             return None;
         }
-        Some(self.resolve_all(text, on_worker))
+        Some(self.resolve_all(text, place))
     }
 
-    fn resolve_all(&self, text: &str, on_worker: bool) -> Result<Resolved, TemplateFault> {
+    fn resolve_all(&self, text: &str, place: Place) -> Result<Resolved, TemplateFault> {
         let mut resolved = Resolved {
             value: Value::Null,
             variables: BTreeMap::new(),
@@ -69,7 +92,7 @@ impl Values {
             let (whole, name) = (found.get_match(), &found[1]);
             let piece = if let Some(variable) = name.strip_prefix('$') {
                 match &self.environment {
-                    Some(environment) if !on_worker => {
+                    Some(environment) if place != Place::Worker => {
                         let value = environment.get(variable).ok_or_else(|| TemplateFault {
                             message: format!("the environment variable `{variable}` is not set"),
                             hint: Some(format!("set {variable}, or put the value under `vars` in flowyard.toml and write {{{{ flowyard.vars.… }}}}")),
@@ -84,7 +107,11 @@ impl Values {
             } else if let Some(reference) = reference(name) {
                 resolved.references.insert(reference?);
                 Value::String(whole.as_str().to_owned())
-            } else if name.starts_with(CODE) || (on_worker && is_output(name)) {
+            } else if name.starts_with(CODE)
+                || name.starts_with(STEP)
+                || name.starts_with("ctx.")
+                || (place != Place::Here && is_output(name))
+            {
                 Value::String(whole.as_str().to_owned())
             } else {
                 self.known
@@ -136,13 +163,6 @@ impl Values {
             hint: Some(hint),
         }
     }
-}
-
-/// Puts what `value_of` gives into the templates that it knows; the others stay as they are.
-pub(super) fn fill(text: &str, mut value_of: impl FnMut(&str) -> Option<String>) -> String {
-    let put =
-        |found: &regex::Captures<'_>| value_of(&found[1]).unwrap_or_else(|| found[0].to_owned());
-    TEMPLATE.replace_all(text, put).into_owned()
 }
 
 /// Puts the code's path and digest into the templates that waited for them, in every text of `value`.
@@ -216,12 +236,12 @@ mod tests {
     }
 
     fn resolve(text: &str) -> Result<Resolved, TemplateFault> {
-        values().resolve(text, false).expect("has templates")
+        values().resolve(text, Place::Here).expect("has templates")
     }
 
     #[test]
     fn values_are_put_in() {
-        assert_eq!(values().resolve("plain }} text", false), None);
+        assert_eq!(values().resolve("plain }} text", Place::Here), None);
         assert_eq!(
             resolve("{{ flowyard.vars.limit }}").expect("known").value,
             json!(50)
@@ -245,7 +265,7 @@ mod tests {
         assert_eq!(resolved.value, json!(text));
         assert_eq!(resolved.references.len(), 2);
         let on_worker = values()
-            .resolve("{{ $TOKEN }}", true)
+            .resolve("{{ $TOKEN }}", Place::Worker)
             .expect("template")
             .expect("fine");
         assert_eq!(

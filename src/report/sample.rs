@@ -41,6 +41,9 @@ fn deployment(id_text: &str, path: &str, declared: Fields) -> Deployment {
             }
             _ => Vec::new(),
         },
+        images: Vec::new(),
+        steps: Vec::new(),
+        later: BTreeMap::new(),
     }
 }
 

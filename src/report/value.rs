@@ -11,6 +11,8 @@ const CONTEXT: usize = 16;
 
 /// What was put in place of a value that is not to be shown.
 pub(super) const HIDDEN: &str = "(hidden)";
+/// What the plan puts in place of what only a deploy will know.
+const UNKNOWN: &str = "(known at deploy)";
 /// What was put in place of a value that holds one of the environment's.
 const FROM_ENVIRONMENT: &str = "(from the environment)";
 
@@ -62,7 +64,9 @@ pub(super) fn show(value: &Value) -> String {
 
 fn show_into(value: &Value, out: &mut String) {
     match value {
-        Value::String(text) if text == HIDDEN || text == FROM_ENVIRONMENT => out.push_str(text),
+        Value::String(text) if [HIDDEN, FROM_ENVIRONMENT, UNKNOWN].contains(&text.as_str()) => {
+            out.push_str(text);
+        }
         Value::String(text) => quote_into(text, out),
         Value::Array(items) => {
             out.push('[');

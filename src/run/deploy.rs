@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 
 use anyhow::Context as _;
 
-use super::{Run, config_of, interrupt, narrow, show};
+use super::{Run, config_of, interrupt, narrow, show, steps};
 use crate::apply::{self, Outcome, Status, Work};
 use crate::backend::{self, Content, Question};
 use crate::cli;
@@ -104,11 +104,19 @@ pub(super) async fn deploy(run: &Run, options: &cli::Deploy) -> Result<(), Failu
     let prune = options.prune || saved.as_ref().is_some_and(|saved| saved.options.prune);
 
     let tree = run.tree()?;
-    let desired = read(run, &tree, &narrow, false, options.keep_going)?;
+    let mut desired = read(run, &tree, &narrow, false, options.keep_going)?;
     let faults = super::faulty(run, &desired.diagnostics);
     if !options.keep_going {
         faults?;
     }
+    let outputs = steps::run(run, &desired).await?;
+    if !outputs.is_empty() && run.outputs.set(outputs).is_ok() {
+        desired = read(run, &tree, &narrow, false, options.keep_going)?;
+        if !options.keep_going {
+            super::faulty(run, &desired.diagnostics)?;
+        }
+    }
+    steps::refuse_unknown(run, &desired)?;
     let backends = connect::backends(&run.config, run.path())?;
     let plan_options = run.plan_options(prune && !options.keep_going, narrow.narrows());
     let (mut observed, mut plan) = run

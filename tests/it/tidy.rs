@@ -14,6 +14,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("backend", &["model"]),
     ("discover", &["model"]),
     ("read", &["discover", "model"]),
+    ("sandbox", &["model"]),
     ("state", &["backend", "model"]),
     ("observe", &["backend", "model", "state"]),
     ("plan", &["model"]),
@@ -24,7 +25,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "run",
         &[
             "apply", "backend", "cli", "config", "connect", "discover", "error", "model",
-            "observe", "plan", "read", "report", "state",
+            "observe", "plan", "read", "report", "sandbox", "state",
         ],
     ),
 ];

@@ -8,7 +8,7 @@ use super::Setting;
 use crate::model::{Field, Fields, Place};
 use crate::read::document::{Content, Node, Position};
 use crate::read::faults::{Faults, present};
-use crate::read::schedule;
+use crate::read::{schedule, triggers};
 
 /// Brings one key after the other into the form of its field.
 struct Reading<'n, 'f, 'p> {
@@ -21,6 +21,7 @@ struct Reading<'n, 'f, 'p> {
 /// The fields of a deployment that need neither its flow nor its code, and where each stands.
 pub(super) fn read(
     node: &Node,
+    default_name: Option<&str>,
     setting: &Setting<'_>,
     faults: &mut Faults<'_>,
 ) -> (Fields, BTreeMap<Field, Place>) {
@@ -34,6 +35,7 @@ pub(super) fn read(
     reading.schedules();
     reading.work_pool(setting);
     reading.concurrency();
+    reading.triggers(default_name.unwrap_or_default());
     reading.pull();
     (reading.fields, reading.places)
 }
@@ -207,6 +209,19 @@ impl Reading<'_, '_, '_> {
                     .error(at, format!("unknown collision strategy `{strategy}`"))
                     .hint("ENQUEUE or CANCEL_NEW");
             }
+        }
+    }
+
+    fn triggers(&mut self, default_name: &str) {
+        let name = self.node.get("name").and_then(Node::as_str);
+        let name = name.unwrap_or(default_name).to_owned();
+        if let Some(list) = present(self.node, "triggers") {
+            let all = triggers::read(list, &name, self.faults);
+            self.set(Field::Triggers, Value::Object(all), list.at);
+        }
+        if let Some(list) = present(self.node, "sla") {
+            let all = triggers::slas(list, self.faults);
+            self.set(Field::Slas, Value::Object(all), list.at);
         }
     }
 

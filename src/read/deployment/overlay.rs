@@ -6,7 +6,7 @@ use super::Setting;
 use crate::model::{Field, Reference, nearest};
 use crate::read::document::{Content, Entry, Node};
 use crate::read::faults::Faults;
-use crate::read::template::Values;
+use crate::read::template::{Place, Values};
 
 /// The deployment with the environment's overlay laid on it.
 pub(super) fn lay(node: &Node, setting: &Setting<'_>, faults: &mut Faults<'_>) -> Node {
@@ -76,12 +76,16 @@ pub(super) fn resolve(
         .iter_mut()
         .filter(|entry| entry.key != "environments")
     {
-        let on_worker = entry.key == "pull";
+        let place = match entry.key.as_str() {
+            "pull" => Place::Worker,
+            "triggers" => Place::Event,
+            _ => Place::Here,
+        };
         entry.value.for_each_scalar(&mut |scalar| {
             let Some(text) = scalar.as_str().map(str::to_owned) else {
                 return;
             };
-            match values.resolve(&text, on_worker) {
+            match values.resolve(&text, place) {
                 None => {}
                 Some(Ok(resolved)) => {
                     references.extend(resolved.references);
@@ -129,6 +133,14 @@ pub(super) fn hidden(node: &Node) -> BTreeMap<String, String> {
     }
     if let Some(written) = node.get("image").and_then(|image| image.hidden.clone()) {
         hidden.insert("job_variables.image".to_owned(), written);
+    }
+    // Nor is a trigger's.
+    for (field, key) in [(Field::Triggers, "triggers"), (Field::Slas, "sla")] {
+        if let Some(list) = node.get(key) {
+            list.for_each_hidden("", &mut |_, written| {
+                hidden.insert(format!("{}.*", field.name()), written.to_owned());
+            });
+        }
     }
     // A schedule's place in the list is not its place among the fields, so all of them are hidden.
     if let Some(schedules) = node.get("schedules").or_else(|| node.get("schedule")) {

@@ -122,14 +122,14 @@ pub(super) fn of(
         return None;
     }
     let Drafting { entries, notes, .. } = drafting;
+    let node = Node {
+        at,
+        content: Content::Map(entries),
+        hidden: None,
+    };
     Some(Draft {
-        node: Node {
-            at,
-            content: Content::Map(entries),
-            hidden: None,
-        },
-        default_name: None,
         notes,
+        ..Draft::of(node, None)
     })
 }
 

@@ -1,260 +1,361 @@
-//! `prefect.yaml`: the file of `prefect deploy`, with many deployments and the steps around them.
+//! `prefect.yaml`: each of its deployments as the draft that every format is brought to.
 //!
-//! The keys of a deployment are those of a deployment file, so each item becomes a [`Draft`] and goes the way of all
-//! others. What is particular is the steps, at the file's top or in an item, where the item's win:
+//! Its folder is the one that `prefect deploy` would be run in. What its steps do is read, never done:
 //!
-//! | step | in `build`, `push` | in `pull` |
+//! | step | in `build` and `push` | in `pull` |
 //! |---|---|---|
-//! | `run_shell_script` | never run; what it prints is known where it is `git rev-parse` of `HEAD` or an `echo` | kept |
-//! | `build_docker_image`, `push_docker_image` | their outputs name the image; it is not built | a fault |
-//! | `push_to_azure_blob_storage`, `push_to_s3`, `push_to_gcs` | the release takes their place | a fault |
-//! | `pull_from_azure_blob_storage`, `pull_from_s3`, `pull_from_gcs` | a fault | the release takes its place where a step pushes, else kept |
-//! | `git_clone`, `set_working_directory`, `pip_install_requirements` | without effect on what is registered | kept |
-//! | any other | a fault | kept: the worker knows it |
+//! | `run_shell_script` | known at deploy, where it is run; a script that only asks git, or `echo`es words, is answered | kept |
+//! | `build_docker_image`, `push_docker_image` | the image's name and tag; nothing is built | kept |
+//! | `push_to_azure_blob_storage`, `push_to_s3`, `push_to_gcs` | the release, in our own storage | |
+//! | `pull_from_*` of the kind that the file pushes to | | alone: the release; beside others: kept, with the release's folder |
+//! | `pull_from_*` otherwise, `git_clone`, `set_working_directory`, `pip_install_requirements` | | kept |
+//! | any other | `--run-steps`: known at deploy; otherwise a fault | kept |
 //!
-//! Without pull steps the release is what a run gets. The format is described at
-//! <https://docs.prefect.io/v3/how-to-guides/deployments/prefect-yaml>.
+//! The names that these steps had below `*.projects.steps` are taken as those of now. Of the three lists a deployment's
+//! own wins, as in Prefect: `build: null` is no step at all, while an empty `push` and `pull: null` fall back to the file's.
+//!
+//! | `pull`, as it counts | a run gets its code from |
+//! |---|---|
+//! | absent or null | the release (Prefect's command would register the folder that it is run in) |
+//! | `[]` | its image: no step is registered |
+//! | only a `pull_from_*` that matches a push | the release |
+//! | anything else | its own steps, and the entrypoint is registered as it is written |
+//!
+//! `{{ id.key }}` and `{{ key }}` are the outputs of the steps before it, the later winning; one that no step has is a
+//! fault, where Prefect leaves the whole key out. `{{ $NAME }}`, blocks and variables are left to [`template`].
+//!
+//! [`template`]: super::template
 
-mod step;
+mod outputs;
+mod pull;
+mod steps;
 
-use super::document::{Content, Entry, Node};
+use serde_json::Value;
+
+use super::document::{Content, Entry, Node, Position};
 use super::draft::Draft;
-use super::faults::Faults;
-use step::{Outputs, Steps};
+use super::faults::{Faults, present};
+use super::template::TEMPLATE;
+use crate::model::{Diagnostic, RepoPath, nearest};
+use outputs::Outputs;
+use steps::Steps;
 
-/// The keys of the file.
-const KEYS: &[&str] = &[
-    "name",
+/// The keys that Prefect gives a meaning, and `definitions`, its documentation's place for anchors.
+const TOP: &[&str] = &[
     "prefect-version",
-    "description",
+    "name",
     "build",
     "push",
     "pull",
-    "definitions",
     "deployments",
+    "definitions",
 ];
 
-/// Keys of an item that name steps.
-const STEPS: [&str; 3] = ["build", "push", "pull"];
+/// Keys of a deployment that are read here, and not by the reader of all formats.
+const OWN: &[&str] = &[
+    "build",
+    "push",
+    "pull",
+    "version_type",
+    "is_schedule_active",
+];
 
-/// The deployments of a file, in its order.
-pub(super) fn drafts(file: &Node, faults: &mut Faults<'_>) -> Vec<Draft> {
-    if file.is_null() {
-        faults
-            .error(file.at, "the file is empty")
-            .hint("it needs a list of `deployments`");
+/// The drafts of a file. Steps that are not known are let through with `run_steps`.
+pub(super) fn drafts(
+    node: &Node,
+    file: &RepoPath,
+    run_steps: bool,
+    faults: &mut Faults<'_>,
+) -> Vec<Draft> {
+    if node.is_null() {
         return Vec::new();
     }
-    let Some(entries) = file.entries() else {
-        let message = format!("the file is a mapping, not {}", file.kind());
-        faults.error(file.at, message);
+    let Some(entries) = node.entries() else {
+        faults.error(
+            node.at,
+            format!("a prefect.yaml is a mapping, not {}", node.kind()),
+        );
         return Vec::new();
     };
-    faults.unknown_keys(entries, KEYS, "`prefect.yaml`");
-    let Some(list) = file.get("deployments").filter(|list| !list.is_null()) else {
+    for entry in entries {
+        check_top(entry, faults);
+    }
+    let Some(list) = present(node, "deployments") else {
         return Vec::new();
     };
     let Content::List(items) = &list.content else {
-        let message = format!("`deployments` is a list, not {}", list.kind());
-        faults.error(list.at, message);
+        faults.error(
+            list.at,
+            format!("`deployments` is a list, not {}", list.kind()),
+        );
         return Vec::new();
+    };
+    let reading = Reading {
+        top: node,
+        file,
+        run_steps,
     };
     items
         .iter()
-        .filter_map(|item| draft(file, item, faults))
+        .filter(|item| !item.is_null())
+        .filter_map(|item| reading.deployment(item, faults))
         .collect()
 }
 
-fn draft(file: &Node, item: &Node, faults: &mut Faults<'_>) -> Option<Draft> {
-    let Some(entries) = item.entries() else {
-        // The reader of deployments says what is wrong with it.
-        return Some(Draft {
-            node: item.clone(),
-            default_name: None,
-            notes: Vec::new(),
-        });
-    };
-    if is_blank(item) {
-        return None;
+/// People put anchors under keys of their own, which Prefect passes over; one that is nearly a known key is none of them.
+fn check_top(entry: &Entry, faults: &mut Faults<'_>) {
+    let key = entry.key.as_str();
+    if TOP.contains(&key) || key.starts_with(['.', '_']) || key.starts_with("x-") {
+        return;
     }
-    // `push: null` in an item means none, whatever the file says.
-    let steps_of = |key| item.get(key).or_else(|| file.get(key));
-    let mut steps = Steps::default();
-    for key in ["build", "push"] {
-        if let Some(list) = steps_of(key) {
-            steps.before(list, key, faults);
+    if let Some(near) = nearest(key, TOP.iter().copied()) {
+        faults
+            .error(entry.at, format!("unknown key `{key}` in `prefect.yaml`"))
+            .hint(format!("did you mean `{near}`?"));
+    }
+}
+
+struct Reading<'a> {
+    top: &'a Node,
+    file: &'a RepoPath,
+    run_steps: bool,
+}
+
+impl Reading<'_> {
+    /// One deployment; `None` where Prefect passes it over, too.
+    fn deployment(&self, item: &Node, faults: &mut Faults<'_>) -> Option<Draft> {
+        let Some(entries) = item.entries() else {
+            // The reader of all formats says what is wrong with it.
+            return Some(Draft::of(item.clone(), None));
+        };
+        if present(item, "name").is_none() {
+            // `prefect init` leaves such an item behind, all of it null.
+            if present(item, "entrypoint").is_some() {
+                let place = faults.place(entries.first().map_or(item.at, |entry| entry.at));
+                let fault =
+                    Diagnostic::warning(place, "a deployment without a `name`: passed over");
+                faults.push(fault.hint("Prefect passes it over, too; give it a name"));
+            }
+            return None;
+        }
+        let mut outputs = Outputs::default();
+        let mut notes = Vec::new();
+        let mut steps = Steps::new(self.file, self.run_steps);
+        let build = self.list(item, "build", faults);
+        let push = self.list(item, "push", faults);
+        for step in build.iter().chain(&push) {
+            steps.take(step, &mut outputs, &mut notes, faults);
+        }
+
+        let mut kept: Vec<Entry> = entries
+            .iter()
+            .filter(|entry| !OWN.contains(&entry.key.as_str()))
+            .filter_map(tidied)
+            .collect();
+        paused(item, &mut kept, faults);
+        if present(item, "version_type").is_some() {
+            notes.push("`version_type` is left out: flowyard sends none".to_owned());
+        }
+        for entry in &mut kept {
+            let events = entry.key == "triggers";
+            entry.value.for_each_scalar(&mut |scalar| {
+                if !events {
+                    outputs.put(scalar, faults);
+                }
+            });
+            only_at_deploy(entry, faults);
+            if events {
+                triggers(&mut entry.value, &outputs, faults);
+            }
+        }
+        let pulled = pull::read(
+            self.pull(item, faults),
+            &steps.pushed,
+            &outputs,
+            &mut notes,
+            faults,
+        );
+        if let Some(value) = pulled {
+            let at = value.at;
+            kept.push(Entry {
+                key: "pull".to_owned(),
+                at,
+                value,
+            });
+        }
+        Some(Draft {
+            node: Node {
+                content: Content::Map(kept),
+                ..item.clone()
+            },
+            default_name: None,
+            notes,
+            images: steps.images,
+            steps: steps.pending,
+        })
+    }
+
+    /// The steps of a list, the deployment's own or the file's.
+    fn list(&self, item: &Node, key: &str, faults: &mut Faults<'_>) -> Vec<Entry> {
+        let own = item.get(key);
+        let node = match own {
+            // An empty `push` falls back to the file's, an empty `build` does not.
+            Some(own) if key == "build" || !is_empty(own) => own,
+            _ => match self.top.get(key) {
+                Some(node) => node,
+                None => return Vec::new(),
+            },
+        };
+        each(node, key, faults)
+    }
+
+    /// The pull steps as they count; `None` where the file leaves them to the command.
+    fn pull(&self, item: &Node, faults: &mut Faults<'_>) -> Option<(Vec<Entry>, Position)> {
+        let explicit_none = |node: &Node| node.content == Content::List(Vec::new());
+        for node in [item.get("pull"), self.top.get("pull")]
+            .into_iter()
+            .flatten()
+        {
+            if explicit_none(node) {
+                return Some((Vec::new(), node.at));
+            }
+            if !is_empty(node) {
+                return Some((each(node, "pull", faults), node.at));
+            }
+        }
+        None
+    }
+}
+
+/// Null, `{}` or `[]`.
+fn is_empty(node: &Node) -> bool {
+    match &node.content {
+        Content::Scalar(value) => value.is_null(),
+        Content::List(items) => items.is_empty(),
+        Content::Map(entries) => entries.is_empty(),
+    }
+}
+
+/// The steps of a list or of one mapping, each with its inputs; empty ones do nothing.
+fn each(node: &Node, key: &str, faults: &mut Faults<'_>) -> Vec<Entry> {
+    let items = match &node.content {
+        Content::List(items) => items.as_slice(),
+        Content::Map(_) => std::slice::from_ref(node),
+        Content::Scalar(Value::Null) => &[],
+        Content::Scalar(_) => {
+            faults.error(
+                node.at,
+                format!("`{key}` is a list of steps, not {}", node.kind()),
+            );
+            &[]
+        }
+    };
+    let mut steps = Vec::with_capacity(items.len());
+    for item in items.iter().filter(|item| !is_empty(item)) {
+        match item.entries() {
+            Some([only]) if only.value.entries().is_some() || only.value.is_null() => {
+                let mut step = only.clone();
+                step.key = steps::current(&step.key);
+                if step.value.is_null() {
+                    step.value.content = Content::Map(Vec::new());
+                }
+                steps.push(step);
+            }
+            _ => {
+                faults
+                    .error(item.at, "a step is a mapping of one function to its inputs")
+                    .hint("- prefect.deployments.steps.run_shell_script: {script: make}");
+            }
         }
     }
-    let mut kept: Vec<Entry> = entries
-        .iter()
-        .filter(|entry| !STEPS.contains(&entry.key.as_str()) && !is_empty(entry))
-        .cloned()
-        .collect();
-    for entry in &mut kept {
-        fill(&mut entry.value, &steps.outputs, faults);
+    steps
+}
+
+/// A key as the reader of all formats takes it: what Prefect's templates leave empty is not said at all.
+fn tidied(entry: &Entry) -> Option<Entry> {
+    let mut entry = entry.clone();
+    match entry.key.as_str() {
+        // The flow names itself: Prefect's command writes its name over this one.
+        "flow_name" => return None,
+        "schedule" | "work_pool" if is_empty(&entry.value) => return None,
+        // Prefect takes the flow's own in the place of an empty text.
+        "description" | "version" if entry.value.as_str() == Some("") => return None,
+        "schedules" => {
+            if let Content::List(items) = &mut entry.value.content {
+                items.retain(|item| !is_empty(item));
+            }
+        }
+        _ => {}
     }
-    if let Some(list) = steps_of("pull")
-        && let Some(mut pull) = steps.pull(list, faults)
-    {
-        fill(&mut pull, &steps.outputs, faults);
-        kept.push(Entry {
-            key: "pull".to_owned(),
-            at: pull.at,
-            value: pull,
+    Some(entry)
+}
+
+/// Prefect's command looks variables and blocks up before it registers; flowyard leaves them to the worker, which does so
+/// in job variables. Where nobody does, a name or a schedule that is a template could never work; a tag is only odd.
+fn only_at_deploy(entry: &mut Entry, faults: &mut Faults<'_>) {
+    let pool = entry.key == "work_pool";
+    let nodes: Vec<&mut Node> = match (&mut entry.value.content, entry.key.as_str()) {
+        (Content::Map(entries), "work_pool") => entries
+            .iter_mut()
+            .filter(|one| one.key != "job_variables")
+            .map(|one| &mut one.value)
+            .collect(),
+        (_, "name" | "schedule" | "schedules" | "entrypoint") => {
+            vec![&mut entry.value]
+        }
+        _ => return,
+    };
+    let of = if pool { "work_pool" } else { &entry.key };
+    for node in nodes {
+        node.for_each_scalar(&mut |scalar| {
+            if scalar.as_str().is_some_and(|text| {
+                TEMPLATE
+                    .captures_iter(text)
+                    .any(|found| found[1].starts_with("prefect."))
+            }) {
+                faults
+                    .error(
+                        scalar.at,
+                        format!("nobody looks a block or variable of Prefect up in `{of}`"),
+                    )
+                    .hint("flowyard resolves none: write {{ $NAME }} or {{ flowyard.vars.NAME }}");
+            }
         });
     }
-    Some(Draft {
-        node: Node {
-            at: item.at,
-            content: Content::Map(kept),
-            hidden: None,
-        },
-        default_name: None,
-        notes: steps.notes,
-    })
 }
 
-/// Whether an item is the one that `prefect init` writes, to be filled in: it says neither what nor where.
-fn is_blank(item: &Node) -> bool {
-    ["name", "entrypoint", "flow_name"]
-        .iter()
-        .all(|key| item.get(key).is_none_or(Node::is_null))
-}
-
-/// Keys that people leave empty although they are no text: `schedule: {}` is no schedule.
-fn is_empty(entry: &Entry) -> bool {
-    let nothing = match &entry.value.content {
-        Content::Map(entries) => entries.is_empty(),
-        _ => entry.value.is_null(),
+/// `is_schedule_active` is what `paused` was called in Prefect 2.
+fn paused(item: &Node, kept: &mut Vec<Entry>, faults: &mut Faults<'_>) {
+    let Some(active) = faults.boolean(item, "is_schedule_active") else {
+        return;
     };
-    nothing && matches!(entry.key.as_str(), "schedule" | "concurrency_limit")
-}
-
-/// Puts the outputs of steps into every text of a value.
-fn fill(node: &mut Node, outputs: &Outputs, faults: &mut Faults<'_>) {
-    node.for_each_scalar(&mut |scalar| {
-        let at = scalar.at;
-        let Some(filled) = scalar
-            .as_str()
-            .and_then(|text| outputs.fill(text, at, faults))
-        else {
-            return;
-        };
-        scalar.content = Content::Scalar(filled.into());
+    if present(item, "paused").is_some() {
+        return;
+    }
+    kept.retain(|entry| entry.key != "paused");
+    let at = item
+        .get("is_schedule_active")
+        .map_or(item.at, |node| node.at);
+    kept.push(Entry {
+        key: "paused".to_owned(),
+        at,
+        value: Node::scalar(at, Value::Bool(!active)),
     });
 }
 
-#[cfg(test)]
-mod tests {
-    use serde_json::{Value, json};
-
-    use super::*;
-    use crate::model::RepoPath;
-    use crate::read::document::{self, Syntax};
-
-    /// The drafts as values, their notes, and the faults as `line:column message`.
-    fn read(text: &str) -> (Vec<Value>, Vec<String>, Vec<String>) {
-        let (node, _) = document::parse(text, Syntax::Yaml).expect("valid YAML");
-        let path = RepoPath::new("prefect.yaml");
-        let mut faults = Faults::of(&path);
-        let drafts = drafts(&node, &mut faults);
-        let notes = drafts.iter().flat_map(|draft| draft.notes.clone());
-        let (found, _) = faults.into_parts();
-        let found = found
-            .iter()
-            .map(|one| format!("{}:{} {}", one.place.line, one.place.column, one.message));
-        (
-            drafts.iter().map(|draft| draft.node.to_value()).collect(),
-            notes.collect(),
-            found.collect(),
-        )
-    }
-
-    #[test]
-    fn items_are_drafts_with_anchors_and_without_steps() {
-        let (drafts, notes, faults) = read(
-            "name: x
-definitions:
-  pool: &pool {name: aks, job_variables: &vars {cpu: 1}}
-pull: null
-deployments:
-  - name: a
-    schedule: {}
-    version: null
-    work_pool:
-      <<: *pool
-      job_variables: {<<: *vars, memory: 2}
-  - {name: null, entrypoint: null, work_pool: {name: null}}
-",
-        );
-        assert_eq!(
-            drafts,
-            [json!({"name": "a", "version": null,
-                "work_pool": {"name": "aks", "job_variables": {"cpu": 1, "memory": 2}}})]
-        );
-        assert_eq!((notes, faults), (vec![], vec![]));
-    }
-
-    #[test]
-    fn outputs_of_known_steps_are_put_in() {
-        let (drafts, notes, faults) = read("build:
-  - prefect.deployments.steps.run_shell_script: {id: commit, script: git rev-parse --short HEAD}
-  - prefect_docker.deployments.steps.build_docker_image:
-      id: image
-      image_name: acme.azurecr.io/flows
-      tag: '{{ commit.stdout }}'
-push:
-  - prefect_azure.deployments.steps.push_to_azure_blob_storage: {id: code, container: c, folder: f}
-pull:
-  - prefect_azure.deployments.steps.pull_from_azure_blob_storage: {container: '{{ code.container }}', folder: '{{ code.folder }}'}
-deployments:
-  - name: a
-    tags: ['{{ commit.stdout }}', '{{ $ENV }}']
-    job_variables: {image: '{{ image.image }}', name: '{{ image_name }}'}
-  - name: b
-    push: null
-    pull:
-      - prefect.projects.steps.git_clone_project: {id: clone, repository: r}
-      - prefect.deployments.steps.set_working_directory: {directory: '{{ clone.directory }}/x'}
-");
-        assert_eq!(faults, [""; 0]);
-        assert_eq!(
-            drafts[0],
-            json!({"name": "a", "tags": ["{{ flowyard.git.short_sha }}", "{{ $ENV }}"], "job_variables": {
-                "image": "acme.azurecr.io/flows:{{ flowyard.git.short_sha }}", "name": "acme.azurecr.io/flows"}})
-        );
-        assert_eq!(drafts[1]["pull"].as_array().map(Vec::len), Some(2));
-        assert_eq!(
-            drafts[1]["pull"][1]["prefect.deployments.steps.set_working_directory"]["directory"],
-            "{{ clone.directory }}/x"
-        );
-        insta::assert_snapshot!(notes.join("\n"), @"
-        the image acme.azurecr.io/flows:{{ flowyard.git.short_sha }} is not built by flowyard yet: build and push it before
-        the code goes to flowyard's storage, not to where the push step says
-        its pull step is replaced by the one of the release
-        the image acme.azurecr.io/flows:{{ flowyard.git.short_sha }} is not built by flowyard yet: build and push it before
-        ");
-    }
-
-    #[test]
-    fn what_only_a_step_could_tell_is_a_fault_where_it_is_used() {
-        let (_, _, faults) = read(
-            "build:
-  - prefect.deployments.steps.run_shell_script: {id: v, script: ./version.sh}
-  - my.own.step: {id: own}
-deployments:
-  - name: a
-    version: '{{ v.stdout }}'
-    tags: [x, '{{ own.thing }}']
-  - name: b
-    build: null
-    pull: x
-",
-        );
-        insta::assert_snapshot!(faults.join("\n"), @"
-        3:5 flowyard does not know the step `my.own.step`
-        6:14 `v.stdout` is known only when the script `./version.sh` runs
-        10:11 `pull` is a list of steps, not text
-        ");
+/// The `parameters` of a trigger hold templates of the event, which the server fills in.
+fn triggers(list: &mut Node, outputs: &Outputs, faults: &mut Faults<'_>) {
+    let Content::List(items) = &mut list.content else {
+        return;
+    };
+    for item in items {
+        let Content::Map(entries) = &mut item.content else {
+            continue;
+        };
+        for entry in entries.iter_mut().filter(|entry| entry.key != "parameters") {
+            entry
+                .value
+                .for_each_scalar(&mut |scalar| outputs.put(scalar, faults));
+        }
     }
 }

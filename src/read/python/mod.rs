@@ -58,6 +58,8 @@ pub struct Flow {
     pub name: String,
     /// `description=` of the decorator, or the function's docstring without its indentation; `None` without either.
     pub description: Option<String>,
+    /// `version=` of the decorator, where that is a constant text.
+    pub version: Option<String>,
     /// The names of all parameters in order, `*args` and `**kwargs` among them, `self` and `cls` only for Prefect 2.
     pub parameters: Vec<String>,
     /// Whether it takes any other keyword (`**kwargs`).
@@ -274,6 +276,10 @@ impl Module {
                 None
             }
         };
+        let version = match definition.configured("version") {
+            Configured::Text(text, ..) => Some(text),
+            Configured::Absent | Configured::Unknown(..) => None,
+        };
         let signature = schema::signature(evaluator, definition.function, dialect);
         if let (Some((name, annotation)), Dialect::Prefect2) = (signature.undefined, dialect) {
             let (line, column) = self.place(annotation.start());
@@ -290,6 +296,7 @@ impl Module {
         Ok(Flow {
             name,
             description,
+            version,
             parameters: signature.parameters,
             variadic: signature.variadic,
             schema: signature.schema,

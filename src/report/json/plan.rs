@@ -61,6 +61,7 @@ pub(super) fn with<T>(
                             },
                         })
                         .collect(),
+                    later: change.later.iter().map(|field| field.name()).collect(),
                     notes: &change.notes,
                 })
                 .collect(),
@@ -125,6 +126,8 @@ struct ChangeDocument<'a> {
     action: &'a str,
     place: Option<Place<'a>>,
     fields: Vec<FieldDocument<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    later: Vec<&'static str>,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     notes: &'a [String],
 }

@@ -10,6 +10,7 @@ mod lease;
 mod links;
 mod narrow;
 mod output;
+mod prefect_steps;
 mod prefect_yaml;
 mod prune;
 mod saved;

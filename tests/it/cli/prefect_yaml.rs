@@ -108,6 +108,7 @@ fn a_real_file_is_planned_deployed_and_then_left_alone() {
           pull_steps: [{"prefect.deployments.steps.git_clone": {"access_tok…lone.directory }}/jobs"}}]
           schedule schedule: every 1h UTC from [TIME]
           note: the image acme.azurecr.io/lonn:1.[commit] is not built by flowyard yet: build and push it before
+          note: `push_to_azure_blob_storage` to `flows` is not run: the code goes to flowyard's own storage
           note: the entrypoint counts from the repository's root
       + create hello/månedlig lønn
           entrypoint: "flow.py:hello"
@@ -118,8 +119,8 @@ fn a_real_file_is_planned_deployed_and_then_left_alone() {
           job_variables.image: "acme.azurecr.io/lonn:1.[commit]"
           schedule monthly: cron "0 6 1 * *" Europe/Oslo
           note: the image acme.azurecr.io/lonn:1.[commit] is not built by flowyard yet: build and push it before
-          note: the code goes to flowyard's storage, not to where the push step says
-          note: its pull step is replaced by the one of the release
+          note: `push_to_azure_blob_storage` to `flows` is not run: the code goes to flowyard's own storage
+          note: `pull_from_azure_blob_storage` is replaced by the release's own pull step
 
     Plan: 2 to create, 0 to update, 0 unchanged, 0 to remove; 1 release to upload (1 file, 69 B).
     ----- stderr -----
@@ -240,14 +241,10 @@ deployments:
       2 | prefect_version: 3
         | ^
       hint: did you mean `prefect-version`?
-    jobs/prefect.yaml:5:5: error: flowyard does not know the step `acme.steps.notify`
+    jobs/prefect.yaml:5:5: error: the step `acme.steps.notify` is not known
       5 |   - acme.steps.notify: {channel: x}
         |     ^
-      hint: remove it, or run it before flowyard and hand its result over as an environment variable
-    jobs/prefect.yaml:8:14: error: `v.stdout` is known only when the script `cat VERSION` runs
-      8 |     version: '{{ v.stdout }}'
-        |              ^
-      hint: write the value itself, or hand it over as an environment variable: {{ $NAME }}
+      hint: with --run-steps a deploy runs it in Prefect's own Python
     jobs/prefect.yaml:10:5: error: unknown key `workpool` in a deployment
       10 |     workpool: {name: x}
          |     ^
@@ -256,10 +253,10 @@ deployments:
       12 |     entrypoint: nowhere.py:hello
          |                 ^
       hint: it counts from the deployment file's folder, or from the repository's root; ignored files do not count
-    jobs/prefect.yaml:13:5: error: a deployment in a list has no `name`
+    jobs/prefect.yaml:13:5: warning: a deployment without a `name`: passed over
       13 |   - entrypoint: flow.py:hello
          |     ^
-      hint: only a file with a single deployment lends it its own name
-    6 errors in 1 file
+      hint: Prefect passes it over, too; give it a name
+    4 errors, 1 warning in 1 file
     ");
 }

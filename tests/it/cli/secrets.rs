@@ -167,9 +167,10 @@ fn faults_do_not_tell_it() {
       hint: as in RFC 5545, such as "FREQ=WEEKLY;BYDAY=MO;BYHOUR=6;BYMINUTE=0"
     1 error in 1 file
     error: 1 fault; nothing was written
-    p/hello.deployment.yaml:2:22: error: `interval` is a number, not text
+    p/hello.deployment.yaml:2:22: error: `interval` is a length of time, not text
       2 | schedule: {interval: "{{ $TOKEN }}"}
         |                      ^
+      hint: a number of seconds, `01:30:00`, or `PT1H30M`
     1 error in 1 file
     error: 1 fault; nothing was written
     p/hello.deployment.yaml:2:38: error: `{{ $TOKEN }}` is no date and time

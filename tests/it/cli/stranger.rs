@@ -134,7 +134,7 @@ fn traced(repo: &Repo, line: &str) -> (Option<i32>, Vec<String>) {
     // A call that another thread's interrupts stands in two lines, its arguments all in the first.
     let calls = log
         .lines()
-        .filter(|call| !call.contains(" resumed>") && !reads(call));
+        .filter(|call| !call.contains(" resumed>") && !call.contains("<detached") && !reads(call));
     (run.code, calls.map(str::to_owned).collect())
 }
 

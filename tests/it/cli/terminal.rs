@@ -55,6 +55,12 @@ fn version_and_help() {
               
               [env: FLOWYARD_LOCAL=]
 
+          --run-steps
+              Let steps of prefect.yaml files through that flowyard does not know; `deploy` runs them in
+              Prefect's own Python
+              
+              [env: FLOWYARD_RUN_STEPS=]
+
           --format <FORMAT>
               How to print the result
 

@@ -1,0 +1,156 @@
+//! Runs the steps of `prefect.yaml` files whose outputs a deploy has to know.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+
+use super::{Run, faulty};
+use crate::error::Failure;
+use crate::model::{
+    Desired, Diagnostic, Dialect, Outputs, Step, awaits_output, put_outputs, without_outputs,
+};
+use crate::report::progress;
+use crate::sandbox::Cache;
+use crate::sandbox::StepFault;
+use crate::sandbox::script::{Script, run_script};
+use crate::sandbox::steps::Steps;
+
+/// Runs every step of the deployments in scope, each once, in the order of the files. Nothing is written when one fails.
+pub(super) async fn run(run: &Run, desired: &Desired) -> Result<Outputs, Failure> {
+    let deployments = || {
+        desired
+            .projects
+            .iter()
+            .flat_map(|project| &project.deployments)
+    };
+    let mut seen = BTreeSet::new();
+    let steps: Vec<&Step> = deployments()
+        .flat_map(|deployment| &deployment.steps)
+        .filter(|step| seen.insert(&step.key))
+        .collect();
+    let mut outputs = Outputs::new();
+    let prefect = Steps::new(Cache::new(&run.process), Dialect::Prefect3);
+    for step in steps {
+        let _waiting = progress::spinner(&format!("running {}", without_outputs(&step.shown)));
+        match one(step, run, &outputs, &prefect).await {
+            Ok(output) => {
+                outputs.insert(step.key.clone(), output);
+            }
+            Err(fault) => {
+                let mut message = fault.message;
+                for line in fault.output {
+                    message += "\n  ";
+                    message += &line;
+                }
+                let mut diagnostic = Diagnostic::error(step.place.clone(), message);
+                if let Some(hint) = fault.hint {
+                    diagnostic = diagnostic.hint(hint);
+                }
+                faulty(run, &[diagnostic])?;
+            }
+        }
+    }
+    Ok(outputs)
+}
+
+/// Refuses what waits for an output that no step gave.
+pub(super) fn refuse_unknown(run: &Run, desired: &Desired) -> Result<(), Failure> {
+    let mut faults = Vec::new();
+    for deployment in desired.projects.iter().flat_map(|one| &one.deployments) {
+        for (field, _) in deployment
+            .fields
+            .iter()
+            .filter(|(_, value)| awaits_output(value))
+        {
+            let place = deployment.places.get(field).unwrap_or(&deployment.place);
+            let message = format!("`{}` names what no step gave", field.name());
+            faults.push(Diagnostic::error(place.clone(), message));
+        }
+    }
+    if faults.is_empty() {
+        return Ok(());
+    }
+    faulty(run, &faults)
+}
+
+async fn one(
+    step: &Step,
+    run: &Run,
+    outputs: &Outputs,
+    prefect: &Steps,
+) -> Result<Value, StepFault> {
+    let mut inputs = step.inputs.clone();
+    put_outputs(&mut inputs, "", outputs, &mut BTreeMap::new());
+    let fault = |message: String, hint: &str| StepFault {
+        message,
+        hint: Some(hint.to_owned()),
+        output: Vec::new(),
+    };
+    if awaits_output(&inputs) {
+        let message = format!(
+            "the step `{}` names what no step before it gave",
+            step.function
+        );
+        return Err(fault(
+            message,
+            "compare the template with what the steps print",
+        ));
+    }
+    let folder = run.path().join(step.folder.as_str());
+    match step.function.rsplit('.').next() {
+        Some("build_docker_image") => {
+            let image = inputs["image_name"].as_str().unwrap_or_default();
+            let message = format!(
+                "the tag of image {image} is known only when it is built, which flowyard does not do yet"
+            );
+            Err(fault(message, "give the step a `tag`"))
+        }
+        Some("run_shell_script") if step.function.starts_with("prefect.") => {
+            let text = |value: &Value| {
+                let text = value
+                    .as_str()
+                    .map_or_else(|| value.to_string(), str::to_owned);
+                from_environment(&text, run)
+            };
+            let env = inputs["env"].as_object();
+            let script = Script {
+                script: text(&inputs["script"]),
+                env: env
+                    .into_iter()
+                    .flatten()
+                    .map(|(name, value)| (name.clone(), text(value)))
+                    .collect(),
+                expand_env_vars: inputs["expand_env_vars"] == true,
+                shell: inputs["shell"] == true,
+            };
+            let folder = match inputs["directory"].as_str() {
+                Some(directory) => folder.join(directory),
+                None => folder,
+            };
+            let output = run_script(&script, &run.process, &folder).await?;
+            Ok(json!({"stdout": output.stdout, "stderr": output.stderr}))
+        }
+        _ => prefect.run_step(&step.function, &inputs, &folder).await,
+    }
+}
+
+/// `{{ $NAME }}` of this process; nothing where it is not set, as in Prefect.
+fn from_environment(text: &str, run: &Run) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("{{") {
+        out += before;
+        match after.split_once("}}") {
+            Some((name, behind)) if name.trim().starts_with('$') => {
+                let name = name.trim().trim_start_matches('$');
+                out += run.process.get(name).map_or("", String::as_str);
+                rest = behind;
+            }
+            _ => {
+                out += "{{";
+                rest = after;
+            }
+        }
+    }
+    out + rest
+}
