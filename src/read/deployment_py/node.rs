@@ -154,11 +154,29 @@ impl<'m, 'a, 'f, 'p> Nodes<'m, 'a, 'f, 'p> {
                 return self.refuse(at, what, "a function, class or module");
             }
         };
-        Some(Node {
+        let mut node = Node {
             at,
             content,
             hidden: None,
-        })
+        };
+        if let Content::Scalar(scalar) = &node.content {
+            let shown = scalar.to_string();
+            node.hidden = self.hidden(&value, &shown);
+        }
+        Some(node)
+    }
+
+    /// The variables that a value was computed from, which stand for it wherever it is shown.
+    fn hidden(&mut self, value: &Value, shown: &str) -> Option<String> {
+        let origin = value.origin.as_ref()?;
+        for name in &origin.variables {
+            self.faults.secrets.note(name, shown);
+        }
+        let templates = origin
+            .variables
+            .iter()
+            .map(|name| format!("{{{{ ${name} }}}}"));
+        Some(templates.collect::<Vec<_>>().join(" "))
     }
 
     fn refuse(&mut self, at: Position, what: &str, kind: &str) -> Option<Node> {
@@ -178,25 +196,13 @@ impl<'m, 'a, 'f, 'p> Nodes<'m, 'a, 'f, 'p> {
             );
             return None;
         }
-        let mut node = Node::scalar(at, text.into());
-        if let Some(origin) = &value.origin {
-            match &origin.template {
-                Some(template) if matches!(value.kind, Kind::Text(_)) => {
-                    node = Node::scalar(at, template.as_str().into());
-                }
-                _ => {
-                    let names: Vec<String> = origin
-                        .variables
-                        .iter()
-                        .map(|name| format!("{{{{ ${name} }}}}"))
-                        .collect();
-                    for name in &origin.variables {
-                        self.faults.secrets.note(name, text);
-                    }
-                    node.hidden = Some(names.join(" "));
-                }
-            }
+        let origin = value.origin.as_ref();
+        let template = origin.and_then(|origin| origin.template.as_deref());
+        if let (Some(template), Kind::Text(_)) = (template, &value.kind) {
+            return Some(Node::scalar(at, template.into()));
         }
+        let mut node = Node::scalar(at, text.into());
+        node.hidden = self.hidden(value, text);
         Some(node)
     }
 

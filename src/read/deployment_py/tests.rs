@@ -597,27 +597,27 @@ fn what_is_not_known_is_a_fault_where_it_reaches_a_deployment() {
     for (arguments, expected) in [
         (
             "tags=[os.environ['TEAM']]",
-            "p/x.deployment.py:3:51: `tags` is not known: `os.environ['TEAM']`: it comes from the environment variable `TEAM` (allow TEAM under `[python] environment` in flowyard.toml, declare the deployment in NAME.deployment.yaml, or use --run-python)",
+            "p/x.deployment.py:3:47: `tags` is not known: `os.environ['TEAM']`: it comes from the environment variable `TEAM` (allow TEAM under `[python] environment` in flowyard.toml, declare the deployment in NAME.deployment.yaml, or use --run-python)",
         ),
         (
             "tags=['æ', requests.get('http://x').text]",
-            "p/x.deployment.py:3:56: `tags` is not known: `requests.get('http://x')`: `requests.get` is outside of the repository (declare it in NAME.deployment.yaml, or use --run-python)",
+            "p/x.deployment.py:3:52: `tags` is not known: `requests.get('http://x')`: `requests.get` is outside of the repository (declare it in NAME.deployment.yaml, or use --run-python)",
         ),
         (
             "description=str(os.urandom(4))",
-            "p/x.deployment.py:3:61: `description` is not known: `os.urandom(4)`: `os.urandom(…)` is not evaluated (declare it in NAME.deployment.yaml, or use --run-python)",
+            "p/x.deployment.py:3:57: `description` is not known: `os.urandom(4)`: `os.urandom(…)` is not evaluated (declare it in NAME.deployment.yaml, or use --run-python)",
         ),
         (
             "parameters={'p': __file__}",
-            "p/x.deployment.py:1:1: `parameters` holds the path of the checkout, which differs from machine to machine (cut it off: `Path(__file__).relative_to(…)`, or name the path from the root)",
+            "p/x.deployment.py:3:58: `parameters` holds the path of the checkout, which differs from machine to machine (cut it off: `Path(__file__).relative_to(…)`, or name the path from the root)",
         ),
         (
             "wrok_queue_name='q'",
-            "p/x.deployment.py:3:61: deploy() has no argument `wrok_queue_name` (did you mean `work_queue_name`?)",
+            "p/x.deployment.py:3:57: deploy() has no argument `wrok_queue_name` (did you mean `work_queue_name`?)",
         ),
         (
             "version=os.environ['UNSET']",
-            "p/x.deployment.py:3:53: `version` is not known: `os.environ['UNSET']`: the environment variable `UNSET` is not set (set UNSET, or give a default: os.getenv(\"UNSET\", …))",
+            "p/x.deployment.py:3:49: `version` is not known: `os.environ['UNSET']`: the environment variable `UNSET` is not set (set UNSET, or give a default: os.getenv(\"UNSET\", …))",
         ),
     ] {
         assert_eq!(call(arguments), expected, "{arguments}");

@@ -102,13 +102,11 @@ impl<'a> Machine<'a> {
             Kind::Instance(_) => self.deeper(at, |machine| {
                 machine.call_method(function, "__call__", arguments, at)
             }),
-            Kind::Record(_) | Kind::Unknown(_) => {
-                let library = Rc::clone(&self.library);
-                match library.method(self, function, "__call__", &arguments, at) {
-                    Some(result) => result,
-                    None => Ok(self.outside(function, &arguments, at)),
-                }
-            }
+            Kind::Record(_) => match self.record_method(function, "__call__", &arguments, at) {
+                Some(result) => result,
+                None => Ok(self.outside(function, &arguments, at)),
+            },
+            Kind::Unknown(_) => Ok(self.outside(function, &arguments, at)),
             _ => Ok(Value::unknown("what is called is not known", at)),
         }
     }

@@ -157,7 +157,12 @@ impl<'a> Machine<'a> {
     fn name(&mut self, name: &'a ExprName, frame: &Frame<'a>, at: At) -> Value {
         let name = name.id.as_str();
         if let Some(value) = self.lookup(name, frame) {
-            return self.settled(&value);
+            let mut value = self.settled(&value);
+            // `__file__` and the like stand nowhere but where they are used.
+            if value.at.range.is_empty() {
+                value.at = at;
+            }
+            return value;
         }
         if BUILTINS.binary_search(&name).is_ok() || is_exception(name) {
             return Value::new(Kind::Named(format!("builtins.{name}").into()), at);

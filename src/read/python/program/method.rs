@@ -132,7 +132,7 @@ impl<'a> Machine<'a> {
         }
     }
 
-    fn record_method(
+    pub(super) fn record_method(
         &mut self,
         base: &Value,
         name: &str,
