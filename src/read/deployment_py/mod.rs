@@ -90,9 +90,9 @@ pub(super) fn drafts(
     if let Some((at, message)) = fails {
         let (path, line, column) = modules.place(at.module, at.range.start());
         let fault = Diagnostic::error(Place::at(path.clone(), line, column), message);
-        nodes.faults.push(
-            fault.hint("declare its deployments in NAME.deployment.yaml, or use --run-python"),
-        );
+        nodes
+            .faults
+            .push(fault.hint("declare its deployments in NAME.deployment.yaml"));
     }
     drafts
 }

@@ -11,7 +11,7 @@ use crate::read::faults::Faults;
 use crate::read::python::program::{ABOVE, At, Kind, Machine, Unknown, Value};
 
 /// What helps where nothing more special does.
-const HINT: &str = "declare it in NAME.deployment.yaml, or use --run-python";
+const HINT: &str = "declare it in NAME.deployment.yaml";
 
 /// More values than this in one file are refused, as in a document.
 const NODES: usize = crate::read::document::MAX_NODES;

@@ -74,7 +74,7 @@ pub(super) fn of(
         nodes.fault(
             at,
             "the function of this deployment's flow is not known".to_owned(),
-            "declare the deployment in NAME.deployment.yaml, or use --run-python",
+            "declare the deployment in NAME.deployment.yaml",
         );
         return None;
     };

@@ -597,15 +597,15 @@ fn what_is_not_known_is_a_fault_where_it_reaches_a_deployment() {
     for (arguments, expected) in [
         (
             "tags=[os.environ['TEAM']]",
-            "p/x.deployment.py:3:47: `tags` is not known: `os.environ['TEAM']`: it comes from the environment variable `TEAM` (allow TEAM under `[python] environment` in flowyard.toml, declare the deployment in NAME.deployment.yaml, or use --run-python)",
+            "p/x.deployment.py:3:47: `tags` is not known: `os.environ['TEAM']`: it comes from the environment variable `TEAM` (allow TEAM under `[python] environment` in flowyard.toml, or declare the deployment in NAME.deployment.yaml)",
         ),
         (
             "tags=['æ', requests.get('http://x').text]",
-            "p/x.deployment.py:3:52: `tags` is not known: `requests.get('http://x')`: `requests.get` is outside of the repository (declare it in NAME.deployment.yaml, or use --run-python)",
+            "p/x.deployment.py:3:52: `tags` is not known: `requests.get('http://x')`: `requests.get` is outside of the repository (declare it in NAME.deployment.yaml)",
         ),
         (
             "description=str(os.urandom(4))",
-            "p/x.deployment.py:3:57: `description` is not known: `os.urandom(4)`: `os.urandom(…)` is not evaluated (declare it in NAME.deployment.yaml, or use --run-python)",
+            "p/x.deployment.py:3:57: `description` is not known: `os.urandom(4)`: `os.urandom(…)` is not evaluated (declare it in NAME.deployment.yaml)",
         ),
         (
             "parameters={'p': __file__}",

@@ -42,7 +42,7 @@ pub(in crate::read) use value::{At, Fields, Function, Id, Kind, Origin, Unknown,
 use value::{Dict, Key, Object};
 
 /// Work that is done for one file: about one unit an expression, sixteen bytes of a text, or an eighth of an object.
-const STEPS: usize = 3_000_000;
+const STEPS: usize = 1_000_000;
 
 /// How deep expressions, statements and calls lie in each other.
 const DEPTH: usize = 140;

@@ -79,7 +79,10 @@ impl<'a> Machine<'a> {
                 None => return Ok(self.unsure(&part, "what is joined to a path is not known", at)),
             }
         }
-        self.fits(texts.iter().map(String::len).sum(), at)?;
+        // Every part of a path is looked at.
+        let length = texts.iter().map(String::len).sum();
+        self.fits(length, at)?;
+        self.charge(length / 4, at)?;
         let joined = join(texts.iter().map(String::as_str));
         Ok(path(joined, at).of(Value::origins(parts)))
     }

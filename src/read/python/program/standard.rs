@@ -93,7 +93,7 @@ const PURE: &[&str] = &[
     "warnings.",
 ];
 
-const UNSURE: &str = "declare it in NAME.deployment.yaml, or use --run-python";
+const UNSURE: &str = "declare it in NAME.deployment.yaml";
 
 impl<'a> Machine<'a> {
     /// Whether a full name is that of a module that everybody has.
@@ -320,6 +320,14 @@ impl<'a> Machine<'a> {
                 }
                 Some(Ok(copy))
             }
+            "contextlib.suppress" => {
+                let classes = match self.tuple(arguments.positional.clone(), at) {
+                    Ok(classes) => classes,
+                    stop => return Some(stop),
+                };
+                let fields = Fields(vec![("classes".into(), classes)]);
+                Some(Ok(self.record("suppress", fields, at)))
+            }
             "enum.auto" => Some(Ok(Value::new(Kind::Named("enum.auto()".into()), at))),
             "enum.unique" => first.map(Ok),
             "collections.OrderedDict" => self.builtin("dict", arguments, at),
@@ -421,7 +429,7 @@ impl<'a> Machine<'a> {
             None => Ok(Value::unknown_but(
                 format!("it comes from the environment variable `{text}`"),
                 format!(
-                    "allow {text} under `[python] environment` in flowyard.toml, declare the deployment in NAME.deployment.yaml, or use --run-python"
+                    "allow {text} under `[python] environment` in flowyard.toml, or declare the deployment in NAME.deployment.yaml"
                 ),
                 at,
             )),

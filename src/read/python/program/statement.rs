@@ -340,12 +340,13 @@ impl<'a> Machine<'a> {
     }
 
     fn with(&mut self, with: &'a StmtWith, frame: &Frame<'a>) -> Run {
-        let mut suppresses = false;
+        let mut suppressed = Vec::new();
         for item in &with.items {
             let manager = self.eval(&item.context_expr, frame)?;
             let at = At::of(frame.module, &item.context_expr);
-            suppresses |=
-                matches!(&manager.kind, Kind::Named(full) if &**full == "contextlib.suppress");
+            if self.record_kind(&manager) == Some("suppress") {
+                suppressed.extend(self.field(&manager, "classes"));
+            }
             let entered = match &manager.kind {
                 Kind::Instance(_) => {
                     let enter = self.attribute(&manager, "__enter__", at)?;
@@ -361,7 +362,13 @@ impl<'a> Machine<'a> {
             }
         }
         match self.block(&with.body, frame) {
-            Err(Stop::Raise(_)) if suppresses => Ok(Next::On),
+            Err(Stop::Raise(raised))
+                if suppressed
+                    .iter()
+                    .any(|classes| self.is_caught(&raised, classes)) =>
+            {
+                Ok(Next::On)
+            }
             end => end,
         }
     }
