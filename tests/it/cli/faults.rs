@@ -371,19 +371,6 @@ fn the_configuration() {
 }
 
 #[test]
-fn formats_that_are_not_read_yet_are_named() {
-    let repo = small();
-    repo.write("p/nightly.deployment.py", "");
-    let run = local(&repo, "deploy").expect_code(0);
-    insta::assert_snapshot!(run.stderr, @"
-    p/nightly.deployment.py: warning: not read yet: this format comes later
-      hint: write its deployments as NAME.deployment.yaml, or keep deploying this file as before
-    1 warning in 1 file
-    ");
-    local(&repo, "check").expect_code(0);
-}
-
-#[test]
 fn nothing_configured_and_not_local() {
     let repo = small();
     for line in ["plan", "deploy", "status"] {

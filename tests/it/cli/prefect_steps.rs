@@ -76,10 +76,6 @@ deployments:
     enforce_parameter_schema: false
     paused: true
     work_pool: *aks
-    triggers:
-      - expect: [prefect.flow-run.Completed]
-        match_related: {prefect.resource.name: load}
-        parameters: {n: "{{ event.payload.n }}"}
     build:
     push: null
     pull: null
@@ -104,8 +100,6 @@ deployments:
             "concurrency_limit: 2",
             "collision_strategy: \"CANCEL_NEW\"",
             "job_variables.cpu: 1",
-            "Nyheter i dag__automation_1",
-            "{{ event.payload.n }}",
             "+ create hello/não urgente",
             "schedule schedule: every 1h30m UTC",
             "job_variables.cpu: 2",
@@ -374,6 +368,10 @@ fn faults_have_their_places() {
         (
             "deployments:\n  - name: a\n    entrypoint: flow.py:hello\n    triggers: [{posture: Sometimes}]\n",
             "p/prefect.yaml:4:26: error: unknown posture `Sometimes`",
+        ),
+        (
+            "deployments:\n  - name: a\n    entrypoint: flow.py:hello\n    triggers: [{expect: [x]}]\n",
+            "p/prefect.yaml:4:15: error: `triggers` is read, but not registered yet",
         ),
         (
             "deployments:\n  - name: \"{{ $NOPE }}\"\n    entrypoint: flow.py:hello\n",

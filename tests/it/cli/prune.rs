@@ -139,20 +139,6 @@ fn it_is_kept_where_not_everything_can_be_read() {
     expect_untouched(&repo, "deploy --keep-going", 3);
 
     project(&repo, "q", "other");
-    repo.write("q/nightly.deployment.py", "");
-    expect_untouched(&repo, "plan --prune --check", 0);
-    let run = expect_untouched(&repo, "deploy --prune", 0);
-    insta::assert_snapshot!(run.snapshot(), @"
-    exit: 0
-    ----- stdout -----
-    Nothing to do. 2 deployments in 2 projects are as the files declare.
-    ----- stderr -----
-    q/nightly.deployment.py: warning: not read yet: this format comes later
-      hint: write its deployments as NAME.deployment.yaml, or keep deploying this file as before
-    1 warning in 1 file
-     WARN --prune removes nothing as long as a deployment file cannot be read
-    ");
-    repo.remove("q/nightly.deployment.py");
     let (lines, _) = changes(&repo, "deploy --prune", 0);
     assert_eq!(lines, ["- registrations/default/hello/hello.json"]);
 }
