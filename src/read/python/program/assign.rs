@@ -3,7 +3,8 @@
 use ruff_python_ast::{Expr, ExprSubscript};
 
 use super::expression::reason;
-use super::operator::{Index, place};
+use super::operator::Index;
+use super::place::place;
 use super::value::Object;
 use super::{At, Frame, Kind, Machine, Stop, Value};
 

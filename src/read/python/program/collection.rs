@@ -1,6 +1,6 @@
 //! Methods of lists, tuples, dicts and sets.
 
-use super::operator::place;
+use super::place::place;
 use super::value::{Dict, Object};
 use super::{Arguments, At, Eval, Id, Kind, Machine, Stop, Value};
 

@@ -16,10 +16,13 @@ mod expression;
 mod files;
 mod format;
 mod import;
+mod kinship;
+mod library;
 mod method;
 mod operator;
 mod path;
 mod pattern;
+mod place;
 mod standard;
 mod statement;
 #[cfg(test)]

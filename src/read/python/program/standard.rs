@@ -3,95 +3,11 @@
 
 use std::rc::Rc;
 
+use super::library::{MODULES, PURE};
 use super::path::path;
 use super::value::Object;
 use super::{Arguments, At, Eval, Fields, Kind, Machine, Origin, Value};
 use crate::read::document::Syntax;
-
-/// Modules whose names are never `None` and never false; of these only what they give is unknown.
-const MODULES: &[&str] = &[
-    "__future__",
-    "abc",
-    "argparse",
-    "asyncio",
-    "base64",
-    "builtins",
-    "calendar",
-    "collections",
-    "contextlib",
-    "copy",
-    "csv",
-    "dataclasses",
-    "datetime",
-    "decimal",
-    "enum",
-    "functools",
-    "getpass",
-    "glob",
-    "hashlib",
-    "importlib",
-    "inspect",
-    "io",
-    "itertools",
-    "json",
-    "logging",
-    "math",
-    "operator",
-    "os",
-    "pathlib",
-    "pendulum",
-    "platform",
-    "pprint",
-    "prefect",
-    "pydantic",
-    "random",
-    "re",
-    "secrets",
-    "shlex",
-    "shutil",
-    "socket",
-    "string",
-    "subprocess",
-    "sys",
-    "tempfile",
-    "textwrap",
-    "threading",
-    "time",
-    "tomllib",
-    "traceback",
-    "types",
-    "typing",
-    "typing_extensions",
-    "uuid",
-    "warnings",
-    "yaml",
-    "zoneinfo",
-];
-
-/// Calls that change none of their arguments.
-const PURE: &[&str] = &[
-    "asyncio.",
-    "base64.",
-    "hashlib.",
-    "inspect.",
-    "logging.",
-    "math.",
-    "os.",
-    "platform.",
-    "pprint.",
-    "re.",
-    "rich.",
-    "loguru.",
-    "string.",
-    "subprocess.",
-    "sys.",
-    "textwrap.",
-    "time.",
-    "traceback.",
-    "typing.",
-    "uuid.",
-    "warnings.",
-];
 
 const UNSURE: &str = "declare it in NAME.deployment.yaml";
 
