@@ -210,6 +210,8 @@ pub(crate) fn tools_dir() -> PathBuf {
 pub(crate) fn installed(name: &str, pins: &str, install: impl FnOnce(&Path)) -> PathBuf {
     let tools = tools_dir();
     fs::create_dir_all(&tools).expect("the target folder can be written");
+    // Several checkouts may share one folder by a link: the place is where it leads.
+    let tools = fs::canonicalize(&tools).expect("the folder is there");
     let lock = File::create(tools.join(format!("{name}.lock"))).expect("a lock file can be made");
     lock.lock().expect("a file of ours can be locked");
 
