@@ -62,6 +62,8 @@ pub struct Projects {
 /// `[prefect]`.
 #[derive(Debug, Default)]
 pub struct Prefect {
+    /// The major release that files are read for where no server is asked: 2 or 3.
+    pub version: Option<u8>,
     /// The server's address, ending in `/api`.
     pub api_url: Option<String>,
     /// Prefect Cloud's key; never from the file.
@@ -184,6 +186,12 @@ impl Config {
                 shared: list("FLOWYARD_PROJECTS_SHARED", file.projects.shared),
             },
             prefect: Prefect {
+                version: version(
+                    variable("FLOWYARD_PREFECT_VERSION")
+                        .map(toml::Value::String)
+                        .or(over.version)
+                        .or(prefect.version),
+                )?,
                 api_url: variable("PREFECT_API_URL")
                     .or(over.api_url)
                     .or(prefect.api_url),
@@ -245,6 +253,25 @@ fn scalar(value: toml::Value) -> anyhow::Result<Value> {
     }
 }
 
+/// A major release: `2`, `3`, or a full version such as `2.20.26`, as people copy them from `prefect version`.
+fn version(value: Option<toml::Value>) -> anyhow::Result<Option<u8>> {
+    let Some(value) = value else {
+        return Ok(None);
+    };
+    let text = match &value {
+        toml::Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    match text.split('.').next() {
+        Some("2") => Ok(Some(2)),
+        Some("3") => Ok(Some(3)),
+        _ => bail!(
+            "`{text}` is no release of Prefect that flowyard knows: `version` under `[prefect]` in {FILE}, or \
+             FLOWYARD_PREFECT_VERSION, is 2 or 3"
+        ),
+    }
+}
+
 fn holder(environment: &Environment) -> String {
     let get = |name: &str| environment.get(name);
     let process = std::process::id();
@@ -298,6 +325,11 @@ mod tests {
         let config = Config::new(&global(Some("prod")), &none, Some(TEXT)).expect("valid");
         assert_eq!(config.prefect.work_pool.as_deref(), Some("aks-prod"));
         assert_eq!(config.vars["limit"], Value::from(50));
+        for (text, version) in [("2", 2), ("'2.20.26'", 2), ("3", 3), ("3.8", 3)] {
+            let text = format!("[prefect]\nversion = {text}\n");
+            let config = Config::new(&global(None), &none, Some(&text)).expect("valid");
+            assert_eq!(config.prefect.version, Some(version));
+        }
         let set = Environment::from([
             ("FLOWYARD_PREFECT_WORK_POOL".to_owned(), "other".to_owned()),
             ("PREFECT_API_URL".to_owned(), String::new()),
@@ -326,6 +358,7 @@ mod tests {
             "flowyard.toml:2:1: unknown key `work-pol`; did you mean `work-pool`?"
         );
         assert!(error(None, "[prefect]\napi-key = 'x'\n").contains("PREFECT_API_KEY"));
+        assert!(error(None, "[prefect]\nversion = 1\n").contains("is 2 or 3"));
         assert!(error(None, "[vars]\nx = [1]\n").contains("not lists"));
         assert!(error(Some("../x"), "").contains("part of a path"));
         assert!(error(None, "a = = 1").starts_with("flowyard.toml:1:5: "));

@@ -13,6 +13,7 @@ use crate::backend::object_store::{Bucket, Folder, Gcs, S3};
 use crate::backend::prefect::{self, Pull, Server};
 use crate::backend::{Orchestrator, Store, transfer};
 use crate::config::Config;
+use crate::model::Dialect;
 
 /// Where the embedded default keeps everything, below the root.
 pub const LOCAL: &str = ".flowyard";
@@ -33,6 +34,7 @@ pub fn backends(config: &Config, root: &Path) -> anyhow::Result<Backends> {
             store: Arc::new(Folder::open(local.join("storage"))),
             orchestrator: Arc::new(Registrations::new(
                 local.join("registrations").join(&config.environment),
+                dialect(config),
             )),
         });
     }
@@ -42,6 +44,14 @@ pub fn backends(config: &Config, root: &Path) -> anyhow::Result<Backends> {
         store: location.store(config, &http)?,
         orchestrator: orchestrator(config, &location, http)?,
     })
+}
+
+/// The release that files are read for where no server is asked.
+pub fn dialect(config: &Config) -> Dialect {
+    match config.prefect.version {
+        Some(2) => Dialect::Prefect2,
+        _ => Dialect::Prefect3,
+    }
 }
 
 /// What stands before a release's folder in the storage: empty, or ending in `/`. Empty too where no storage is

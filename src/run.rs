@@ -72,6 +72,8 @@ struct Run {
     config: Config,
     /// What steps of `prefect.yaml` files gave that this run has run.
     outputs: OnceLock<Outputs>,
+    /// The major release of the server, once it was asked.
+    dialect: OnceLock<Dialect>,
 }
 
 impl Run {
@@ -92,7 +94,28 @@ impl Run {
             process,
             config,
             outputs: OnceLock::new(),
+            dialect: OnceLock::new(),
         })
+    }
+
+    /// Makes the backends, and asks the orchestrator for its major release: what files may say depends on it. Faults of
+    /// files are told before a server that cannot be reached, so a caller may read first and look at the result then.
+    async fn connect(&self) -> Result<Backends, Failure> {
+        let backends = connect::backends(&self.config, self.path())?;
+        let waiting = progress::spinner(&format!("asking {}", backends.orchestrator.subject()));
+        let dialect = backends.orchestrator.dialect().await;
+        drop(waiting);
+        let dialect = dialect
+            .context("read what is registered")
+            .map_err(Failure::Unreachable)?;
+        self.dialect.get_or_init(|| dialect);
+        Ok(backends)
+    }
+
+    /// The release that files are read for: the server's, or the configured one where no server is asked.
+    fn dialect(&self) -> Dialect {
+        let configured = || connect::dialect(&self.config);
+        self.dialect.get().copied().unwrap_or_else(configured)
     }
 
     fn path(&self) -> &Path {
@@ -143,7 +166,7 @@ impl Run {
             work_pool: config.prefect.work_pool.clone(),
             work_queue: config.prefect.work_queue.clone(),
             shared: config.projects.shared.iter().map(RepoPath::new).collect(),
-            dialect: Dialect::Prefect3,
+            dialect: self.dialect(),
             run_steps: self.global.run_steps,
             outputs: self.outputs.get().cloned().unwrap_or_default(),
             storage_prefix: connect::storage_prefix(config)?,

@@ -14,7 +14,9 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::{Error, Kind, Orchestrator, Question, Result};
-use crate::model::{DeploymentId, Field, Fields, Live, LiveDeployment, Owner, Registration};
+use crate::model::{
+    DeploymentId, Dialect, Field, Fields, Live, LiveDeployment, Owner, Registration,
+};
 
 /// What Windows or Unix refuse in file names, and the percent sign itself.
 const UNSAFE: &[char] = &['/', '\\', ':', '*', '?', '"', '<', '>', '|', '%'];
@@ -32,12 +34,13 @@ struct File {
 #[derive(Debug)]
 pub struct Registrations {
     folder: PathBuf,
+    dialect: Dialect,
 }
 
 impl Registrations {
-    /// Registrations below `folder`, which is made by the first of them.
-    pub fn new(folder: PathBuf) -> Self {
-        Self { folder }
+    /// Registrations below `folder`, which is made by the first of them, as a server of this release would hold them.
+    pub fn new(folder: PathBuf, dialect: Dialect) -> Self {
+        Self { folder, dialect }
     }
 
     fn path(&self, id: &DeploymentId) -> PathBuf {
@@ -148,6 +151,10 @@ impl Orchestrator for Registrations {
         format!("registrations in {}", self.folder.display())
     }
 
+    async fn dialect(&self) -> Result<Dialect> {
+        Ok(self.dialect)
+    }
+
     fn link(&self, _live: &LiveDeployment) -> Option<String> {
         None
     }
@@ -240,7 +247,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_written_is_read_back() {
         let folder = tempfile::tempdir().expect("a folder");
-        let registrations = Registrations::new(folder.path().join("none/yet"));
+        let registrations = Registrations::new(folder.path().join("none/yet"), Dialect::Prefect3);
         assert!(
             registrations
                 .read(&Question::default())

@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::model::{DeploymentId, Field, Live, LiveDeployment, Reference, Registration};
+use crate::model::{DeploymentId, Dialect, Field, Live, LiveDeployment, Reference, Registration};
 
 /// What became of a request, as far as a caller would act on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,6 +151,9 @@ pub struct Question {
 pub trait Orchestrator: Send + Sync {
     /// The service as its user knows it, for messages.
     fn subject(&self) -> String;
+
+    /// The major release that the service speaks, which decides what deployment files may say.
+    async fn dialect(&self) -> Result<Dialect>;
 
     /// The link for people to a deployment, where there is a UI.
     fn link(&self, live: &LiveDeployment) -> Option<String>;

@@ -34,6 +34,7 @@ pub(super) struct Projects {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub(super) struct Prefect {
+    pub(super) version: Option<toml::Value>,
     pub(super) api_url: Option<String>,
     pub(super) work_pool: Option<String>,
     pub(super) work_queue: Option<String>,

@@ -20,37 +20,14 @@ use crate::state::{self, Lease};
 
 /// Shows what a deploy would change.
 pub(super) async fn plan(run: &Run, options: &cli::Plan) -> Result<(), Failure> {
-    let narrowed = options.narrow.narrows();
-    let tree = run.tree()?;
-    let desired = read(
-        run,
-        &tree,
-        &options.narrow,
-        options.against.is_some(),
-        options.keep_going,
-    )?;
-    let (plan, faults) = match &options.against {
-        Some(revision) => {
-            let plan = against(run, revision, &desired, &options.narrow)?;
-            (plan, Vec::new())
-        }
-        None => {
-            // A plan of what can be read is worth showing; whether all of it can be decides the exit code.
-            let backends = connect::backends(&run.config, run.path())?;
-            let plan_options = run.plan_options(options.prune && !options.keep_going, narrowed);
-            let (_, plan) = run
-                .observe_and_plan(&backends, &desired, &plan_options)
-                .await?;
-            tell_unpruned(&plan, &plan_options);
-            let faults = plan.diagnostics.clone();
-            (plan, faults)
-        }
+    let (plan, desired, faults) = match &options.against {
+        Some(revision) => plan_against(run, options, revision)?,
+        None => plan_live(run, options).await?,
     };
-    let errors = errors(&desired.diagnostics, options.keep_going) + errors(&faults, false);
     show::plan(&plan, &desired, run)?;
-    if errors > 0 {
+    if faults > 0 {
         return Err(Failure::Faulty {
-            errors,
+            errors: faults,
             left_out: false,
         });
     }
@@ -68,6 +45,47 @@ pub(super) async fn plan(run: &Run, options: &cli::Plan) -> Result<(), Failure> 
         return Err(Failure::Changes);
     }
     Ok(())
+}
+
+/// The plan from what is live, what was read for it, and how many faults forbid to deploy it. A plan of what can be
+/// read is worth showing; whether all of it can be decides the exit code.
+async fn plan_live(run: &Run, options: &cli::Plan) -> Result<(Plan, Desired, usize), Failure> {
+    let narrow = &options.narrow;
+    let backends = run.connect().await;
+    let desired = read(run, &run.tree()?, narrow, false, options.keep_going)?;
+    let plan_options = run.plan_options(options.prune && !options.keep_going, narrow.narrows());
+    let (_, plan) = run
+        .observe_and_plan(&backends?, &desired, &plan_options)
+        .await?;
+    tell_unpruned(&plan, &plan_options);
+    let faults =
+        errors(&desired.diagnostics, options.keep_going) + errors(&plan.diagnostics, false);
+    Ok((plan, desired, faults))
+}
+
+/// The plan from what a revision declares, with the revision's own configuration; what the work tree declares, and how
+/// many faults that has.
+fn plan_against(
+    run: &Run,
+    options: &cli::Plan,
+    revision: &str,
+) -> Result<(Plan, Desired, usize), Failure> {
+    let narrow = &options.narrow;
+    let after = read(run, &run.tree()?, narrow, true, options.keep_going)?;
+    let tree = Tree::revision(run.path(), revision, &crate::model::RepoPath::root())?;
+    let text = config_of(&tree)?;
+    let config = Config::new(&run.global, &run.process, text.as_deref())
+        .with_context(|| format!("read the configuration at `{revision}`"))?;
+    let mut before = run.read(&tree, &config, true)?;
+    if narrow.narrows() {
+        // The same projects on both sides; one that is gone is not part of a narrowed plan.
+        before
+            .projects
+            .retain(|one| after.projects.iter().any(|other| other.path == one.path));
+    }
+    let plan = plan::compare(&before, &after, &run.plan_options(true, narrow.narrows()));
+    let faults = errors(&after.diagnostics, options.keep_going);
+    Ok((plan, after, faults))
 }
 
 /// Makes everything as the files declare.
@@ -104,11 +122,13 @@ pub(super) async fn deploy(run: &Run, options: &cli::Deploy) -> Result<(), Failu
     let prune = options.prune || saved.as_ref().is_some_and(|saved| saved.options.prune);
 
     let tree = run.tree()?;
+    let backends = run.connect().await;
     let mut desired = read(run, &tree, &narrow, false, options.keep_going)?;
     let faults = super::faulty(run, &desired.diagnostics);
     if !options.keep_going {
         faults?;
     }
+    let backends = backends?;
     let outputs = steps::run(run, &desired).await?;
     if !outputs.is_empty() && run.outputs.set(outputs).is_ok() {
         desired = read(run, &tree, &narrow, false, options.keep_going)?;
@@ -117,7 +137,6 @@ pub(super) async fn deploy(run: &Run, options: &cli::Deploy) -> Result<(), Failu
         }
     }
     steps::refuse_unknown(run, &desired)?;
-    let backends = connect::backends(&run.config, run.path())?;
     let plan_options = run.plan_options(prune && !options.keep_going, narrow.narrows());
     let (mut observed, mut plan) = run
         .observe_and_plan(&backends, &desired, &plan_options)
@@ -238,31 +257,6 @@ fn read(
         }
     }
     Ok(desired)
-}
-
-/// The plan from what a revision declares, with the revision's own configuration.
-fn against(
-    run: &Run,
-    revision: &str,
-    after: &Desired,
-    narrow: &cli::Narrow,
-) -> Result<Plan, Failure> {
-    let tree = Tree::revision(run.path(), revision, &crate::model::RepoPath::root())?;
-    let text = config_of(&tree)?;
-    let config = Config::new(&run.global, &run.process, text.as_deref())
-        .with_context(|| format!("read the configuration at `{revision}`"))?;
-    let mut before = run.read(&tree, &config, true)?;
-    if narrow.narrows() {
-        // The same projects on both sides; one that is gone is not part of a narrowed plan.
-        before
-            .projects
-            .retain(|one| after.projects.iter().any(|other| other.path == one.path));
-    }
-    Ok(plan::compare(
-        &before,
-        after,
-        &run.plan_options(true, narrow.narrows()),
-    ))
 }
 
 /// Says why nothing is removed although that was asked for.

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{Run, faulty};
 use crate::error::Failure;
 use crate::model::{
-    Desired, Diagnostic, Dialect, Outputs, Step, awaits_output, put_outputs, without_outputs,
+    Desired, Diagnostic, Outputs, Step, awaits_output, put_outputs, without_outputs,
 };
 use crate::report::progress;
 use crate::sandbox::Cache;
@@ -29,7 +29,7 @@ pub(super) async fn run(run: &Run, desired: &Desired) -> Result<Outputs, Failure
         .filter(|step| seen.insert(&step.key))
         .collect();
     let mut outputs = Outputs::new();
-    let prefect = Steps::new(Cache::new(&run.process), Dialect::Prefect3);
+    let prefect = Steps::new(Cache::new(&run.process), run.dialect());
     for step in steps {
         let _waiting = progress::spinner(&format!("running {}", without_outputs(&step.shown)));
         match one(step, run, &outputs, &prefect).await {

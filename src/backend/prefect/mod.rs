@@ -33,7 +33,7 @@ use self::check::check;
 use self::http::{Http, Request};
 use self::version::Version;
 use super::{Error, Kind, Orchestrator, Question, Result};
-use crate::model::{DeploymentId, Field, Live, LiveDeployment, Registration};
+use crate::model::{DeploymentId, Dialect, Field, Live, LiveDeployment, Registration};
 
 /// What stays as it is in a path segment.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
@@ -275,6 +275,10 @@ impl Server {
 impl Orchestrator for Server {
     fn subject(&self) -> String {
         self.http.subject().to_owned()
+    }
+
+    async fn dialect(&self) -> Result<Dialect> {
+        self.version().await.map(Version::dialect)
     }
 
     fn link(&self, live: &LiveDeployment) -> Option<String> {

@@ -1,5 +1,7 @@
 //! Which release a server is of, and what follows from it.
 
+use crate::model::Dialect;
+
 /// A server's release, as far as requests depend on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Version {
@@ -31,6 +33,14 @@ impl Version {
             ));
         }
         Ok(version)
+    }
+
+    /// What deployment files may say to it.
+    pub(super) fn dialect(self) -> Dialect {
+        match self.major {
+            ..=2 => Dialect::Prefect2,
+            _ => Dialect::Prefect3,
+        }
     }
 
     /// Whether a deployment takes `global_concurrency_limit_id`.
