@@ -391,7 +391,8 @@ fn drafts(
     faults: &mut Faults<'_>,
 ) -> Vec<Draft> {
     let syntax = match file.format {
-        Format::Yaml | Format::PrefectYaml => Syntax::Yaml,
+        Format::Yaml => Syntax::Yaml,
+        Format::PrefectYaml => Syntax::PyYaml,
         Format::Toml => Syntax::Toml,
         Format::Json => Syntax::Json,
         Format::Python => return deployment_py::drafts(&file.path, modules, settings, faults),

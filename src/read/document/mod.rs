@@ -14,6 +14,8 @@ use serde_json::{Map, Value};
 pub(super) enum Syntax {
     /// YAML 1.2, core schema, with anchors, aliases and merge keys.
     Yaml,
+    /// YAML as PyYAML reads it, and so Prefect and most Python: with the scalars of YAML 1.1.
+    PyYaml,
     /// TOML 1.1.
     Toml,
     /// JSON, strictly.
@@ -95,7 +97,8 @@ impl Fault {
 pub(super) fn parse(text: &str, syntax: Syntax) -> Result<(Node, Vec<Fault>), Fault> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     match syntax {
-        Syntax::Yaml => yaml::parse(text),
+        Syntax::Yaml => yaml::parse(text, yaml::Schema::Core),
+        Syntax::PyYaml => yaml::parse(text, yaml::Schema::PyYaml),
         Syntax::Toml => toml::parse(text),
         Syntax::Json => json::parse(text),
     }

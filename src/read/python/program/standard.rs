@@ -99,7 +99,7 @@ impl<'a> Machine<'a> {
             "json.loads" | "json.load" => Some(self.parsed(Syntax::Json, arguments, at)),
             "json.dumps" => Some(self.dumped(arguments, at)),
             "yaml.safe_load" | "yaml.load" | "yaml.full_load" => {
-                Some(self.parsed(Syntax::Yaml, arguments, at))
+                Some(self.parsed(Syntax::PyYaml, arguments, at))
             }
             "tomllib.load" | "tomllib.loads" | "toml.load" | "toml.loads" | "tomli.load"
             | "tomli.loads" => Some(self.parsed(Syntax::Toml, arguments, at)),
