@@ -175,7 +175,7 @@ impl Orchestrator for Registrations {
         Ok(Live {
             deployments,
             pools: None,
-            missing: BTreeSet::new(),
+            ..Live::default()
         })
     }
 

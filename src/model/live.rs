@@ -16,6 +16,9 @@ pub struct Live {
     pub pools: Option<BTreeMap<String, BTreeSet<String>>>,
     /// Those of the references asked for that do not exist.
     pub missing: BTreeSet<Reference>,
+    /// Blocks of the references asked for through which code of our storage cannot be reached, each with the reason;
+    /// counts only for [`Field::Storage`](super::Field::Storage).
+    pub elsewhere: BTreeMap<Reference, String>,
 }
 
 /// One registered deployment.
