@@ -1,5 +1,6 @@
 //! One deployment of a file: its keys, checked and brought into the form that is compared.
 
+mod dialect;
 mod fields;
 mod overlay;
 
@@ -11,7 +12,7 @@ use super::document::{Entry, Node, Position};
 use super::draft::Draft;
 use super::faults::Faults;
 use super::template::Values;
-use crate::model::{Field, Fields, ImageBuild, Place, Reference, Step, awaits_output};
+use crate::model::{Dialect, Field, Fields, ImageBuild, Place, Reference, Step, awaits_output};
 
 /// The keys of a deployment.
 pub(super) const KEYS: &[&str] = &[
@@ -97,6 +98,8 @@ pub(super) struct Setting<'a> {
     pub(super) work_pool: Option<&'a str>,
     /// Likewise the queue, where the pool is the default one.
     pub(super) work_queue: Option<&'a str>,
+    /// The release that they are registered with.
+    pub(super) dialect: Dialect,
 }
 
 /// Reads one deployment; `None` where it is no mapping at all. Faults are noted, and reading goes on.
@@ -134,6 +137,7 @@ pub(super) fn read(
         )
         .collect();
 
+    dialect::check(&node, setting.dialect, faults);
     let (fields, places) = fields::read(&node, default_name.as_deref(), setting, faults);
     let hidden = overlay::hidden(&node);
     let name = name(&node, default_name.as_deref(), faults)?;

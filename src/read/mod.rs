@@ -29,7 +29,7 @@ use serde_json::Value;
 use crate::discover::{DeploymentFile, Format, Found, FoundProject, Tree};
 use crate::model::{
     CodeTree, Deployment, DeploymentId, Desired, Diagnostic, Dialect, Field, Outputs, Place,
-    Project, ReleaseRef, RepoPath, put_outputs,
+    Project, Reference, ReleaseRef, RepoPath, put_outputs,
 };
 use deployment::{Declared, Setting};
 pub use deployment_py::Python;
@@ -76,6 +76,7 @@ impl Settings {
             values: &self.values,
             work_pool: self.work_pool.as_deref(),
             work_queue: self.work_queue.as_deref(),
+            dialect: self.dialect,
         }
     }
 }
@@ -464,6 +465,16 @@ fn complete(
             .or_insert_with(|| description.clone().into());
     }
     fields.insert(Field::ParameterSchema, entrypoint.flow.schema.clone());
+    let mut references = declared.references;
+    for field in [Field::Storage, Field::Infrastructure] {
+        let text = fields.get(&field).and_then(Value::as_str);
+        if let Some((kind, name)) = text.and_then(|text| text.split_once('/')) {
+            references.insert(Reference::Block {
+                kind: kind.to_owned(),
+                name: name.to_owned(),
+            });
+        }
+    }
     let folder = format!("{}{}", settings.storage_prefix, release.folder());
     let digest = release.digest.to_string();
     fields
@@ -484,7 +495,7 @@ fn complete(
         places: declared.places,
         fields,
         hidden: declared.hidden,
-        references: declared.references,
+        references,
         notes: declared.notes,
         images: declared.images,
         steps: declared.steps,

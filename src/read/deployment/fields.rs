@@ -32,7 +32,7 @@ pub(super) fn read(
         places: BTreeMap::new(),
     };
     reading.simple_fields();
-    reading.schedules();
+    reading.schedules(setting);
     reading.work_pool(setting);
     reading.concurrency();
     reading.triggers(default_name.unwrap_or_default());
@@ -103,7 +103,7 @@ impl Reading<'_, '_, '_> {
         }
     }
 
-    fn schedules(&mut self) {
+    fn schedules(&mut self, setting: &Setting<'_>) {
         let (many, one) = (
             present(self.node, "schedules"),
             present(self.node, "schedule"),
@@ -118,7 +118,7 @@ impl Reading<'_, '_, '_> {
             (Some(node), None) | (None, Some(node)) => node,
             (None, None) => return,
         };
-        let schedules: Map<String, Value> = schedule::read(node, self.faults)
+        let schedules: Map<String, Value> = schedule::read(node, setting.dialect, self.faults)
             .iter()
             .map(|schedule| (schedule.slug.clone(), schedule.to_value()))
             .collect();
