@@ -4,13 +4,14 @@
 //! of every deployment is compared, and every difference has to be one of [`INTENDED`].
 
 mod prefect_yaml;
+mod python;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use crate::services::prefect::{Api, Server};
+use crate::services::prefect::Server;
 
 /// A difference that is meant.
 pub(crate) struct Intended {
@@ -98,7 +99,7 @@ fn corpus(kind: &str) -> PathBuf {
 }
 
 /// The fields of a deployment that somebody declares or sees, with schedules as a sorted list.
-const FIELDS: [&str; 18] = [
+const FIELDS: [&str; 20] = [
     "name",
     "description",
     "version",
@@ -116,13 +117,22 @@ const FIELDS: [&str; 18] = [
     "path",
     "pull_steps",
     "labels",
+    "flow_tags",
+    "flow_labels",
     "schedules",
 ];
 
-/// All deployments of a server by `flow/name`, in a form without ids and times; then removes them.
+/// All deployments of a server by `flow/name`, in a form without ids and times; then removes them with their flows.
 async fn take(server: &Server) -> BTreeMap<String, Value> {
     let api = server.api();
     let deployments = api.deployments().await;
+    let flows = api.post("/flows/filter", json!({})).await;
+    let flows: BTreeMap<&str, &Value> = flows
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|flow| Some((flow["id"].as_str()?, flow)))
+        .collect();
     let mut taken = BTreeMap::new();
     for (name, one) in deployments {
         let mut shown = json!({});
@@ -145,16 +155,15 @@ async fn take(server: &Server) -> BTreeMap<String, Value> {
                 + &one["schedule"]["rrule"].to_string()
         });
         shown["schedules"] = Value::Array(schedules);
+        let flow = flows[one["flow_id"].as_str().expect("an id")];
+        (shown["flow_tags"], shown["flow_labels"]) = (flow["tags"].clone(), flow["labels"].clone());
         taken.insert(name, shown);
-        remove(&api, &one).await;
+    }
+    for id in flows.into_keys() {
+        api.call(reqwest::Method::DELETE, &format!("/flows/{id}"), None)
+            .await;
     }
     taken
-}
-
-async fn remove(api: &Api, deployment: &Value) {
-    let id = deployment["id"].as_str().expect("an id");
-    api.call(reqwest::Method::DELETE, &format!("/deployments/{id}"), None)
-        .await;
 }
 
 /// Compares both sides of a case; gives what is not intended, and notes which intended differences were seen.
@@ -162,6 +171,7 @@ fn compare(
     case: &str,
     prefect: &BTreeMap<String, Value>,
     ours: &BTreeMap<String, Value>,
+    more: &'static [Intended],
     seen: &mut BTreeSet<&'static str>,
 ) -> Vec<String> {
     let mut wrong = Vec::new();
@@ -182,7 +192,7 @@ fn compare(
             if flowyard::model::same(theirs, own) {
                 return;
             }
-            let intended = INTENDED.iter().find(|one| {
+            let intended = INTENDED.iter().chain(more).find(|one| {
                 (one.field == field || one.field == "templates")
                     && (one.holds)(theirs, own, &declared)
             });
@@ -248,6 +258,7 @@ fn the_table_of_differences_is_written_down() {
     let text = std::fs::read_to_string(corpus("README.md")).expect("the corpus has a page");
     let missing: Vec<String> = INTENDED
         .iter()
+        .chain(python::INTENDED)
         .map(|one| format!("| `{}` | {} |", one.field, one.reason))
         .filter(|row| !text.contains(row.as_str()))
         .collect();
