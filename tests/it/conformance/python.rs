@@ -14,11 +14,22 @@ use crate::services::process;
 use crate::support::{Flowyard, Repo, copy};
 
 /// What differs on purpose for Python files alone.
-pub(super) const INTENDED: &[Intended] = &[Intended {
-    field: "schedules.timezone",
-    holds: |prefect, ours, _| prefect.is_null() && *ours == "UTC",
-    reason: "`UTC` where a Python file gives none, which is what the server reads none as",
-}];
+pub(super) const INTENDED: &[Intended] = &[
+    Intended {
+        field: "schedules.timezone",
+        holds: |prefect, ours, _| prefect.is_null() && *ours == "UTC",
+        reason: "`UTC` where a Python file gives none, which is what the server reads none as",
+    },
+    Intended {
+        field: "version",
+        holds: |prefect, ours, _| {
+            let commit =
+                |text: &str| text.len() == 8 && text.bytes().all(|b| b.is_ascii_hexdigit());
+            prefect.as_str().is_some_and(commit) && ours.is_string()
+        },
+        reason: "where the call gives none in a clone: as above, or the flow's own; Prefect takes the commit, even over the flow's",
+    },
+];
 
 /// Runs each file in a process of its own, with Prefect imported only once.
 const REGISTER: &str = include_str!("register.py");
@@ -117,7 +128,11 @@ async fn what_python_files_register_flowyard_does_too() {
         repo.commit("As it is");
         case.prepare(&server).await;
 
-        let environment = case.environment();
+        let root = repo.path().to_string_lossy().into_owned();
+        let mut environment = case.environment();
+        for (_, value) in &mut environment {
+            *value = value.replace("{root}", &root);
+        }
         for file in files(repo.path()) {
             count += 1;
             let failed =
