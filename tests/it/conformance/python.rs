@@ -16,6 +16,39 @@ use crate::support::{Flowyard, Repo, copy};
 /// What differs on purpose for Python files alone.
 pub(super) const INTENDED: &[Intended] = &[
     Intended {
+        field: "path",
+        holds: |prefect, ours, _| prefect.is_string() && ours.is_null(),
+        reason: "none: the pull steps say where the code is; Prefect's Python registers `.` or the folder of the machine that deployed",
+    },
+    Intended {
+        field: "entrypoint",
+        holds: |prefect, ours, _| {
+            let (prefect, ours) = (prefect.as_str(), ours.as_str());
+            prefect.zip(ours).is_some_and(|(prefect, ours)| {
+                prefect.ends_with(&format!("/{ours}")) || ours.ends_with(&format!("/{prefect}"))
+            })
+        },
+        reason: "counts from the root of the release, where the release is what a run gets",
+    },
+    Intended {
+        field: "job_variables",
+        holds: |prefect, ours, _| {
+            let (theirs, own) = (prefect["image"].as_str(), ours["image"].as_str());
+            let mut same = prefect.clone();
+            same["image"] = ours["image"].clone();
+            theirs.zip(own).is_some_and(|(theirs, own)| {
+                let tag = theirs.strip_prefix(own).unwrap_or_default();
+                tag.starts_with(":20") && same == *ours
+            })
+        },
+        reason: "an image without a tag stays one; Prefect's Python makes a tag of the moment of the deploy, also where it builds none",
+    },
+    Intended {
+        field: "schedules.max_scheduled_runs",
+        holds: |prefect, ours, _| prefect.is_null() && ours.is_number(),
+        reason: "as the file has it; Prefect sends it in a request from which the server does not take it",
+    },
+    Intended {
         field: "schedules.timezone",
         holds: |prefect, ours, _| prefect.is_null() && *ours == "UTC",
         reason: "`UTC` where a Python file gives none, which is what the server reads none as",
