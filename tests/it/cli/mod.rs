@@ -18,6 +18,7 @@ mod secrets;
 mod services;
 mod stranger;
 mod terminal;
+mod triggers;
 
 use std::path::PathBuf;
 

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use crate::services::prefect::Server;
+use crate::services::prefect::{Api, Server};
 
 /// A difference that is meant.
 pub(crate) struct Intended {
@@ -83,7 +83,7 @@ fn corpus(kind: &str) -> PathBuf {
 }
 
 /// The fields of a deployment that somebody declares or sees, with schedules as a sorted list.
-const FIELDS: [&str; 20] = [
+const FIELDS: [&str; 21] = [
     "name",
     "description",
     "version",
@@ -104,6 +104,7 @@ const FIELDS: [&str; 20] = [
     "flow_tags",
     "flow_labels",
     "schedules",
+    "automations",
 ];
 
 /// All deployments of a server by `flow/name`, in a form without ids and times; then removes them with their flows.
@@ -141,13 +142,56 @@ async fn take(server: &Server) -> BTreeMap<String, Value> {
         shown["schedules"] = Value::Array(schedules);
         let flow = flows[one["flow_id"].as_str().expect("an id")];
         (shown["flow_tags"], shown["flow_labels"]) = (flow["tags"].clone(), flow["labels"].clone());
+        shown["automations"] = automations(&api, &one).await;
         taken.insert(name, shown);
+        remove(&api, &one).await;
     }
     for id in flows.into_keys() {
         api.call(reqwest::Method::DELETE, &format!("/flows/{id}"), None)
             .await;
     }
     taken
+}
+
+/// The automations of a deployment, sorted and without ids and times; which of its lists are sets, Prefect's client
+/// does not tell, so all lists of texts are sorted.
+async fn automations(api: &Api, deployment: &Value) -> Value {
+    fn plain(value: &mut Value) {
+        match value {
+            Value::Object(map) => {
+                for key in ["id", "created", "updated", "deployment_id"] {
+                    map.remove(key);
+                }
+                map.values_mut().for_each(plain);
+            }
+            Value::Array(items) => {
+                items.iter_mut().for_each(plain);
+                if items.iter().all(Value::is_string) {
+                    items.sort_by_key(ToString::to_string);
+                }
+            }
+            _ => {}
+        }
+    }
+    let id = deployment["id"].as_str().expect("an id");
+    let path = format!("/automations/related-to/prefect.deployment.{id}");
+    let mut all = api.get(&path).await;
+    plain(&mut all);
+    let list = all.as_array_mut().expect("a list");
+    list.sort_by_key(|one| one["name"].to_string());
+    all
+}
+
+async fn remove(api: &Api, deployment: &Value) {
+    let id = deployment["id"].as_str().expect("an id");
+    api.call(
+        reqwest::Method::DELETE,
+        &format!("/automations/owned-by/prefect.deployment.{id}"),
+        None,
+    )
+    .await;
+    api.call(reqwest::Method::DELETE, &format!("/deployments/{id}"), None)
+        .await;
 }
 
 /// Compares both sides of a case; gives what is not intended, and notes which intended differences were seen.
