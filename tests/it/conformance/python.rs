@@ -204,6 +204,10 @@ async fn what_python_files_register_flowyard_does_too() {
         wrong.join("\n"),
         wrong.len()
     );
+    assert!(
+        count >= 19 && deployments >= 41,
+        "{count} files, {deployments} deployments"
+    );
     let unseen: Vec<&str> = INTENDED
         .iter()
         .map(|one| one.field)

@@ -12,8 +12,9 @@ import sys
 import tempfile
 import traceback
 
-import prefect.main  # noqa: F401
-from prefect import deployments, flows, runner  # noqa: F401
+import prefect.deployments  # noqa: F401
+import prefect.flows  # noqa: F401
+from prefect import runner
 
 
 async def registered(self, *_, **__):
