@@ -300,7 +300,9 @@ impl Reading {
             };
             request.include.extend(declared.include.iter().map(pattern));
             request.exclude.extend(declared.exclude.iter().map(pattern));
-            if !brings_code(declared) && entrypoint.file.below(&self.project).is_none() {
+            // A Python file may hold both the flow and its deployment.
+            let both = Format::of(entrypoint.file.file_name()).is_some();
+            if !brings_code(declared) && (both || entrypoint.file.below(&self.project).is_none()) {
                 request
                     .extra
                     .push((entrypoint.file.clone(), place(&entrypoint.at)));

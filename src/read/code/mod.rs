@@ -3,7 +3,8 @@
 //! A release holds everything below the project's folder that the tree's rules leave (see [`discover`](crate::discover)),
 //! plus what `code.include` adds, the shared folders that its Python files import from, and what the caller adds (an
 //! entrypoint's file elsewhere), minus what `code.exclude` names. Left out everywhere: deployment files, because to
-//! change a schedule is not to change the code, and ignore files, because they tell what to leave out and are not run.
+//! change a schedule is not to change the code (but not one that the caller adds, because it holds a flow too), and
+//! ignore files, because they tell what to leave out and are not run.
 //! Requirements files stay in.
 //!
 //! As soon as one file is outside of the project's folder, all paths are relative to the repository's root, so that
@@ -148,7 +149,7 @@ impl Selection {
             }
         }
         for (path, place) in &request.extra {
-            if !selection.add(tree, Area::all(path.clone())) {
+            if !selection.add_all(tree, Area::all(path.clone()), true) {
                 let message = format!("{path} is not there or is ignored");
                 selection
                     .diagnostics
@@ -161,6 +162,11 @@ impl Selection {
 
     /// Adds what an area holds, as far as it belongs to releases; says whether it holds anything.
     fn add(&mut self, tree: &Tree, area: Area) -> bool {
+        self.add_all(tree, area, false)
+    }
+
+    /// Adds it, also what does not belong to releases where it is `named`.
+    fn add_all(&mut self, tree: &Tree, area: Area, named: bool) -> bool {
         let entries = tree.entries();
         let mut found = tree
             .faults_below(&area.anchor)
@@ -175,7 +181,7 @@ impl Selection {
                 continue;
             }
             found = true;
-            if belongs(path) && !takes(&self.exclude, path) {
+            if (named || belongs(path)) && !takes(&self.exclude, path) {
                 self.files.push(index);
             }
         }

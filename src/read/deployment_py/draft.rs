@@ -205,6 +205,19 @@ impl Drafting<'_, '_, '_, '_, '_> {
                 self.put(name, node.at, node);
             }
         }
+        // What `with_options` says of the flow, where the call says nothing.
+        for (name, own) in [("description", "_description"), ("version", "_version")] {
+            let flow = self.get("flow").filter(|_| self.get(name).is_none());
+            let own = flow.and_then(|flow| self.nodes.machine().field(&flow, own));
+            let used = self.used();
+            if let Some(value) = own
+                && let Some(node) = self
+                    .nodes
+                    .node(&value, used, &format!("the flow's `{name}`"))
+            {
+                self.put(name, node.at, node);
+            }
+        }
         if let Some(node) = self.node("_sla") {
             self.put("sla", node.at, node);
         }

@@ -79,6 +79,13 @@ pub(super) fn with_options(
             fields.set(name, value.clone());
         }
     }
+    // The decorator's own are read where the flow is; these stand in no flow's file.
+    for (name, own) in [("description", "_description"), ("version", "_version")] {
+        let new = arguments.keyword(name).filter(|value| !value.is_none());
+        if let Some(value) = new.or_else(|| kept.get(own)) {
+            fields.set(own, value.clone());
+        }
+    }
     if arguments
         .keyword("name")
         .is_some_and(|name| !name.is_none())

@@ -247,6 +247,17 @@ impl Prefect {
         if let Some(unknown) = &arguments.rest {
             fields.set("**", Value::why(unknown, at));
         }
+        // What `limit` is to the process that serves, `global_limit` is to the deployment.
+        if let Some(limit) = fields.get("global_limit").cloned() {
+            fields.set("concurrency_limit", limit);
+        }
+        if let Some(more) = positional.next() {
+            let reason = format!(
+                "{}() takes no more arguments without their names",
+                call.name()
+            );
+            fields.set("**", Value::unknown(reason, more.at));
+        }
         fields.set("_call", Value::text(call.name(), at));
         machine.record("deployment", fields, at)
     }

@@ -110,6 +110,10 @@ impl<'m, 'a, 'f, 'p> Nodes<'m, 'a, 'f, 'p> {
             Kind::Text(text) | Kind::Path(text) | Kind::Zone(text) => {
                 return self.text(&value, text, at, what);
             }
+            // As Prefect writes spans in parameters, which a flow reads as well as ISO 8601.
+            Kind::Constant(_) if let Some(seconds) = value.timedelta_seconds() => {
+                Content::Scalar(seconds.into())
+            }
             Kind::Constant(constant) => match constant.json() {
                 Some(json @ (Json::String(_) | Json::Number(_))) => Content::Scalar(json),
                 _ => return self.refuse(at, what, "a value that JSON has no form for"),

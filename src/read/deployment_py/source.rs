@@ -233,36 +233,44 @@ fn pull(source: &Value, used: At, nodes: &mut Nodes<'_, '_, '_, '_>) -> Option<N
             let url = node.as_str().unwrap_or_default();
             // As Prefect tells a git repository from other storage.
             if url.ends_with(".git") || url.starts_with("git@") {
-                return Some(step(
-                    "prefect.deployments.steps.git_clone",
-                    vec![entry("repository", node)],
-                ));
+                let branch = entry("branch", Node::scalar(at, serde_json::Value::Null));
+                let inputs = vec![entry("repository", node), branch];
+                return Some(step("prefect.deployments.steps.git_clone", inputs));
             }
-            Some(step(
-                "prefect.deployments.steps.pull_from_remote_storage",
-                vec![entry("url", node)],
-            ))
+            let requires = required(url).map(|package| Node::scalar(at, package.into()));
+            let mut inputs = vec![entry("url", node)];
+            inputs.extend(requires.map(|package| entry("requires", package)));
+            Some(step(REMOTE, inputs))
         }
         Some("git") => {
             let mut inputs = Vec::new();
             for (key, name) in [
                 ("repository", "url"),
                 ("branch", "branch"),
-                ("commit_sha", "commit_sha"),
-                ("include_submodules", "include_submodules"),
+                ("clone_directory_name", "name"),
                 ("directories", "directories"),
+                ("include_submodules", "include_submodules"),
+                ("commit_sha", "commit_sha"),
             ] {
-                if let Some(value) = nodes
-                    .machine()
-                    .field(source, name)
-                    .filter(|value| !value.is_none())
-                {
-                    inputs.push(entry(
-                        key,
-                        nodes.node(&value, used, &format!("the source's `{name}`"))?,
-                    ));
+                let value = nodes.machine().field(source, name);
+                if let Some(value) = value.filter(|value| !is_default(name, value)) {
+                    let node = nodes.node(&value, used, &format!("the source's `{name}`"))?;
+                    inputs.push(entry(key, node));
+                } else if name == "branch" {
+                    // Which Prefect writes down in any case.
+                    inputs.push(entry(key, Node::scalar(at, serde_json::Value::Null)));
                 }
             }
+            let text = |key: &str| {
+                let found = inputs.iter().find(|entry| entry.key == key);
+                found
+                    .and_then(|entry| entry.value.as_str())
+                    .map(str::to_owned)
+            };
+            let usual = usual_folder(&text("repository").unwrap_or_default(), text("branch"));
+            inputs.retain(|entry| {
+                entry.key != "clone_directory_name" || entry.value.as_str() != Some(&usual)
+            });
             if let Some(credentials) = nodes
                 .machine()
                 .field(source, "credentials")
@@ -293,13 +301,50 @@ fn pull(source: &Value, used: At, nodes: &mut Nodes<'_, '_, '_, '_>) -> Option<N
             let mut inputs = Vec::new();
             for (name, value) in nodes.named(source) {
                 let node = nodes.node(&value, used, "`source`")?;
-                inputs.push(entry(name.as_text().unwrap_or_default(), node));
+                match name.as_text().unwrap_or_default() {
+                    // How often a process that serves looks for new code, which a worker does for each run.
+                    "pull_interval" => {}
+                    name => inputs.push(entry(name, node)),
+                }
             }
-            Some(step(
-                "prefect.deployments.steps.pull_from_remote_storage",
-                inputs,
-            ))
+            let url = inputs.iter().find(|entry| entry.key == "url");
+            let requires = url.and_then(|entry| required(entry.value.as_str()?));
+            inputs.extend(
+                requires.map(|package| entry("requires", Node::scalar(at, package.into()))),
+            );
+            Some(step(REMOTE, inputs))
         }
+    }
+}
+
+const REMOTE: &str = "prefect.deployments.steps.pull_from_remote_storage";
+
+/// Whether Prefect leaves an argument of a git repository out of the step.
+fn is_default(name: &str, value: &Value) -> bool {
+    match &value.kind {
+        Kind::None | Kind::Bool(false) => true,
+        Kind::Text(text) => name != "url" && text.is_empty(),
+        _ => false,
+    }
+}
+
+/// The folder that git clones into, where nobody names it.
+fn usual_folder(url: &str, branch: Option<String>) -> String {
+    let path = url.split(['?', '#']).next().unwrap_or(url);
+    let name = path.rsplit('/').next().unwrap_or(path).replace(".git", "");
+    match branch {
+        Some(branch) => format!("{name}-{}", branch.replace('/', "-")),
+        None => name,
+    }
+}
+
+/// The package that a worker needs for an address, as Prefect guesses it.
+fn required(url: &str) -> Option<&'static str> {
+    match url.split("://").next()? {
+        "s3" => Some("s3fs"),
+        "gs" | "gcs" => Some("gcsfs"),
+        "abfs" | "az" => Some("adlfs"),
+        _ => None,
     }
 }
 

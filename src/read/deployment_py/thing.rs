@@ -12,9 +12,28 @@ const THINGS: &[(&str, &str, &[&str])] = &[
         &["interval", "anchor_date", "timezone"],
     ),
     ("RRuleSchedule", "schedule", &["rrule", "timezone"]),
-    ("Cron", "schedule", &["cron"]),
-    ("Interval", "schedule", &["interval"]),
-    ("RRule", "schedule", &["rrule"]),
+    (
+        "Cron",
+        "schedule",
+        &["cron", "timezone", "day_or", "active", "parameters", "slug"],
+    ),
+    (
+        "Interval",
+        "schedule",
+        &[
+            "interval",
+            "anchor_date",
+            "timezone",
+            "active",
+            "parameters",
+            "slug",
+        ],
+    ),
+    (
+        "RRule",
+        "schedule",
+        &["rrule", "timezone", "active", "parameters", "slug"],
+    ),
     ("Schedule", "schedule", &[]),
     (
         "construct_schedule",
@@ -71,10 +90,19 @@ const THINGS: &[(&str, &str, &[&str])] = &[
     (
         "GitRepository",
         "git",
-        &["url", "credentials", "name", "branch"],
+        &[
+            "url",
+            "credentials",
+            "name",
+            "branch",
+            "commit_sha",
+            "include_submodules",
+            "pull_interval",
+            "directories",
+        ],
     ),
-    ("RemoteStorage", "remote", &["url"]),
-    ("LocalStorage", "local", &["path"]),
+    ("RemoteStorage", "remote", &["url", "pull_interval"]),
+    ("LocalStorage", "local", &["path", "pull_interval"]),
 ];
 
 /// Such a thing, by the name of its class.
@@ -85,6 +113,10 @@ pub(super) fn made(
     at: At,
 ) -> Option<Value> {
     let (_, kind, names) = THINGS.iter().find(|(name, ..)| *name == class)?;
+    if let Some(more) = arguments.positional.get(names.len()) {
+        let reason = format!("{class}() takes no more arguments without their names");
+        return Some(Value::unknown(reason, more.at));
+    }
     let record = machine.record(kind, bound(names, arguments), at);
     Some(unless_unknown(arguments, record, at))
 }

@@ -4,6 +4,7 @@
 //! of every deployment is compared, and every difference has to be one of [`INTENDED`].
 
 mod prefect_yaml;
+mod python;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -82,7 +83,7 @@ fn corpus(kind: &str) -> PathBuf {
 }
 
 /// The fields of a deployment that somebody declares or sees, with schedules as a sorted list.
-const FIELDS: [&str; 19] = [
+const FIELDS: [&str; 21] = [
     "name",
     "description",
     "version",
@@ -100,14 +101,23 @@ const FIELDS: [&str; 19] = [
     "path",
     "pull_steps",
     "labels",
+    "flow_tags",
+    "flow_labels",
     "schedules",
     "automations",
 ];
 
-/// All deployments of a server by `flow/name`, in a form without ids and times; then removes them.
+/// All deployments of a server by `flow/name`, in a form without ids and times; then removes them with their flows.
 async fn take(server: &Server) -> BTreeMap<String, Value> {
     let api = server.api();
     let deployments = api.deployments().await;
+    let flows = api.post("/flows/filter", json!({})).await;
+    let flows: BTreeMap<&str, &Value> = flows
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|flow| Some((flow["id"].as_str()?, flow)))
+        .collect();
     let mut taken = BTreeMap::new();
     for (name, one) in deployments {
         let mut shown = json!({});
@@ -130,9 +140,15 @@ async fn take(server: &Server) -> BTreeMap<String, Value> {
                 + &one["schedule"]["rrule"].to_string()
         });
         shown["schedules"] = Value::Array(schedules);
+        let flow = flows[one["flow_id"].as_str().expect("an id")];
+        (shown["flow_tags"], shown["flow_labels"]) = (flow["tags"].clone(), flow["labels"].clone());
         shown["automations"] = automations(&api, &one).await;
         taken.insert(name, shown);
         remove(&api, &one).await;
+    }
+    for id in flows.into_keys() {
+        api.call(reqwest::Method::DELETE, &format!("/flows/{id}"), None)
+            .await;
     }
     taken
 }
@@ -183,6 +199,7 @@ fn compare(
     case: &str,
     prefect: &BTreeMap<String, Value>,
     ours: &BTreeMap<String, Value>,
+    more: &'static [Intended],
     seen: &mut BTreeSet<&'static str>,
 ) -> Vec<String> {
     let mut wrong = Vec::new();
@@ -203,7 +220,7 @@ fn compare(
             if flowyard::model::same(theirs, own) {
                 return;
             }
-            let intended = INTENDED.iter().find(|one| {
+            let intended = INTENDED.iter().chain(more).find(|one| {
                 (one.field == field || one.field == "templates")
                     && (one.holds)(theirs, own, &declared)
             });
@@ -269,6 +286,7 @@ fn the_table_of_differences_is_written_down() {
     let text = std::fs::read_to_string(corpus("README.md")).expect("the corpus has a page");
     let missing: Vec<String> = INTENDED
         .iter()
+        .chain(python::INTENDED)
         .map(|one| format!("| `{}` | {} |", one.field, one.reason))
         .filter(|row| !text.contains(row.as_str()))
         .collect();

@@ -244,6 +244,13 @@ fn schedules_of_every_age() {
             json!([{"interval": 60, "anchor_date": "2024-07-01T00:00:00+02:00", "timezone": "UTC"}]),
         ),
         (
+            "schedules=[Cron('0 6 * * 1', 'Europe/Oslo', False), RRule('FREQ=DAILY', 'UTC', False)]",
+            json!([
+                {"cron": "0 6 * * 1", "timezone": "Europe/Oslo", "day_or": false},
+                {"rrule": "FREQ=DAILY", "timezone": "UTC", "active": false},
+            ]),
+        ),
+        (
             "schedules=[RRule('FREQ=WEEKLY', timezone='UTC'), RRuleSchedule(rrule='FREQ=DAILY')]",
             json!([{"rrule": "FREQ=WEEKLY", "timezone": "UTC"}, {"rrule": "FREQ=DAILY"}]),
         ),
@@ -270,7 +277,7 @@ fn schedules_of_every_age() {
 fn the_small_things() {
     let one = |arguments: &str| {
         let source = format!(
-            "from prefect.docker import DockerImage\nfrom prefect.events import DeploymentEventTrigger\nfrom prefect.events.schemas.automations import Posture\nfrom prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy\nfrom flow import my_flow\nmy_flow.deploy('x', work_pool_name='w', {arguments})\n"
+            "from datetime import timedelta\nfrom prefect.docker import DockerImage\nfrom prefect.events import DeploymentEventTrigger\nfrom prefect.events.schemas.automations import Posture\nfrom prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy\nfrom flow import my_flow\nmy_flow.deploy('x', work_pool_name='w', {arguments})\n"
         );
         good(&source)[0].clone()
     };
@@ -280,6 +287,10 @@ fn the_small_things() {
     );
     assert_eq!(one("image='r.io/a:2', build=False")["image"], "r.io/a:2");
     assert_eq!(one("concurrency_limit=3")["concurrency_limit"], 3);
+    assert_eq!(
+        one("parameters={'t': timedelta(minutes=90)}")["parameters"],
+        json!({"t": 5400.0})
+    );
     assert_eq!(
         one(
             "concurrency_limit=ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW)"

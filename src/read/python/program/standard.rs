@@ -35,7 +35,7 @@ impl<'a> Machine<'a> {
             "string.ascii_uppercase" => Value::text("ABCDEFGHIJKLMNOPQRSTUVWXYZ", at),
             "string.digits" => Value::text("0123456789", at),
             "string.punctuation" => Value::text("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~", at),
-            "datetime.timezone.utc" | "datetime.UTC" => {
+            "datetime.timezone.utc" | "datetime.UTC" | "pytz.UTC" | "pytz.utc" => {
                 super::expression::constant(crate::read::python::value::Value::Timezone(0), at)
             }
             "math.pi" => Value::new(Kind::Float(std::f64::consts::PI), at),
