@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::Options;
-use crate::model::{Deployment, Diagnostic, Field, Live, nearest};
+use crate::model::{Deployment, Diagnostic, Field, Live, Reference, nearest};
 
 /// What only the comparison can find wrong: owners, pools, queues, blocks and variables.
 pub(super) fn against_live(
@@ -38,8 +38,14 @@ pub(super) fn against_live(
         .filter(|one| live.missing.contains(one))
     {
         let message = format!("{reference} does not exist on the server");
-        let hint = "create it first, or correct the name in the template";
-        diagnostics.push(Diagnostic::error(deployment.place.clone(), message).hint(hint));
+        let (at, hint) = match document(deployment, reference) {
+            Some(field) => (place(field), "create it first, or correct the name"),
+            None => (
+                deployment.place.clone(),
+                "create it first, or correct the name in the template",
+            ),
+        };
+        diagnostics.push(Diagnostic::error(at, message).hint(hint));
     }
     let (Some(pools), Some(pool)) = (
         &live.pools,
@@ -79,4 +85,17 @@ pub(super) fn against_live(
         diagnostics.push(Diagnostic::warning(place(Field::WorkQueue), message).hint(hint));
     }
     diagnostics
+}
+
+/// The field that names a block by itself, without a template.
+fn document(deployment: &Deployment, reference: &Reference) -> Option<Field> {
+    let Reference::Block { kind, name } = reference else {
+        return None;
+    };
+    [Field::Storage, Field::Infrastructure]
+        .into_iter()
+        .find(|field| {
+            let given = deployment.fields.get(field).and_then(Value::as_str);
+            given.and_then(|given| given.split_once('/')) == Some((kind.as_str(), name.as_str()))
+        })
 }
