@@ -53,7 +53,7 @@ pub(super) fn translate(
     match setting.dialect {
         Dialect::Prefect2 => translation.as_it_is(node),
         Dialect::Prefect3 => {
-            let parts = translation.to_pool(node);
+            let parts = translation.pool_and_variables(node);
             remove(node, KEYS);
             lay_below(node, parts);
         }
@@ -111,7 +111,7 @@ impl Translation<'_, '_, '_, '_> {
     }
 
     /// For Prefect 3: the work pool and the job variables that stand for what the deployment says.
-    fn to_pool(&mut self, node: &Node) -> Vec<Entry> {
+    fn pool_and_variables(&mut self, node: &Node) -> Vec<Entry> {
         if let Some((_, _, storage)) = self.block(node, "storage") {
             self.notes.push(format!(
                 "storage `{}` yields to the release: the code is in flowyard's own storage",
@@ -140,12 +140,7 @@ impl Translation<'_, '_, '_, '_> {
         };
         let queue = self.name(node, "work_queue_name");
         let pool = self.pool(infrastructure, block.is_some(), queue.as_ref());
-        let variables = self.variables(
-            node,
-            block.as_ref().map(|(kind, _, _)| kind.as_str()),
-            infrastructure,
-            pool.is_some(),
-        );
+        let variables = self.variables(node, block.as_ref(), infrastructure, pool.is_some());
         let mut parts = Vec::new();
         parts.extend(pool.map(|pool| entry("work_pool", pool)));
         parts.extend(variables.map(|variables| entry("job_variables", variables)));
@@ -309,7 +304,7 @@ impl Translation<'_, '_, '_, '_> {
     fn variables(
         &mut self,
         node: &Node,
-        kind: Option<&str>,
+        block: Option<&(String, String, Name)>,
         infrastructure: Option<(&Name, &Infrastructure)>,
         pooled: bool,
     ) -> Option<Node> {
@@ -328,7 +323,7 @@ impl Translation<'_, '_, '_, '_> {
             return base;
         };
         let somewhere = pooled
-            || kind.is_some()
+            || block.is_some()
             || present(node, "work_pool").is_some()
             || present(node, "work_queue_name").is_some()
             || self.setting.work_pool.is_some();
@@ -338,8 +333,8 @@ impl Translation<'_, '_, '_, '_> {
                 .hint(format!("name the pool of deployments that name none, in {FILE}: `work-pool` under `[prefect]`"));
         }
         let rules = overrides::Rules {
-            kind,
-            block: infrastructure.map(|(name, _)| name.text.as_str()),
+            kind: block.map(|(kind, _, _)| kind.as_str()),
+            block: block.map(|(_, _, name)| name.text.as_str()),
             dropped: infrastructure.map_or(&[], |(_, one)| one.drop_overrides.as_slice()),
         };
         let over = overrides::nested(given, &rules, self.notes, self.faults);

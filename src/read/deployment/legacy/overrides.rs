@@ -178,7 +178,7 @@ const KINDS: &[Kind] = &[
 pub(super) struct Rules<'a> {
     /// The slug of the block's type; `None` where the deployment names a work pool by itself.
     pub(super) kind: Option<&'a str>,
-    /// The block, where `flowyard.toml` has an entry for it.
+    /// The block, `TYPE/NAME`.
     pub(super) block: Option<&'a str>,
     /// Those that its entry drops.
     pub(super) dropped: &'a [String],
