@@ -39,8 +39,14 @@ pub(super) fn against_live(
         .filter(|one| live.missing.contains(one))
     {
         let message = format!("{reference} does not exist on the server");
-        let hint = "create it first, or correct the name in the template";
-        diagnostics.push(Diagnostic::error(deployment.place.clone(), message).hint(hint));
+        let (at, hint) = match document(deployment, reference) {
+            Some(field) => (place(field), "create it first, or correct the name"),
+            None => (
+                deployment.place.clone(),
+                "create it first, or correct the name in the template",
+            ),
+        };
+        diagnostics.push(Diagnostic::error(at, message).hint(hint));
     }
     for refusal in &live.refused {
         if refuses(refusal, deployment) {
@@ -121,4 +127,17 @@ fn refuses(refusal: &Refusal, deployment: &Deployment) -> bool {
                 .any(|one| is_of_kind(&one["trigger"], kind.as_str()))
         }),
     }
+}
+
+/// The field that names a block by itself, without a template.
+fn document(deployment: &Deployment, reference: &Reference) -> Option<Field> {
+    let Reference::Block { kind, name } = reference else {
+        return None;
+    };
+    [Field::Storage, Field::Infrastructure]
+        .into_iter()
+        .find(|field| {
+            let given = deployment.fields.get(field).and_then(Value::as_str);
+            given.and_then(|given| given.split_once('/')) == Some((kind.as_str(), name.as_str()))
+        })
 }

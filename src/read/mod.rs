@@ -12,6 +12,7 @@ mod draft;
 mod duration;
 mod entrypoint;
 mod faults;
+mod legacy;
 mod parameters;
 mod prefect_yaml;
 pub mod python;
@@ -37,6 +38,7 @@ use document::Syntax;
 use draft::Draft;
 use entrypoint::{Entrypoint, Flows};
 use faults::Faults;
+use legacy::Legacy;
 pub use rule::FlowRules;
 use secrets::Secrets;
 use template::Values;
@@ -69,7 +71,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    fn for_deployments(&self) -> Setting<'_> {
+    fn for_deployments<'a>(&'a self, legacy: &'a Legacy) -> Setting<'a> {
         Setting {
             environment: self.environment.as_deref(),
             environments: &self.environments,
@@ -77,6 +79,7 @@ impl Settings {
             work_pool: self.work_pool.as_deref(),
             work_queue: self.work_queue.as_deref(),
             dialect: self.dialect,
+            legacy,
         }
     }
 }
@@ -84,11 +87,12 @@ impl Settings {
 /// Reads everything that was found.
 pub fn desired(tree: &Tree, found: &Found, settings: &Settings) -> Desired {
     let mut rules = FlowRules::of(tree);
-    let rule_faults = rules.check(&settings.for_deployments());
-    let readings: Vec<Reading> = found
+    let legacy = Legacy::of(tree, settings.environment.as_deref());
+    let rule_faults = rules.check(&settings.for_deployments(&legacy));
+    let readings: Vec<Reading<'_>> = found
         .projects
         .par_iter()
-        .map(|project| Reading::of(project, tree, settings, &rules))
+        .map(|project| Reading::of(project, tree, settings, &rules, &legacy))
         .collect();
     let requests: Vec<code::Request> = readings.iter().map(Reading::request).collect();
     let imports = |source: &str| -> Vec<String> {
@@ -104,6 +108,7 @@ pub fn desired(tree: &Tree, found: &Found, settings: &Settings) -> Desired {
 
     let mut diagnostics = found.diagnostics.clone();
     diagnostics.extend(rule_faults);
+    diagnostics.extend_from_slice(legacy.diagnostics());
     let mut projects: Vec<Project> = Vec::with_capacity(readings.len());
     for ((found, reading), (code, faults)) in found.projects.iter().zip(readings).zip(trees) {
         let (project, faults) = reading.compose(found, code, faults, settings);
@@ -149,8 +154,9 @@ pub fn converted(
 }
 
 /// One project as read, before its code is known.
-struct Reading {
+struct Reading<'a> {
     project: RepoPath,
+    legacy: &'a Legacy,
     deployments: Vec<(RepoPath, Declared, Entrypoint)>,
     diagnostics: Vec<Diagnostic>,
     secrets: Secrets,
@@ -158,10 +164,17 @@ struct Reading {
     requirements: Option<RepoPath>,
 }
 
-impl Reading {
-    fn of(found: &FoundProject, tree: &Tree, settings: &Settings, rules: &FlowRules) -> Self {
+impl<'a> Reading<'a> {
+    fn of(
+        found: &FoundProject,
+        tree: &Tree,
+        settings: &Settings,
+        rules: &FlowRules,
+        legacy: &'a Legacy,
+    ) -> Self {
         let mut reading = Self {
             project: found.path.clone(),
+            legacy,
             deployments: Vec::new(),
             diagnostics: Vec::new(),
             secrets: Secrets::default(),
@@ -253,7 +266,7 @@ impl Reading {
         flows: &mut Flows<'_>,
         faults: &mut Faults<'_>,
     ) {
-        let setting = settings.for_deployments();
+        let setting = settings.for_deployments(self.legacy);
         let Some(mut declared) = deployment::read(draft, &setting, faults) else {
             return;
         };
