@@ -28,8 +28,8 @@ use serde_json::Value;
 
 use crate::discover::{DeploymentFile, Format, Found, FoundProject, Tree};
 use crate::model::{
-    CodeTree, Deployment, DeploymentId, Desired, Diagnostic, Dialect, Field, Outputs, Place,
-    Project, ReleaseRef, RepoPath, put_outputs,
+    Captured, CodeTree, Deployment, DeploymentId, Desired, Diagnostic, Dialect, Field, Outputs,
+    Place, Project, ReleaseRef, RepoPath, put_outputs,
 };
 use deployment::{Declared, Setting};
 pub use deployment_py::Python;
@@ -64,6 +64,8 @@ pub struct Settings {
     pub run_steps: bool,
     /// What steps gave that were run already.
     pub outputs: Outputs,
+    /// What files registered that were run already, in place of what reading them gives.
+    pub captured: BTreeMap<RepoPath, Captured>,
     /// What stands before a release's folder in the storage, for `{{ flowyard.code.path }}`: empty, or ending in `/`.
     pub storage_prefix: String,
 }
@@ -126,14 +128,7 @@ pub fn converted(
     settings: &Settings,
 ) -> Result<String, Vec<Diagnostic>> {
     let mut faults = Faults::of(&file.path);
-    let run_steps = false;
-    let drafts = drafts(
-        file,
-        &python::Modules::new(tree),
-        &settings.python,
-        run_steps,
-        &mut faults,
-    );
+    let drafts = drafts(file, &python::Modules::new(tree), settings, &mut faults);
     for step in drafts.iter().flat_map(|draft| &draft.steps) {
         let message = format!("`{}` has to be run at every deploy", step.shown);
         let hint =
@@ -154,6 +149,7 @@ struct Reading {
     diagnostics: Vec<Diagnostic>,
     secrets: Secrets,
     unread: bool,
+    undecided: Vec<RepoPath>,
     requirements: Option<RepoPath>,
 }
 
@@ -165,6 +161,7 @@ impl Reading {
             diagnostics: Vec::new(),
             secrets: Secrets::default(),
             unread: false,
+            undecided: Vec::new(),
             requirements: found.requirements.clone(),
         };
         let modules = python::Modules::new(tree);
@@ -229,13 +226,10 @@ impl Reading {
         flows: &mut Flows<'_>,
     ) {
         let mut faults = Faults::of(&file.path);
-        let drafts = drafts(
-            file,
-            modules,
-            &settings.python,
-            settings.run_steps,
-            &mut faults,
-        );
+        let drafts = drafts(file, modules, settings, &mut faults);
+        if faults.undecided {
+            self.undecided.push(file.path.clone());
+        }
         for draft in drafts {
             self.deployment(draft, &file.path, settings, flows, &mut faults);
         }
@@ -377,6 +371,7 @@ impl Reading {
             deployments,
             faulty: self.diagnostics.iter().any(Diagnostic::is_error),
             unread: self.unread,
+            undecided: self.undecided,
         };
         (project, self.diagnostics)
     }
@@ -386,8 +381,7 @@ impl Reading {
 fn drafts(
     file: &DeploymentFile,
     modules: &python::Modules<'_>,
-    settings: &Python,
-    run_steps: bool,
+    settings: &Settings,
     faults: &mut Faults<'_>,
 ) -> Vec<Draft> {
     let syntax = match file.format {
@@ -395,7 +389,14 @@ fn drafts(
         Format::PrefectYaml => Syntax::PyYaml,
         Format::Toml => Syntax::Toml,
         Format::Json => Syntax::Json,
-        Format::Python => return deployment_py::drafts(&file.path, modules, settings, faults),
+        Format::Python => {
+            return match settings.captured.get(&file.path) {
+                Some(captured) => {
+                    deployment_py::captured(captured, &file.path, &settings.python, faults)
+                }
+                None => deployment_py::drafts(&file.path, modules, &settings.python, faults),
+            };
+        }
     };
     let Some(text) = text(file, modules.tree(), faults) else {
         return Vec::new();
@@ -408,7 +409,7 @@ fn drafts(
         Ok((node, found)) => {
             found.into_iter().for_each(|fault| note(faults, fault));
             if file.format == Format::PrefectYaml {
-                return prefect_yaml::drafts(&node, &file.path, run_steps, faults);
+                return prefect_yaml::drafts(&node, &file.path, settings.run_steps, faults);
             }
             let stem = file.path.file_name().split(".deployment.").next();
             draft::of_document(&node, stem.unwrap_or_default(), faults)
