@@ -35,25 +35,9 @@ const INTENDED: &[Intended] = &[
         reason: "where the file gives none: the digest of the release instead of a hash of the flow's file",
     },
     Intended {
-        field: "path",
-        holds: |prefect, ours, _| prefect.is_string() && ours.is_null(),
-        reason: "the pull steps say where the code is; Prefect registers `.` or the folder of the machine that deployed",
-    },
-    Intended {
         field: "pull_steps",
         holds: |_, ours, _| ours.to_string().contains("shutil.copytree"),
         reason: "where the file gives none: the release, instead of the folder of the machine that deployed",
-    },
-    Intended {
-        field: "entrypoint",
-        holds: |prefect, ours, _| {
-            let file = |one: &Value| {
-                one.as_str()
-                    .and_then(|one| one.rsplit('/').next().map(str::to_owned))
-            };
-            file(prefect) == file(ours)
-        },
-        reason: "counts from the root of the release, where the release is what a run gets",
     },
     Intended {
         field: "schedules.slug",
