@@ -119,8 +119,8 @@ fn with_uv(cache: &Path) -> BTreeMap<String, String> {
 
 #[tokio::test]
 async fn uv_makes_a_python_with_either_prefect_once() {
-    let (cache_folder, folder) = (tempfile::tempdir().expect("a folder"), folder());
-    let cache = Cache::new(&with_uv(cache_folder.path())).expect("it is named");
+    let folder = folder();
+    let cache = Cache::new(&with_uv(&uv::environments())).expect("it is named");
     std::fs::write(
         folder.path().join("which.py"),
         "import sys\nimport prefect\n\n\ndef version():\n    return {'major': prefect.__version__[:1], 'python': sys.executable}\n",
