@@ -7,6 +7,7 @@ mod change;
 mod check;
 mod diff;
 mod offline;
+mod parts;
 mod stale;
 #[cfg(test)]
 mod tests;

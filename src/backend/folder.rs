@@ -176,6 +176,7 @@ impl Orchestrator for Registrations {
             deployments,
             pools: None,
             missing: BTreeSet::new(),
+            refused: Vec::new(),
         })
     }
 

@@ -28,7 +28,10 @@ pub struct AppliedDeployment {
     pub fields: BTreeMap<Field, Digest>,
     /// The declared schedules by their slugs; `fields` knows only whether any were declared.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub schedules: BTreeMap<String, AppliedSchedule>,
+    pub schedules: BTreeMap<String, AppliedPart>,
+    /// The declared triggers by their names, likewise.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub triggers: BTreeMap<String, AppliedPart>,
     /// Dotted paths of values that came from the process's environment, so that what is live there is not shown when
     /// the files name it no more. A path that ends in `.*` stands for everything below.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
@@ -43,8 +46,13 @@ impl AppliedDeployment {
         declared: &Fields,
         hidden: BTreeSet<String>,
     ) -> Self {
-        let schedules = declared.get(&Field::Schedules).and_then(Value::as_object);
-        let schedules = schedules.into_iter().flatten();
+        let parts = |field| {
+            let parts = declared.get(&field).and_then(Value::as_object);
+            let parts = parts.into_iter().flatten();
+            parts
+                .map(|(name, one)| (name.clone(), AppliedPart::of(one)))
+                .collect()
+        };
         Self {
             project,
             release,
@@ -52,47 +60,49 @@ impl AppliedDeployment {
                 .iter()
                 .map(|(field, value)| (*field, fingerprint(value)))
                 .collect(),
-            schedules: schedules
-                .map(|(slug, one)| (slug.clone(), AppliedSchedule::of(one)))
-                .collect(),
+            schedules: parts(Field::Schedules),
+            triggers: parts(Field::Triggers),
             hidden,
         }
     }
 
-    /// Whether a live field is as we left it; `slug` looks at one schedule alone.
-    pub fn holds(&self, field: Field, live: &Value, slug: Option<&str>) -> bool {
-        if field != Field::Schedules {
-            return self
-                .fields
-                .get(&field)
-                .is_some_and(|digest| fingerprint(live) == *digest);
-        }
-        let one = |slug: &str| match (self.schedules.get(slug), live.get(slug)) {
+    /// Whether a live field is as we left it; `name` looks at one schedule or trigger alone.
+    pub fn holds(&self, field: Field, live: &Value, name: Option<&str>) -> bool {
+        let parts = match field {
+            Field::Schedules => &self.schedules,
+            Field::Triggers => &self.triggers,
+            _ => {
+                let digest = self.fields.get(&field);
+                return digest.is_some_and(|digest| fingerprint(live) == *digest);
+            }
+        };
+        let one = |name: &str| match (parts.get(name), live.get(name)) {
             (Some(applied), Some(live)) => applied.holds(live),
             (None, None) => true,
             _ => false,
         };
-        match slug {
-            Some(slug) => one(slug),
+        match name {
+            Some(name) => one(name),
             None => {
                 let live = live.as_object().into_iter().flat_map(Map::keys);
-                self.schedules.keys().chain(live).all(|slug| one(slug))
+                parts.keys().chain(live).all(|name| one(name))
             }
         }
     }
 }
 
-/// What we remember of one schedule: a pause in the UI is nobody's change to what git declares, so only that counts.
+/// What we remember of one schedule or trigger: a pause in the UI is nobody's change to what git declares, so only that
+/// counts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AppliedSchedule {
+pub struct AppliedPart {
     /// The keys that were declared.
     pub keys: BTreeSet<String>,
     /// The [`fingerprint`] of the object of these keys.
     pub digest: Digest,
 }
 
-impl AppliedSchedule {
-    /// What is to be remembered of a declared schedule.
+impl AppliedPart {
+    /// What is to be remembered of a declared one.
     pub fn of(declared: &Value) -> Self {
         let keys = declared
             .as_object()
@@ -106,7 +116,7 @@ impl AppliedSchedule {
         }
     }
 
-    /// Whether a live schedule still has what was declared of it.
+    /// Whether a live one still has what was declared of it.
     pub fn holds(&self, live: &Value) -> bool {
         let declared = live
             .as_object()

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{DeploymentId, Fields, Reference, RepoPath};
+use super::{DeploymentId, Field, Fields, Reference, RepoPath};
 
 /// What was found at the orchestrator, as far as it was asked for.
 #[derive(Clone, Debug, Default)]
@@ -16,6 +16,21 @@ pub struct Live {
     pub pools: Option<BTreeMap<String, BTreeSet<String>>>,
     /// Those of the references asked for that do not exist.
     pub missing: BTreeSet<Reference>,
+    /// What this orchestrator cannot hold.
+    pub refused: Vec<Refusal>,
+}
+
+/// Something that an orchestrator cannot hold, wherever it is declared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The field.
+    pub field: Field,
+    /// Only triggers of this type, at any depth; `None` for every value but an empty one.
+    pub kind: Option<String>,
+    /// Why: a lower-case fragment.
+    pub why: String,
+    /// What to do about it.
+    pub hint: String,
 }
 
 /// One registered deployment.

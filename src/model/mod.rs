@@ -15,13 +15,13 @@ mod registration;
 mod schedule;
 mod step;
 
-pub use applied::{Applied, AppliedDeployment, AppliedSchedule};
+pub use applied::{Applied, AppliedDeployment, AppliedPart};
 pub use captured::{Captured, CapturedDeployment};
 pub use code::{CodeFile, CodeTree, FileMode, Manifest, ReleaseRef};
 pub use deployment::{Deployment, DeploymentId, Desired, Dialect, Project, Reference};
 pub use diagnostic::{Diagnostic, Place, Severity};
 pub use digest::{Digest, Hasher, ParseDigestError};
-pub use live::{Live, LiveDeployment, Owner};
+pub use live::{Live, LiveDeployment, Owner, Refusal};
 pub use nearest::nearest;
 pub use path::RepoPath;
 pub use registration::{Field, Fields, Registration, fingerprint, same};

@@ -57,7 +57,8 @@ pub enum Field {
     #[serde(rename = "infrastructure_document")]
     Infrastructure,
     /// Object: name -> what starts a run beside schedules, in the form of Prefect's automations: `enabled`,
-    /// `description`, `trigger`, `parameters`, `job_variables`.
+    /// `description`, `trigger`, `parameters`, `job_variables`, `schedule_after` in seconds where it is not 0. Declared
+    /// ones have `enabled` only where a file says so.
     Triggers,
     /// Object: name -> a service level agreement, in Prefect Cloud's form.
     Slas,

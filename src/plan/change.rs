@@ -6,10 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value, json};
 
 use super::diff::{self, Cause, FieldChange};
+use super::parts::{complete, is_of_parts, ours};
 use super::{Action, Change, Options};
 use crate::model::{
     Applied, AppliedDeployment, Deployment, Field, Fields, Live, LiveDeployment, Owner, Project,
-    Registration, ReleaseRef, awaits_output, same, without_outputs,
+    Registration, ReleaseRef, awaits_output, fingerprint, same, without_outputs,
 };
 
 /// Compares one deployment.
@@ -20,8 +21,10 @@ pub(super) fn of(
     applied: &Applied,
     options: &Options,
 ) -> Change {
-    let live = live.deployments.get(&deployment.id);
     let last = applied.deployments.get(&deployment.id);
+    let live = live.deployments.get(&deployment.id);
+    let live = live.map(|live| ours(live, &deployment.fields, last));
+    let live = live.as_ref();
     let owner = Owner {
         repository: options.repository.clone(),
         environment: options.environment.clone(),
@@ -35,23 +38,34 @@ pub(super) fn of(
     for (field, new) in &wanted {
         let old = current.as_ref().and_then(|current| current.get(field));
         let default = field.default_value();
-        if current.is_some() && same(old.unwrap_or(&default), new) {
+        let keeps = match current.as_deref() {
+            Some(current) if is_unread(*field, current) => {
+                let left = last.and_then(|last| last.fields.get(field));
+                left.copied().unwrap_or_else(|| fingerprint(&default)) == fingerprint(new)
+            }
+            Some(_) => same(old.unwrap_or(&default), new),
+            None => false,
+        };
+        if keeps {
             continue;
         }
         changed.insert(*field);
         // Someone else changed it when the live value is not the one that we left there.
         let known = last.filter(|last| live.is_some() && last.fields.contains_key(field));
-        let cause = |slug: Option<&str>| match known {
+        let unread = current
+            .as_deref()
+            .is_some_and(|current| is_unread(*field, current));
+        let cause = |name: Option<&str>| match known {
             // What is not known yet cannot be told from what someone else may have set.
-            _ if awaits_output(new) => Cause::Git,
-            Some(last) if !last.holds(*field, old.unwrap_or(&default), slug) => Cause::Drift,
+            _ if awaits_output(new) || unread => Cause::Git,
+            Some(last) if !last.holds(*field, old.unwrap_or(&default), name) => Cause::Drift,
             _ => Cause::Git,
         };
-        if *field == Field::Schedules {
-            for slug in keys(old).chain(keys(Some(new))).collect::<BTreeSet<_>>() {
-                let path = format!("{}.{slug}", field.name());
-                let (old, new) = (old.and_then(|old| old.get(slug)), new.get(slug));
-                diff::flatten(&path, old, new, cause(Some(slug)), &mut fields);
+        if is_of_parts(*field) {
+            for name in keys(old).chain(keys(Some(new))).collect::<BTreeSet<_>>() {
+                let path = format!("{}.{name}", field.name());
+                let (old, new) = (old.and_then(|old| old.get(name)), new.get(name));
+                diff::flatten(&path, old, new, cause(Some(name)), &mut fields);
             }
         } else {
             diff::flatten(field.name(), old, Some(new), cause(None), &mut fields);
@@ -135,20 +149,28 @@ fn wanted<'a>(
         for field in last.fields.keys() {
             // The code is never let go of: steps that a file spells out take its place.
             let gone = !wanted.contains_key(field) && *field != Field::Code;
-            if gone
-                && current
-                    .get(field)
-                    .is_some_and(|live| last.holds(*field, live, None))
-            {
+            let as_left = match current.get(field) {
+                Some(live) => last.holds(*field, live, None),
+                None => is_unread(*field, current),
+            };
+            if gone && as_left {
                 wanted.insert(*field, Cow::Owned(field.default_value()));
             }
         }
     }
-    if let Some(schedules) = wanted.get_mut(&Field::Schedules) {
-        let live = current.and_then(|fields| fields.get(&Field::Schedules));
-        complete_schedules(schedules.to_mut(), live);
+    for (field, value) in &mut wanted {
+        if is_of_parts(*field) {
+            let live = current.and_then(|fields| fields.get(field));
+            complete(*field, value.to_mut(), live);
+        }
     }
     wanted
+}
+
+/// Whether a field cannot be read from where it is registered, so that what was last applied has to do. Prefect Cloud
+/// takes SLAs and has no request that gives them.
+fn is_unread(field: Field, live: &Fields) -> bool {
+    field == Field::Slas && !live.contains_key(&field)
 }
 
 /// The line that says that a deployment becomes ours.
@@ -178,38 +200,6 @@ fn live_side<'a>(live: &'a LiveDeployment, wanted: &Fields) -> Cow<'a, Fields> {
         fields.insert(Field::PullSteps, steps);
     }
     Cow::Owned(fields)
-}
-
-/// Fills in what no file says of a schedule: from the live schedule of the same slug, so that one paused in the UI
-/// stays paused; a new one is active.
-pub(super) fn complete_schedules(schedules: &mut Value, live: Option<&Value>) {
-    let Some(schedules) = schedules.as_object_mut() else {
-        return;
-    };
-    for (slug, schedule) in schedules {
-        let Some(schedule) = schedule.as_object_mut() else {
-            continue;
-        };
-        let live = live
-            .and_then(|live| live.get(slug))
-            .and_then(Value::as_object);
-        let live_of = |key: &str| {
-            live.and_then(|live: &Map<String, Value>| live.get(key))
-                .cloned()
-        };
-        if !schedule.contains_key("active") {
-            schedule.insert(
-                "active".to_owned(),
-                live_of("active").unwrap_or(Value::Bool(true)),
-            );
-        }
-        if let (false, Some(runs)) = (
-            schedule.contains_key("max_scheduled_runs"),
-            live_of("max_scheduled_runs"),
-        ) {
-            schedule.insert("max_scheduled_runs".to_owned(), runs);
-        }
-    }
 }
 
 /// Whether a deployment's runs get their code from the release.

@@ -3,9 +3,10 @@
 use serde_json::Value;
 
 use super::Options;
-use crate::model::{Deployment, Diagnostic, Field, Live, nearest};
+use crate::model::{Deployment, Diagnostic, Field, Live, Refusal, nearest};
 
-/// What only the comparison can find wrong: owners, pools, queues, blocks and variables.
+/// What only the comparison can find wrong: owners, pools, queues, blocks and variables, and what the orchestrator
+/// cannot hold.
 pub(super) fn against_live(
     deployment: &Deployment,
     live: &Live,
@@ -40,6 +41,12 @@ pub(super) fn against_live(
         let message = format!("{reference} does not exist on the server");
         let hint = "create it first, or correct the name in the template";
         diagnostics.push(Diagnostic::error(deployment.place.clone(), message).hint(hint));
+    }
+    for refusal in &live.refused {
+        if refuses(refusal, deployment) {
+            let one = Diagnostic::error(place(refusal.field), refusal.why.clone());
+            diagnostics.push(one.hint(refusal.hint.clone()));
+        }
     }
     let (Some(pools), Some(pool)) = (
         &live.pools,
@@ -79,4 +86,25 @@ pub(super) fn against_live(
         diagnostics.push(Diagnostic::warning(place(Field::WorkQueue), message).hint(hint));
     }
     diagnostics
+}
+
+/// Whether a deployment declares what the orchestrator cannot hold.
+fn refuses(refusal: &Refusal, deployment: &Deployment) -> bool {
+    /// A trigger, or one of those inside of it.
+    fn is_of_kind(trigger: &Value, kind: &str) -> bool {
+        trigger["type"] == *kind
+            || trigger["triggers"]
+                .as_array()
+                .is_some_and(|all| all.iter().any(|one| is_of_kind(one, kind)))
+    }
+    let Some(value) = deployment.fields.get(&refusal.field) else {
+        return false;
+    };
+    match &refusal.kind {
+        None => *value != refusal.field.default_value(),
+        Some(kind) => value.as_object().is_some_and(|all| {
+            all.values()
+                .any(|one| is_of_kind(&one["trigger"], kind.as_str()))
+        }),
+    }
 }

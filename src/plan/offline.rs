@@ -3,11 +3,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::change::complete_schedules;
+use super::parts::{complete, is_of_parts};
 use super::{Options, Plan, diff};
-use crate::model::{
-    Applied, AppliedDeployment, Desired, Field, Live, LiveDeployment, Owner, ReleaseRef,
-};
+use crate::model::{Applied, AppliedDeployment, Desired, Live, LiveDeployment, Owner, ReleaseRef};
 
 /// The plan from `before` to `after`, as if `before` were deployed everywhere and completely.
 ///
@@ -22,8 +20,10 @@ pub fn compare(before: &Desired, after: &Desired, options: &Options) -> Plan {
                 project: project.path.clone(),
             };
             let mut fields = deployment.fields.clone();
-            if let Some(schedules) = fields.get_mut(&Field::Schedules) {
-                complete_schedules(schedules, None);
+            for (field, value) in &mut fields {
+                if is_of_parts(*field) {
+                    complete(*field, value, None);
+                }
             }
             let one = LiveDeployment {
                 handle: String::new(),
@@ -34,12 +34,12 @@ pub fn compare(before: &Desired, after: &Desired, options: &Options) -> Plan {
                 .insert(deployment.id.clone(), Arc::new(one));
         }
     }
-    let complete: BTreeSet<ReleaseRef> = before
+    let uploaded: BTreeSet<ReleaseRef> = before
         .projects
         .iter()
         .map(|project| project.release.clone())
         .collect();
-    let mut plan = diff(after, &live, &as_applied(before), &complete, options);
+    let mut plan = diff(after, &live, &as_applied(before), &uploaded, options);
     // A project that cannot be read at `before` has no past to compare with; its faults are not this change's.
     let unknown: BTreeSet<_> = before
         .projects

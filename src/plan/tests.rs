@@ -23,7 +23,7 @@ fn options() -> Options {
 }
 
 /// A repository with one project whose one deployment declares these fields.
-fn declares(fields: &[(Field, Value)]) -> Desired {
+pub(super) fn declares(fields: &[(Field, Value)]) -> Desired {
     let path = RepoPath::new("p");
     let code = CodeTree::default();
     let deployment = Deployment {
@@ -59,11 +59,15 @@ fn declares(fields: &[(Field, Value)]) -> Desired {
 }
 
 /// What a deploy of `desired` leaves behind: the server's side and ours.
-fn deployed(desired: &Desired) -> (Live, Applied) {
+pub(super) fn deployed(desired: &Desired) -> (Live, Applied) {
     deployed_over(desired, Live::default(), &Applied::default())
 }
 
-fn deployed_over(desired: &Desired, mut live: Live, applied: &Applied) -> (Live, Applied) {
+pub(super) fn deployed_over(
+    desired: &Desired,
+    mut live: Live,
+    applied: &Applied,
+) -> (Live, Applied) {
     let plan = diff(desired, &live, applied, &BTreeSet::new(), &options());
     for change in &plan.projects[0].changes {
         let Some(registration) = &change.registration else {
@@ -84,12 +88,12 @@ fn set(live: &mut Live, field: Field, value: Value) {
     registered(live).fields.insert(field, value);
 }
 
-fn registered(live: &mut Live) -> &mut LiveDeployment {
+pub(super) fn registered(live: &mut Live) -> &mut LiveDeployment {
     Arc::make_mut(live.deployments.get_mut(&id("d")).expect("registered"))
 }
 
 /// The only change, as `path: old -> new (cause)` lines.
-fn lines(desired: &Desired, live: &Live, applied: &Applied) -> Vec<String> {
+pub(super) fn lines(desired: &Desired, live: &Live, applied: &Applied) -> Vec<String> {
     let plan = diff(desired, live, applied, &BTreeSet::new(), &options());
     let show = |value: &Option<Value>| value.as_ref().map_or("-".to_owned(), Value::to_string);
     plan.projects[0].changes[0]
@@ -104,6 +108,21 @@ fn lines(desired: &Desired, live: &Live, applied: &Applied) -> Vec<String> {
                 one.cause
             )
         })
+        .collect()
+}
+
+/// The messages of a comparison.
+pub(super) fn diagnostics(desired: &Desired, live: &Live) -> Vec<String> {
+    let plan = diff(
+        desired,
+        live,
+        &Applied::default(),
+        &BTreeSet::new(),
+        &options(),
+    );
+    plan.diagnostics
+        .into_iter()
+        .map(|one| one.message)
         .collect()
 }
 

@@ -56,15 +56,22 @@ pub(super) fn read(list: &Node, deployment: &str, faults: &mut Faults<'_>) -> Ma
         };
         let object = |key, faults: &mut Faults<'_>| faults.mapping(item, key).map(Node::to_value);
         let mut one = json!({
-            "enabled": faults.boolean(item, "enabled").unwrap_or(true),
             "description": faults.text(item, "description").map(|(text, _)| text).unwrap_or_default(),
             "trigger": trigger,
             "parameters": object("parameters", faults),
             "job_variables": object("job_variables", faults),
         });
+        // Otherwise one that is switched off in the UI stays so.
+        if let Some(enabled) = faults.boolean(item, "enabled") {
+            one["enabled"] = enabled.into();
+        }
         if let Some(after) = duration::seconds(item, "schedule_after", faults)
             && after.as_f64() != Some(0.0)
         {
+            if after.as_f64().is_some_and(|after| after < 0.0) {
+                let at = item.get("schedule_after").map_or(item.at, |one| one.at);
+                faults.error(at, "`schedule_after` is less than nothing");
+            }
             one["schedule_after"] = Value::Number(after);
         }
         put(&mut all, name, one, place, "trigger", faults);
@@ -394,7 +401,7 @@ mod tests {
         assert_eq!(faults, [""; 0]);
         assert_eq!(
             all["daily__automation_1"],
-            json!({"enabled": true, "description": "", "parameters": {"n": "{{ event.id }}"}, "job_variables": null,
+            json!({"description": "", "parameters": {"n": "{{ event.id }}"}, "job_variables": null,
                    "trigger": {"type": "event", "match": {"prefect.resource.id": "x.*"}, "match_related": {}, "after": [],
                                "expect": ["a", "b"], "for_each": [], "posture": "Reactive", "threshold": 1, "within": 0.0}})
         );

@@ -9,6 +9,7 @@ pub mod diagnostics;
 mod done;
 pub mod json;
 pub mod markdown;
+mod parts;
 pub mod progress;
 mod registered;
 mod rows;
@@ -19,6 +20,7 @@ mod schema;
 mod shown;
 mod style;
 pub mod terminal;
+mod trigger;
 mod value;
 
 use crate::model::{Desired, Diagnostic};

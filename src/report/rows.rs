@@ -1,10 +1,9 @@
 //! A change as the rows that people read: what drowns the reader is folded, values are escaped and cut.
 
-use std::collections::BTreeMap;
-
 use serde_json::{Map, Value};
 
-use super::{schedule, schema, shown, value};
+use super::parts::{SCHEDULES, TRIGGERS};
+use super::{schema, shown, value};
 use crate::model::{Field, ReleaseRef};
 use crate::plan::{Action, Cause, Change, FieldChange, ProjectPlan, Upload};
 
@@ -117,6 +116,7 @@ pub(super) fn of_change(change: &Change) -> Vec<Row> {
     let fields = shown::fields(change);
     let mut rows = Vec::new();
     let mut schedules = Vec::new();
+    let mut triggers = Vec::new();
     let mut parameters = Vec::new();
     let new_code = fields
         .iter()
@@ -132,6 +132,8 @@ pub(super) fn of_change(change: &Change) -> Vec<Row> {
             parameters.push(field);
         } else if top == Field::Schedules.name() && field.path != top {
             schedules.push(field);
+        } else if top == Field::Triggers.name() && field.path != top {
+            triggers.push(field);
         } else if !(create && says_nothing(field)) {
             rows.push(Row::of(field));
         }
@@ -139,7 +141,8 @@ pub(super) fn of_change(change: &Change) -> Vec<Row> {
     if !create {
         rows.extend(schema::rows(&parameters, change));
     }
-    rows.extend(schedule_rows(&schedules, change));
+    rows.extend(SCHEDULES.rows(&schedules, change));
+    rows.extend(TRIGGERS.rows(&triggers, change));
     if create {
         for row in &mut rows {
             row.sign = Sign::Plain;
@@ -213,65 +216,6 @@ pub(super) fn release_of(value: &Value) -> Option<ReleaseRef> {
         project: crate::model::RepoPath::new(project),
         digest: digest.parse().ok()?,
     })
-}
-
-/// One row for a schedule that comes or goes, one per difference for a schedule that stays.
-fn schedule_rows(fields: &[&FieldChange], change: &Change) -> Vec<Row> {
-    let mut slugs: Vec<&String> = [
-        change
-            .registration
-            .as_ref()
-            .map(|registration| &registration.fields),
-        change.live.as_ref().map(|live| &live.fields),
-    ]
-    .into_iter()
-    .flatten()
-    .filter_map(|fields| fields.get(&Field::Schedules)?.as_object())
-    .flat_map(Map::keys)
-    .collect();
-    // A slug may hold a dot, so the longest that fits is meant.
-    slugs.sort_by_key(|slug| std::cmp::Reverse(slug.len()));
-    let mut groups: BTreeMap<&str, Vec<&FieldChange>> = BTreeMap::new();
-    let mut rows = Vec::new();
-    for field in fields {
-        let rest = below(&field.path, Field::Schedules.name()).unwrap_or_default();
-        let slug = slugs
-            .iter()
-            .find(|slug| rest == slug.as_str() || below(rest, slug).is_some());
-        match slug {
-            Some(slug) => groups.entry(slug).or_default().push(field),
-            None => rows.push(Row::of(field)),
-        }
-    }
-    for (slug, fields) in groups {
-        let path = format!("{}.{slug}", Field::Schedules.name());
-        let label = value::cut(&format!("schedule {}", value::text(slug)), value::WIDTH);
-        let drift = fields.iter().any(|field| is_drift(field));
-        if let [field] = fields.as_slice()
-            && field.path == path
-            && let (Some(old), None) = (&field.old, &field.new)
-        {
-            rows.push(Row::new(
-                label,
-                Some(schedule::compact(old)),
-                None,
-                is_drift(field),
-            ));
-            continue;
-        }
-        let rebuilt = rebuild(&path, &fields);
-        if fields.iter().all(|field| field.old.is_none()) && schedule::has_timing(&rebuilt) {
-            rows.push(Row::new(
-                label,
-                None,
-                Some(schedule::compact(&rebuilt)),
-                drift,
-            ));
-        } else {
-            rows.extend(fields.into_iter().map(Row::of));
-        }
-    }
-    rows
 }
 
 /// What is left of a dotted path below `parent`.

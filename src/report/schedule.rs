@@ -66,7 +66,8 @@ fn quoted(schedule: &Value, key: &str) -> String {
     )
 }
 
-fn assignments(parameters: &Map<String, Value>) -> String {
+/// `day="x", limit=5`.
+pub(super) fn assignments(parameters: &Map<String, Value>) -> String {
     let all: Vec<String> = parameters
         .iter()
         .map(|(name, given)| format!("{}={}", value::text(name), value::show(given)))
@@ -96,7 +97,7 @@ fn recurrence(rrule: &str) -> String {
 }
 
 /// Seconds for people: `45s`, `1h30m`, `7d`, `0.5s`.
-fn distance(seconds: f64) -> String {
+pub(super) fn distance(seconds: f64) -> String {
     const UNITS: [(u64, &str); 4] = [(86_400, "d"), (3600, "h"), (60, "m"), (1, "s")];
     if seconds.fract() != 0.0 || !(1.0..1e12).contains(&seconds) {
         return format!("{seconds}s");

@@ -64,13 +64,17 @@ fn guarded(path: &str, value: &Value, gone: bool) -> Value {
 }
 
 fn is_environment(path: &str) -> bool {
-    path.strip_prefix(ENVIRONMENT)
+    // A trigger has some of its own: `triggers.x.job_variables.env.DSN`.
+    let path = path.find(ENVIRONMENT).map(|at| &path[at..]);
+    path.and_then(|path| path.strip_prefix(ENVIRONMENT))
         .is_some_and(|rest| rest.starts_with('.'))
 }
 
 fn looks_secret(path: &str) -> bool {
     // Only what a deployment hands to its runs; `schedules.rotate_token.cron` is no secret.
-    let handed = path.starts_with("parameters.") || path.starts_with("job_variables.");
+    let handed = ["parameters.", "job_variables."].iter().any(|part| {
+        path.starts_with(part) || (path.starts_with("triggers.") && path.contains(part))
+    });
     let name = path.to_lowercase().replace('-', "_");
     handed && SECRETIVE.iter().any(|word| name.contains(word))
 }
@@ -119,6 +123,11 @@ mod tests {
         assert_eq!(guard("job_variables.env.DSN", true), json!(HIDDEN));
         assert_eq!(guard("job_variables.env.DSN", false), json!("s3cr3t"));
         assert_eq!(guard("parameters.Api-Key", false), json!(HIDDEN));
+        assert_eq!(guard("triggers.x.parameters.api_key", false), json!(HIDDEN));
+        assert_eq!(
+            guard("triggers.x.job_variables.env.DSN", true),
+            json!(HIDDEN)
+        );
         assert_eq!(guard("schedules.rotate_token.cron", true), json!("s3cr3t"));
         let tokens = guarded("parameters.max_tokens", &json!(100), true);
         assert_eq!(tokens, json!(100));

@@ -4,6 +4,8 @@
 //! a PATCH takes pull steps, which is what "only what changed is touched" rests on. The API is described at
 //! <https://docs.prefect.io/v3/api-ref/rest-api>; where it behaves otherwise, the code says so.
 
+mod automation;
+mod beside;
 mod body;
 mod check;
 mod fault;
@@ -312,7 +314,9 @@ impl Orchestrator for Server {
             .patch()
             .map_err(|message| self.refuse(&what, &message))?;
         if let (Some(live), Some(body)) = (live, patch) {
+            // Triggers are no part of the deployment, and any write to it costs it its scheduled runs.
             if body.as_object().is_none_or(Map::is_empty) {
+                self.put_beside(&write, &live.handle, &what).await?;
                 return Ok(live.handle.clone());
             }
             let limits = body["schedules"]
@@ -323,6 +327,7 @@ impl Orchestrator for Server {
                     let now = self.deployment(&live.handle, &what).await?;
                     self.limit_runs(&now, &write.schedules(), &what).await?;
                 }
+                self.put_beside(&write, &live.handle, &what).await?;
                 return Ok(live.handle.clone());
             }
             // Removed by someone since it was read: made anew, with all that we know of it.
@@ -330,12 +335,19 @@ impl Orchestrator for Server {
         }
         let now = self.post(&write, &what).await?;
         self.limit_runs(&now, &write.schedules(), &what).await?;
+        self.put_beside(&write, &now.id, &what).await?;
         Ok(now.id)
     }
 
     async fn remove(&self, id: &DeploymentId, live: &LiveDeployment) -> Result<()> {
+        let what = format!("removing `{id}`");
+        let triggers = live.fields.get(&Field::Triggers).and_then(Value::as_object);
+        if triggers.is_some_and(|all| !all.is_empty()) {
+            // First: nothing would find them again once the deployment is gone.
+            self.remove_owned(&live.handle, &what).await?;
+        }
         let path = format!("deployments/{}", encode(&live.handle));
-        let request = Request::new(Method::DELETE, path, format!("removing `{id}`"));
+        let request = Request::new(Method::DELETE, path, what);
         match self.http.send(&request).await {
             Ok(_) => Ok(()),
             Err(fault) if fault.code() == Some(StatusCode::NOT_FOUND) => Ok(()),

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use futures::future::{try_join_all, try_join4};
+use futures::future::try_join_all;
 use reqwest::Method;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::http::Request;
 use super::{Server, lock, normal, wire};
 use crate::backend::{Question, Result};
-use crate::model::{DeploymentId, Live, LiveDeployment, Reference};
+use crate::model::{DeploymentId, Field, Live, LiveDeployment, Reference};
 
 /// Items of a page; more is refused.
 const PAGE: usize = 200;
@@ -25,17 +25,27 @@ type Pools = BTreeMap<String, BTreeSet<String>>;
 
 impl Server {
     pub(super) async fn read_all(&self, question: &Question) -> Result<Live> {
-        let (deployments, pools, blocks, variables) = try_join4(
+        let (mut deployments, triggers, pools, blocks, variables) = tokio::try_join!(
             self.deployments(question.deployments.as_ref()),
+            self.triggers(),
             self.pools(),
             self.missing_blocks(&question.references),
             self.missing_variables(&question.references),
-        )
-        .await?;
+        )?;
+        let refused = self.refused(triggers.is_some());
+        if let Some(mut triggers) = triggers {
+            for live in deployments.values_mut() {
+                let live = Arc::make_mut(live);
+                let own = triggers.remove(&live.handle);
+                let own = own.unwrap_or_else(|| Field::Triggers.default_value());
+                live.fields.insert(Field::Triggers, own);
+            }
+        }
         Ok(Live {
             deployments,
             pools: Some(pools),
             missing: blocks.into_iter().chain(variables).collect(),
+            refused,
         })
     }
 
@@ -211,7 +221,7 @@ impl Server {
     }
 
     /// Everything that `filter` finds, possibly with repetitions: one page, and further ones a few at a time.
-    async fn pages<T: DeserializeOwned>(
+    pub(super) async fn pages<T: DeserializeOwned>(
         &self,
         path: &str,
         filter: Value,

@@ -67,6 +67,23 @@ pub(super) struct ConcurrencyOptions {
     pub(super) grace_period_seconds: Option<u32>,
 }
 
+/// One item of `POST /automations/filter` or `GET /automations/related-to/{resource}`.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Automation {
+    pub(super) id: String,
+    pub(super) name: String,
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub(super) created: String,
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub(super) description: String,
+    #[serde(default)]
+    pub(super) enabled: bool,
+    #[serde(default)]
+    pub(super) trigger: Value,
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub(super) actions: Vec<Map<String, Value>>,
+}
+
 /// One item of `POST /flows/filter`, and the answer of `POST /flows/`.
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct Flow {

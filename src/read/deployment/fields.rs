@@ -218,20 +218,11 @@ impl Reading<'_, '_, '_> {
         if let Some(list) = present(self.node, "triggers") {
             let all = triggers::read(list, &name, self.faults);
             self.set(Field::Triggers, Value::Object(all), list.at);
-            self.later("triggers", list.at);
         }
         if let Some(list) = present(self.node, "sla") {
             let all = triggers::slas(list, self.faults);
             self.set(Field::Slas, Value::Object(all), list.at);
-            self.later("sla", list.at);
         }
-    }
-
-    /// Refuses what would be lost: no orchestrator is told of it yet.
-    fn later(&mut self, key: &str, at: Position) {
-        self.faults
-            .error(at, format!("`{key}` is read, but not registered yet"))
-            .hint("remove the key, and create it in Prefect");
     }
 
     fn pull(&mut self) {

@@ -19,6 +19,7 @@ mod secrets;
 mod services;
 mod stranger;
 mod terminal;
+mod triggers;
 
 use std::path::PathBuf;
 

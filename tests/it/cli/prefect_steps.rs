@@ -370,10 +370,6 @@ fn faults_have_their_places() {
             "p/prefect.yaml:4:26: error: unknown posture `Sometimes`",
         ),
         (
-            "deployments:\n  - name: a\n    entrypoint: flow.py:hello\n    triggers: [{expect: [x]}]\n",
-            "p/prefect.yaml:4:15: error: `triggers` is read, but not registered yet",
-        ),
-        (
             "deployments:\n  - name: \"{{ $NOPE }}\"\n    entrypoint: flow.py:hello\n",
             "p/prefect.yaml:2:11: error: the environment variable `NOPE` is not set",
         ),

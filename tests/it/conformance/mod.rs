@@ -82,7 +82,7 @@ fn corpus(kind: &str) -> PathBuf {
 }
 
 /// The fields of a deployment that somebody declares or sees, with schedules as a sorted list.
-const FIELDS: [&str; 18] = [
+const FIELDS: [&str; 19] = [
     "name",
     "description",
     "version",
@@ -101,6 +101,7 @@ const FIELDS: [&str; 18] = [
     "pull_steps",
     "labels",
     "schedules",
+    "automations",
 ];
 
 /// All deployments of a server by `flow/name`, in a form without ids and times; then removes them.
@@ -129,14 +130,50 @@ async fn take(server: &Server) -> BTreeMap<String, Value> {
                 + &one["schedule"]["rrule"].to_string()
         });
         shown["schedules"] = Value::Array(schedules);
+        shown["automations"] = automations(&api, &one).await;
         taken.insert(name, shown);
         remove(&api, &one).await;
     }
     taken
 }
 
+/// The automations of a deployment, sorted and without ids and times; which of its lists are sets, Prefect's client
+/// does not tell, so all lists of texts are sorted.
+async fn automations(api: &Api, deployment: &Value) -> Value {
+    fn plain(value: &mut Value) {
+        match value {
+            Value::Object(map) => {
+                for key in ["id", "created", "updated", "deployment_id"] {
+                    map.remove(key);
+                }
+                map.values_mut().for_each(plain);
+            }
+            Value::Array(items) => {
+                items.iter_mut().for_each(plain);
+                if items.iter().all(Value::is_string) {
+                    items.sort_by_key(ToString::to_string);
+                }
+            }
+            _ => {}
+        }
+    }
+    let id = deployment["id"].as_str().expect("an id");
+    let path = format!("/automations/related-to/prefect.deployment.{id}");
+    let mut all = api.get(&path).await;
+    plain(&mut all);
+    let list = all.as_array_mut().expect("a list");
+    list.sort_by_key(|one| one["name"].to_string());
+    all
+}
+
 async fn remove(api: &Api, deployment: &Value) {
     let id = deployment["id"].as_str().expect("an id");
+    api.call(
+        reqwest::Method::DELETE,
+        &format!("/automations/owned-by/prefect.deployment.{id}"),
+        None,
+    )
+    .await;
     api.call(reqwest::Method::DELETE, &format!("/deployments/{id}"), None)
         .await;
 }

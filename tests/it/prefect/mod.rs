@@ -5,6 +5,7 @@ mod change;
 mod faults;
 mod many;
 mod others;
+mod triggers;
 mod worker;
 
 use std::collections::{BTreeMap, BTreeSet};
