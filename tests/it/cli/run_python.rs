@@ -26,12 +26,19 @@ fn variables() -> BTreeMap<String, String> {
     let cache = uv::environments();
     let path = std::env::var("PATH").expect("a path");
     let path = format!("{}:{path}", uv::folder().join("bin").display());
+    // How this machine reaches the package index, and nothing else of its environment.
+    let network = std::env::vars().filter(|(name, _)| {
+        let name = name.to_uppercase();
+        name.starts_with("UV_") || name.starts_with("SSL_CERT_") || name.ends_with("_PROXY")
+    });
     [
         ("PATH", path),
         ("XDG_CACHE_HOME", cache.display().to_string()),
     ]
     .map(|(name, value)| (name.to_owned(), value))
-    .into()
+    .into_iter()
+    .chain(network)
+    .collect()
 }
 
 fn with_uv(mut call: Flowyard) -> Flowyard {
