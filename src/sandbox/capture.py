@@ -582,6 +582,9 @@ def main():
     os.dup2(2, 1)
     file, folder, root = request["file"], request["folder"], request["root"]
     recorder = Recorder(file)
+    # What a file leaves of its memory must be enough to tell its fault.
+    ballast = bytearray(64 << 20)
+    main_module = types.ModuleType("__main__")
     try:
         capture_blocks()
         capture_runner(recorder)
@@ -589,7 +592,6 @@ def main():
         limit(request["memory"])
         sys.path.insert(0, folder)
         sys.argv = [file]
-        main_module = types.ModuleType("__main__")
         main_module.__file__ = file
         main_module.__builtins__ = builtins
         sys.modules["__main__"] = main_module
@@ -602,6 +604,9 @@ def main():
                 raise
         result = {"registered": recorder.registered}
     except BaseException as error:
+        del ballast
+        if isinstance(error, MemoryError):
+            main_module.__dict__.clear()
         where = place(error, root)
         result = {
             "error": traceback.format_exception_only(type(error), error)[-1].strip(),

@@ -178,7 +178,7 @@ async fn a_file_gets_no_secret_no_network_and_no_end_of_time_or_memory() {
         ("endless.deployment.py", "while True:\n    pass\n"),
         (
             "hog.deployment.py",
-            "hoard = []\nwhile True:\n    hoard.append(bytearray(64 << 20))\n",
+            "hoard = []\nwhile True:\n    hoard.append(bytearray(1 << 30))\n",
         ),
         (
             "raises.deployment.py",
