@@ -39,6 +39,10 @@ pub struct Global {
     /// Let steps of prefect.yaml files through that flowyard does not know; `deploy` runs them in Prefect's own Python
     #[arg(long, global = true, env = "FLOWYARD_RUN_STEPS")]
     pub run_steps: bool,
+    /// Run the `.deployment.py` files that reading alone cannot decide, in environments of their own and registering
+    /// nothing; without it no Python of the repository is run
+    #[arg(long, global = true, env = "FLOWYARD_RUN_PYTHON")]
+    pub run_python: bool,
     /// How to print the result
     #[arg(long, global = true, value_enum, default_value_t = Format::Terminal)]
     pub format: Format,

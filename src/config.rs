@@ -304,6 +304,7 @@ mod tests {
             env: env.map(str::to_owned),
             local: false,
             run_steps: false,
+            run_python: false,
             format: crate::cli::Format::Terminal,
             verbose: 0,
         }

@@ -4,6 +4,7 @@ mod convert;
 mod deploy;
 mod interrupt;
 mod narrow;
+mod python;
 mod show;
 mod steps;
 
@@ -19,7 +20,7 @@ use crate::config::{self, Config, Environment};
 use crate::connect::{self, Backends};
 use crate::discover::{self, Found, Git, Root, Scope, Tree};
 use crate::error::Failure;
-use crate::model::{Desired, Diagnostic, Dialect, Outputs, RepoPath};
+use crate::model::{Captured, Desired, Diagnostic, Dialect, Outputs, RepoPath};
 use crate::observe::{self, Observed};
 use crate::plan::{self, Plan};
 use crate::read;
@@ -34,13 +35,13 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         }
         Command::List(narrow) => {
             let run = Run::open(cli.global)?;
-            let desired = run.declared(&narrow)?.1;
+            let desired = run.declared(&narrow).await?;
             show::list(&desired, &run)?;
             faulty(&run, &desired.diagnostics)
         }
         Command::Check(narrow) => {
             let run = Run::open(cli.global)?;
-            let desired = run.declared(&narrow)?.1;
+            let desired = run.declared(&narrow).await?;
             show::check(&desired, &run)?;
             refuse_errors(&desired.diagnostics)
         }
@@ -54,7 +55,7 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         }
         Command::Convert(options) => {
             let run = Run::open(cli.global)?;
-            convert::convert(&run, &options)
+            convert::convert(&run, &options).await
         }
         Command::Status => {
             let run = Run::open(cli.global)?;
@@ -74,6 +75,8 @@ struct Run {
     outputs: OnceLock<Outputs>,
     /// The major release of the server, once it was asked.
     dialect: OnceLock<Dialect>,
+    /// What the Python files registered that this run has run.
+    captured: OnceLock<BTreeMap<RepoPath, Captured>>,
 }
 
 impl Run {
@@ -95,6 +98,7 @@ impl Run {
             config,
             outputs: OnceLock::new(),
             dialect: OnceLock::new(),
+            captured: OnceLock::new(),
         })
     }
 
@@ -131,11 +135,34 @@ impl Run {
     }
 
     /// What the default tree declares, narrowed, without need of the process's environment.
-    fn declared(&self, narrow: &Narrow) -> anyhow::Result<(Tree, Desired)> {
-        let tree = self.tree()?;
-        let desired = self.read(&tree, &self.config, true)?;
-        let desired = narrow::apply(desired, narrow, self.git.as_ref(), &tree, self.path())?;
-        Ok((tree, desired))
+    async fn declared(&self, narrow: &Narrow) -> Result<Desired, Failure> {
+        self.read_narrowed(&self.tree()?, narrow, true).await
+    }
+
+    /// Reads and narrows the default tree. With `--run-python` the files in scope that reading cannot decide are run,
+    /// once; what they registered counts from then on.
+    async fn read_narrowed(
+        &self,
+        tree: &Tree,
+        narrow: &Narrow,
+        offline: bool,
+    ) -> Result<Desired, Failure> {
+        let read = || {
+            let desired = self.read(tree, &self.config, offline)?;
+            narrow::apply(desired, narrow, self.git.as_ref(), tree, self.path())
+        };
+        let desired = read()?;
+        // Only a work tree has files that can be run.
+        if !self.global.run_python || self.captured.get().is_some() || tree.commit().is_some() {
+            return Ok(desired);
+        }
+        match python::capture(self, &desired).await? {
+            None => Ok(desired),
+            Some(captured) => {
+                self.captured.get_or_init(|| captured);
+                Ok(read()?)
+            }
+        }
     }
 
     /// Discovers and reads a tree. `offline` leaves `{{ $VAR }}` as it is.
@@ -169,6 +196,10 @@ impl Run {
             dialect: self.dialect(),
             run_steps: self.global.run_steps,
             outputs: self.outputs.get().cloned().unwrap_or_default(),
+            captured: match tree.commit() {
+                Some(_) => BTreeMap::new(),
+                None => self.captured.get().cloned().unwrap_or_default(),
+            },
             storage_prefix: connect::storage_prefix(config)?,
             python: self.python(config),
         })

@@ -101,6 +101,8 @@ pub struct Project {
     pub faulty: bool,
     /// Whether it has files of a format that is not read yet: what they declare is not known.
     pub unread: bool,
+    /// Its `.deployment.py` files that have to be run to know what they declare, sorted; each has a fault too.
+    pub undecided: Vec<RepoPath>,
 }
 
 /// Everything that git declares, as far as it could be read.

@@ -3,6 +3,7 @@
 //! A type that only one stage makes and one reads lives with the stage that makes it.
 
 mod applied;
+mod captured;
 mod code;
 mod deployment;
 mod diagnostic;
@@ -15,6 +16,7 @@ mod schedule;
 mod step;
 
 pub use applied::{Applied, AppliedDeployment, AppliedPart};
+pub use captured::{Captured, CapturedDeployment};
 pub use code::{CodeFile, CodeTree, FileMode, Manifest, ReleaseRef};
 pub use deployment::{Deployment, DeploymentId, Desired, Dialect, Project, Reference};
 pub use diagnostic::{Diagnostic, Place, Severity};

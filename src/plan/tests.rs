@@ -50,6 +50,7 @@ pub(super) fn declares(fields: &[(Field, Value)]) -> Desired {
         path,
         faulty: false,
         unread: false,
+        undecided: Vec::new(),
     };
     Desired {
         projects: vec![project],

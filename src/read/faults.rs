@@ -12,6 +12,8 @@ use crate::model::{Diagnostic, Place, RepoPath, nearest};
 pub(super) struct Faults<'a> {
     path: &'a RepoPath,
     found: Vec<Diagnostic>,
+    /// Whether one of them is that reading alone cannot tell, which running the file could.
+    pub(super) undecided: bool,
     /// What no fault may tell.
     pub(super) secrets: Secrets,
 }
@@ -31,6 +33,7 @@ impl<'a> Faults<'a> {
         Self {
             path,
             found: Vec::new(),
+            undecided: false,
             secrets: Secrets::default(),
         }
     }

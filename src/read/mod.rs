@@ -29,8 +29,8 @@ use serde_json::Value;
 
 use crate::discover::{DeploymentFile, Format, Found, FoundProject, Tree};
 use crate::model::{
-    CodeTree, Deployment, DeploymentId, Desired, Diagnostic, Dialect, Field, Outputs, Place,
-    Project, Reference, ReleaseRef, RepoPath, put_outputs,
+    Captured, CodeTree, Deployment, DeploymentId, Desired, Diagnostic, Dialect, Field, Outputs,
+    Place, Project, Reference, ReleaseRef, RepoPath, put_outputs,
 };
 use deployment::{Declared, Setting};
 pub use deployment_py::Python;
@@ -66,6 +66,8 @@ pub struct Settings {
     pub run_steps: bool,
     /// What steps gave that were run already.
     pub outputs: Outputs,
+    /// What files registered that were run already, in place of what reading them gives.
+    pub captured: BTreeMap<RepoPath, Captured>,
     /// What stands before a release's folder in the storage, for `{{ flowyard.code.path }}`: empty, or ending in `/`.
     pub storage_prefix: String,
 }
@@ -132,14 +134,7 @@ pub fn converted(
     settings: &Settings,
 ) -> Result<String, Vec<Diagnostic>> {
     let mut faults = Faults::of(&file.path);
-    let run_steps = false;
-    let drafts = drafts(
-        file,
-        &python::Modules::new(tree),
-        &settings.python,
-        run_steps,
-        &mut faults,
-    );
+    let drafts = drafts(file, &python::Modules::new(tree), settings, &mut faults);
     for step in drafts.iter().flat_map(|draft| &draft.steps) {
         let message = format!("`{}` has to be run at every deploy", step.shown);
         let hint =
@@ -161,6 +156,7 @@ struct Reading<'a> {
     diagnostics: Vec<Diagnostic>,
     secrets: Secrets,
     unread: bool,
+    undecided: Vec<RepoPath>,
     requirements: Option<RepoPath>,
 }
 
@@ -179,6 +175,7 @@ impl<'a> Reading<'a> {
             diagnostics: Vec::new(),
             secrets: Secrets::default(),
             unread: false,
+            undecided: Vec::new(),
             requirements: found.requirements.clone(),
         };
         let modules = python::Modules::new(tree);
@@ -243,13 +240,10 @@ impl<'a> Reading<'a> {
         flows: &mut Flows<'_>,
     ) {
         let mut faults = Faults::of(&file.path);
-        let drafts = drafts(
-            file,
-            modules,
-            &settings.python,
-            settings.run_steps,
-            &mut faults,
-        );
+        let drafts = drafts(file, modules, settings, &mut faults);
+        if faults.undecided {
+            self.undecided.push(file.path.clone());
+        }
         for draft in drafts {
             self.deployment(draft, &file.path, settings, flows, &mut faults);
         }
@@ -393,6 +387,7 @@ impl<'a> Reading<'a> {
             deployments,
             faulty: self.diagnostics.iter().any(Diagnostic::is_error),
             unread: self.unread,
+            undecided: self.undecided,
         };
         (project, self.diagnostics)
     }
@@ -402,8 +397,7 @@ impl<'a> Reading<'a> {
 fn drafts(
     file: &DeploymentFile,
     modules: &python::Modules<'_>,
-    settings: &Python,
-    run_steps: bool,
+    settings: &Settings,
     faults: &mut Faults<'_>,
 ) -> Vec<Draft> {
     let syntax = match file.format {
@@ -411,7 +405,14 @@ fn drafts(
         Format::PrefectYaml => Syntax::PyYaml,
         Format::Toml => Syntax::Toml,
         Format::Json => Syntax::Json,
-        Format::Python => return deployment_py::drafts(&file.path, modules, settings, faults),
+        Format::Python => {
+            return match settings.captured.get(&file.path) {
+                Some(captured) => {
+                    deployment_py::captured(captured, &file.path, &settings.python, faults)
+                }
+                None => deployment_py::drafts(&file.path, modules, &settings.python, faults),
+            };
+        }
     };
     let Some(text) = text(file, modules.tree(), faults) else {
         return Vec::new();
@@ -424,7 +425,7 @@ fn drafts(
         Ok((node, found)) => {
             found.into_iter().for_each(|fault| note(faults, fault));
             if file.format == Format::PrefectYaml {
-                return prefect_yaml::drafts(&node, &file.path, run_steps, faults);
+                return prefect_yaml::drafts(&node, &file.path, settings.run_steps, faults);
             }
             let stem = file.path.file_name().split(".deployment.").next();
             draft::of_document(&node, stem.unwrap_or_default(), faults)

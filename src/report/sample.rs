@@ -85,6 +85,7 @@ fn project(path: &str, content: &str, files: usize, deployments: Vec<Deployment>
         deployments,
         faulty: false,
         unread: false,
+        undecided: Vec::new(),
     }
 }
 

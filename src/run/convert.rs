@@ -5,7 +5,7 @@ use std::io::Write as _;
 
 use anyhow::Context as _;
 
-use super::{Run, faulty, found, narrow, show};
+use super::{Run, faulty, found, show};
 use crate::cli;
 use crate::discover::{DeploymentFile, Format, Tree};
 use crate::error::Failure;
@@ -14,10 +14,9 @@ use crate::{plan, read};
 
 /// Writes a `.deployment.yaml` beside every `.deployment.py` and `prefect.yaml` in scope, once it is proven that both
 /// declare the same. Nothing is written unless all of them can be, and a file that is there is never overwritten.
-pub(super) fn convert(run: &Run, options: &cli::Convert) -> Result<(), Failure> {
+pub(super) async fn convert(run: &Run, options: &cli::Convert) -> Result<(), Failure> {
     let tree = Tree::work(run.path())?;
-    let before = run.read(&tree, &run.config, true)?;
-    let before = narrow::apply(before, &options.narrow, run.git.as_ref(), &tree, run.path())?;
+    let before = run.read_narrowed(&tree, &options.narrow, true).await?;
     faulty(run, &before.diagnostics)?;
 
     let settings = run.settings(&tree, &run.config, true)?;

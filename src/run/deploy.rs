@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 
 use anyhow::Context as _;
 
-use super::{Run, config_of, interrupt, narrow, show, steps};
+use super::{Run, config_of, interrupt, show, steps};
 use crate::apply::{self, Outcome, Status, Work};
 use crate::backend::{self, Content, Question};
 use crate::cli;
@@ -21,7 +21,7 @@ use crate::state::{self, Lease};
 /// Shows what a deploy would change.
 pub(super) async fn plan(run: &Run, options: &cli::Plan) -> Result<(), Failure> {
     let (plan, desired, faults) = match &options.against {
-        Some(revision) => plan_against(run, options, revision)?,
+        Some(revision) => plan_against(run, options, revision).await?,
         None => plan_live(run, options).await?,
     };
     show::plan(&plan, &desired, run)?;
@@ -52,7 +52,7 @@ pub(super) async fn plan(run: &Run, options: &cli::Plan) -> Result<(), Failure> 
 async fn plan_live(run: &Run, options: &cli::Plan) -> Result<(Plan, Desired, usize), Failure> {
     let narrow = &options.narrow;
     let backends = run.connect().await;
-    let desired = read(run, &run.tree()?, narrow, false, options.keep_going)?;
+    let desired = read(run, &run.tree()?, narrow, false, options.keep_going).await?;
     let plan_options = run.plan_options(options.prune && !options.keep_going, narrow.narrows());
     let (_, plan) = run
         .observe_and_plan(&backends?, &desired, &plan_options)
@@ -65,13 +65,13 @@ async fn plan_live(run: &Run, options: &cli::Plan) -> Result<(Plan, Desired, usi
 
 /// The plan from what a revision declares, with the revision's own configuration; what the work tree declares, and how
 /// many faults that has.
-fn plan_against(
+async fn plan_against(
     run: &Run,
     options: &cli::Plan,
     revision: &str,
 ) -> Result<(Plan, Desired, usize), Failure> {
     let narrow = &options.narrow;
-    let after = read(run, &run.tree()?, narrow, true, options.keep_going)?;
+    let after = read(run, &run.tree()?, narrow, true, options.keep_going).await?;
     let tree = Tree::revision(run.path(), revision, &crate::model::RepoPath::root())?;
     let text = config_of(&tree)?;
     let config = Config::new(&run.global, &run.process, text.as_deref())
@@ -123,7 +123,7 @@ pub(super) async fn deploy(run: &Run, options: &cli::Deploy) -> Result<(), Failu
 
     let tree = run.tree()?;
     let backends = run.connect().await;
-    let mut desired = read(run, &tree, &narrow, false, options.keep_going)?;
+    let mut desired = read(run, &tree, &narrow, false, options.keep_going).await?;
     let faults = super::faulty(run, &desired.diagnostics);
     if !options.keep_going {
         faults?;
@@ -131,7 +131,7 @@ pub(super) async fn deploy(run: &Run, options: &cli::Deploy) -> Result<(), Failu
     let backends = backends?;
     let outputs = steps::run(run, &desired).await?;
     if !outputs.is_empty() && run.outputs.set(outputs).is_ok() {
-        desired = read(run, &tree, &narrow, false, options.keep_going)?;
+        desired = read(run, &tree, &narrow, false, options.keep_going).await?;
         if !options.keep_going {
             super::faulty(run, &desired.diagnostics)?;
         }
@@ -242,15 +242,14 @@ pub(super) async fn status(run: &Run) -> Result<(), Failure> {
 }
 
 /// Reads and narrows; with `keep_going` without the deployments of faulty projects.
-fn read(
+async fn read(
     run: &Run,
     tree: &Tree,
     narrow: &cli::Narrow,
     offline: bool,
     keep_going: bool,
-) -> anyhow::Result<Desired> {
-    let desired = run.read(tree, &run.config, offline)?;
-    let mut desired = narrow::apply(desired, narrow, run.git.as_ref(), tree, run.path())?;
+) -> Result<Desired, Failure> {
+    let mut desired = run.read_narrowed(tree, narrow, offline).await?;
     if keep_going {
         for project in desired.projects.iter_mut().filter(|project| project.faulty) {
             project.deployments.clear();

@@ -77,6 +77,14 @@ impl Cache {
         })
     }
 
+    /// Where programs and shared libraries are found: what no Python does without.
+    pub(super) fn paths(&self) -> impl Iterator<Item = (&String, &String)> {
+        let needed = ["PATH", "LD_LIBRARY_PATH", "SYSTEMROOT"];
+        self.variables
+            .iter()
+            .filter(move |(name, _)| needed.contains(&name.as_str()))
+    }
+
     fn uv(&self) -> Command {
         let mut command = Command::new("uv");
         command

@@ -2,8 +2,10 @@
 //!
 //! Nothing here is reached without an explicit flag. [`steps`] and [`script`] run the steps of a `prefect.yaml` with this
 //! process's environment and network, as Prefect's command would: they bound what is kept of the output and end the whole
-//! process group, and hold nothing else back. Environments are made by `uv`, which gets to see no secret of ours.
+//! process group, and hold nothing else back. [`capture`] runs `.deployment.py` files, and denies them what it can: our
+//! environment, the network, and more than their share of time and memory. Environments are made by `uv`, which gets to see no secret of ours.
 
+pub mod capture;
 mod environment;
 mod process;
 pub mod script;

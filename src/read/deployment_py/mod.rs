@@ -5,6 +5,7 @@
 //! none.
 
 mod block;
+mod captured;
 mod draft;
 mod flow;
 mod library;
@@ -24,6 +25,7 @@ use super::faults::Faults;
 use super::python::program::{Machine, Stop, World};
 use super::python::{Broken, Modules};
 use crate::model::{Diagnostic, Place, RepoPath};
+pub(super) use captured::captured;
 use library::Prefect;
 use node::Nodes;
 
@@ -88,11 +90,12 @@ pub(super) fn drafts(
         .filter_map(|one| draft::of(one, &project, &mut nodes))
         .collect();
     if let Some((at, message)) = fails {
+        nodes.faults.undecided = true;
         let (path, line, column) = modules.place(at.module, at.range.start());
         let fault = Diagnostic::error(Place::at(path.clone(), line, column), message);
-        nodes
-            .faults
-            .push(fault.hint("declare its deployments in NAME.deployment.yaml"));
+        nodes.faults.push(fault.hint(
+            "declare its deployments in NAME.deployment.yaml, or run the file with --run-python",
+        ));
     }
     drafts
 }

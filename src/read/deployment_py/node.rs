@@ -11,7 +11,7 @@ use crate::read::faults::Faults;
 use crate::read::python::program::{ABOVE, At, Kind, Machine, Unknown, Value};
 
 /// What helps where nothing more special does.
-const HINT: &str = "declare it in NAME.deployment.yaml";
+const HINT: &str = "declare it in NAME.deployment.yaml, or run the file with --run-python";
 
 /// More values than this in one file are refused, as in a document.
 const NODES: usize = crate::read::document::MAX_NODES;
@@ -64,6 +64,7 @@ impl<'m, 'a, 'f, 'p> Nodes<'m, 'a, 'f, 'p> {
             format!("{what} is not known: `{expression}`: {}", unknown.reason)
         };
         let hint = unknown.hint.clone().unwrap_or_else(|| HINT.to_owned());
+        self.faults.undecided = true;
         let mut fault = Diagnostic::error(self.faults.place(at), message).hint(hint);
         if unknown.at.module != self.machine.main() {
             let (path, line, column) = modules.place(unknown.at.module, unknown.at.range.start());

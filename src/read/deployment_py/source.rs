@@ -100,7 +100,7 @@ pub(super) fn of(
 }
 
 /// The path of a file as it is written from a folder.
-fn from(folder: &RepoPath, file: &RepoPath) -> String {
+pub(super) fn from(folder: &RepoPath, file: &RepoPath) -> String {
     let mut above = folder.clone();
     let mut up = String::new();
     loop {

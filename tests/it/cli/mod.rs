@@ -14,6 +14,7 @@ mod output;
 mod prefect_steps;
 mod prefect_yaml;
 mod prune;
+mod run_python;
 mod saved;
 mod secrets;
 mod services;
