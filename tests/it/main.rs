@@ -9,6 +9,7 @@ mod contract;
 mod discover;
 mod end_to_end;
 mod prefect;
+mod prefect2;
 mod sandbox;
 #[path = "../services/mod.rs"]
 mod services;
