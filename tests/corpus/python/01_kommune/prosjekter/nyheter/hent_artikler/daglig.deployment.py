@@ -1,3 +1,5 @@
+from prefect.events import DeploymentEventTrigger
+
 from flow import hent_artikler
 
 if __name__ == "__main__":
@@ -13,5 +15,13 @@ if __name__ == "__main__":
         tags=["nyheter", "østfold", "eier:redaksjonen"],
         description="Alt fra i går, hver morgen før redaksjonsmøtet.",
         version="2024.3",
+        triggers=[
+            DeploymentEventTrigger(
+                name="Ny avis i kiosken",
+                expect={"kiosk.avis.publisert"},
+                match={"prefect.resource.id": "kiosk.*"},
+                parameters={"kilde": "{{ event.payload.kilde }}", "modus": "full"},
+            )
+        ],
         job_variables={"cpu_request": "500m", "memory_request": "1Gi", "env": {"LANG": "nb_NO.UTF-8"}},
     )
