@@ -12,6 +12,7 @@ mod draft;
 mod duration;
 mod entrypoint;
 mod faults;
+mod lines;
 mod parameters;
 mod prefect_yaml;
 pub mod python;

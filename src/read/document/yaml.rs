@@ -25,6 +25,8 @@ enum Kind {
     /// The entries, values of `<<` keys, and a key that waits for its value.
     Map {
         entries: Vec<Entry>,
+        /// The line of each key.
+        lines: HashMap<String, u32>,
         merges: Vec<Node>,
         key: Option<(String, Position)>,
     },
@@ -95,6 +97,7 @@ impl Builder {
             Event::MappingStart(anchor, _) => {
                 let map = Kind::Map {
                     entries: Vec::new(),
+                    lines: HashMap::new(),
                     merges: Vec::new(),
                     key: None,
                 };
@@ -130,11 +133,12 @@ impl Builder {
             Kind::List(items) => Content::List(items),
             Kind::Map {
                 mut entries,
+                mut lines,
                 merges,
                 ..
             } => {
                 for merged in merges {
-                    self.merge(&mut entries, merged);
+                    self.merge(&mut entries, &mut lines, merged);
                 }
                 Content::Map(entries)
             }
@@ -145,16 +149,21 @@ impl Builder {
     }
 
     /// Keys that stand in the mapping itself win over merged ones; of several merged mappings the first wins.
-    fn merge(&mut self, entries: &mut Vec<Entry>, merged: Node) {
+    fn merge(&mut self, entries: &mut Vec<Entry>, keys: &mut HashMap<String, u32>, merged: Node) {
         match merged.content {
             Content::Map(below) => {
                 for entry in below {
-                    if !entries.iter().any(|one| one.key == entry.key) {
+                    if !keys.contains_key(&entry.key) {
+                        keys.insert(entry.key.clone(), entry.at.line);
                         entries.push(entry);
                     }
                 }
             }
-            Content::List(maps) => maps.into_iter().for_each(|map| self.merge(entries, map)),
+            Content::List(maps) => {
+                for map in maps {
+                    self.merge(entries, keys, map);
+                }
+            }
             Content::Scalar(_) => {
                 self.faults.push(Fault::new(
                     merged.at,
@@ -176,7 +185,8 @@ impl Builder {
         added: usize,
         size: usize,
     ) -> Result<(), Fault> {
-        self.nodes += added;
+        // An anchor keeps a copy: counted, or anchors inside of anchors would keep one for each level.
+        self.nodes += if anchor == 0 { added } else { added + size };
         if self.nodes > MAX_NODES {
             return Err(Fault::new(
                 node.at,
@@ -194,19 +204,18 @@ impl Builder {
             Kind::List(items) => items.push(node),
             Kind::Map {
                 entries,
+                lines,
                 merges,
                 key,
             } => match key.take() {
                 None => *key = Some((key_of(&node)?, node.at)),
                 Some((name, _)) if name == "<<" => merges.push(node),
                 Some((name, at)) => {
-                    if let Some(first) = entries.iter().find(|one| one.key == name) {
-                        let message = format!(
-                            "`{name}` stands here twice, first in line {}",
-                            first.at.line
-                        );
+                    if let Some(first) = lines.get(&name) {
+                        let message = format!("`{name}` stands here twice, first in line {first}");
                         self.faults.push(Fault::new(at, message));
                     } else {
+                        lines.insert(name.clone(), at.line);
                         entries.push(Entry {
                             key: name,
                             at,
