@@ -522,3 +522,6 @@ fn note(faults: &mut Faults<'_>, fault: document::Fault) {
         noted.hint(hint);
     }
 }
+
+#[cfg(test)]
+mod tests;
