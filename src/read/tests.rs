@@ -33,7 +33,10 @@ fn read(name: &str, text: &str) -> Vec<Diagnostic> {
         if place.path.as_str() != name || place.line == 0 {
             continue;
         }
-        assert!(place.line as usize <= lines.len(), "{diagnostic:?} of {text:?}");
+        assert!(
+            place.line as usize <= lines.len(),
+            "{diagnostic:?} of {text:?}"
+        );
         assert!(place.column >= 1, "{diagnostic:?}");
     }
     first.diagnostics
@@ -102,6 +105,28 @@ fn documents_of_many_keys_and_of_anchored_levels() {
     let levels = format!("a: {open}{}{}", "1, ".repeat(20_000), "]".repeat(60));
     let found = read("prefect.yaml", &levels);
     assert!(said(&found, "more than"), "{found:?}");
+}
+
+#[test]
+fn every_text_that_once_failed_reads() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/fuzz");
+    let mut read_any = false;
+    for entry in std::fs::read_dir(folder).expect("the folder is there") {
+        let path = entry.expect("an entry").path();
+        let text = std::fs::read(&path).expect("readable");
+        let text = String::from_utf8_lossy(&text);
+        for name in [
+            "load.deployment.py",
+            "prefect.yaml",
+            "load.deployment.yaml",
+            "load.deployment.toml",
+            "load.deployment.json",
+        ] {
+            read(name, &text);
+            read_any = true;
+        }
+    }
+    assert!(read_any);
 }
 
 /// Numbers that look random and are the same in every run.
@@ -292,4 +317,77 @@ fn programs_of_any_pieces_read() {
         }
     }
     assert!(ran > invalid, "most of them are programs: {ran} of 400");
+}
+
+#[test]
+fn documents_of_any_pieces_read() {
+    const PIECES: &[&str] = &[
+        "deployments:\n",
+        "- ",
+        "  ",
+        "name: ",
+        "entrypoint: flow.py:load\n",
+        "a",
+        ": ",
+        "\n",
+        "\r\n",
+        "\r",
+        "\t",
+        "[",
+        "]",
+        "{",
+        "}",
+        ", ",
+        "&a ",
+        "*a",
+        "<<: *a\n",
+        "!!str ",
+        "? ",
+        "| \n",
+        "> \n",
+        "'",
+        "\"",
+        "\\",
+        "#",
+        "---\n",
+        "...\n",
+        "%YAML 1.2\n",
+        "\u{feff}",
+        "\0",
+        "é",
+        "😀",
+        "\u{85}",
+        "\u{2028}",
+        "schedules:\n",
+        "cron: '0 0 * * *'\n",
+        "interval: 1e400\n",
+        "{{ ",
+        " }}",
+        "$A",
+        "work_pool: {name: p}\n",
+        "triggers:\n",
+        "- enabled: 1\n",
+        "parameters: {limit: x}\n",
+        "1:10",
+        "0x1",
+        "~",
+        "= ",
+        "[[deployments]]\n",
+        "1979-05-27",
+        "environments: {prod: {tags: 1}}\n",
+        "build:\n- prefect.deployments.steps.run_shell_script: {id: a}\n",
+    ];
+    for seed in 1..=1_500_u64 {
+        let mut dice = Dice(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+        let count = 1 + dice.below(40);
+        let text: String = (0..count).map(|_| dice.of(PIECES)).collect();
+        for name in [
+            "prefect.yaml",
+            "a.deployment.yaml",
+            "a.deployment.toml",
+            "a.deployment.json",
+        ] {
+            read(name, &text);
+        }
+    }
 }

@@ -35,6 +35,7 @@ enum Kind {
 pub(super) fn parse(text: &str, schema: Schema) -> Result<(Node, Vec<Fault>), Fault> {
     let builder = Builder {
         schema,
+        end: Some(end(text)),
         ..Builder::default()
     };
     builder.build(text)
@@ -43,6 +44,7 @@ pub(super) fn parse(text: &str, schema: Schema) -> Result<(Node, Vec<Fault>), Fa
 #[derive(Default)]
 struct Builder {
     schema: Schema,
+    end: Option<Position>,
     open: Vec<Open>,
     anchors: HashMap<usize, (Node, usize)>,
     nodes: usize,
@@ -56,14 +58,16 @@ impl Builder {
         let mut parser = Parser::new_from_str(text);
         while let Some(event) = parser.next_event() {
             let (event, span) = event.map_err(|error| {
-                let at = position(error.marker());
+                let at = self.within(error.marker());
                 Fault::new(at, format!("not valid YAML: {}", error.info()))
             })?;
             if matches!(event, Event::DocumentStart(_)) {
                 documents += 1;
                 if documents > 1 {
-                    let mut fault =
-                        Fault::new(position(&span.start), "a second YAML document begins here");
+                    let mut fault = Fault::new(
+                        self.within(&span.start),
+                        "a second YAML document begins here",
+                    );
                     fault.hint =
                         Some("put several deployments into a list under `deployments:`".into());
                     return Err(fault);
@@ -75,8 +79,14 @@ impl Builder {
         Ok((self.done.unwrap_or(nothing), self.faults))
     }
 
+    /// A position that is in the text: what is missing at its end the parser places in a line that it does not have.
+    fn within(&self, marker: &saphyr_parser::Marker) -> Position {
+        let at = position(marker);
+        self.end.map_or(at, |end| at.min(end))
+    }
+
     fn take(&mut self, event: Event<'_>, span: Span) -> Result<(), Fault> {
-        let at = position(&span.start);
+        let at = self.within(&span.start);
         match event {
             Event::Scalar(text, style, anchor, tag) => {
                 let text_tag =
@@ -248,6 +258,19 @@ fn count(node: &Node) -> usize {
         Content::Scalar(_) => 0,
         Content::List(items) => items.iter().map(count).sum(),
         Content::Map(entries) => entries.iter().map(|entry| count(&entry.value)).sum(),
+    }
+}
+
+/// Where a text ends.
+fn end(text: &str) -> Position {
+    let lines = text.replace("\r\n", "\n");
+    let lines = lines
+        .split(['\n', '\r'])
+        .map(|line| line.chars().count() + 1);
+    let (line, column) = lines.enumerate().last().unwrap_or((0, 1));
+    Position {
+        line: narrow(line + 1),
+        column: narrow(column),
     }
 }
 
