@@ -68,6 +68,8 @@ enum Store {
     Work {
         root: PathBuf,
     },
+    /// Every file is a given one.
+    Memory,
     Revision {
         pool: Pool,
         commit: Oid,
@@ -92,6 +94,12 @@ impl Tree {
         }
         let (entries, _) = sort(entries);
         Ok(Self::new(Store::Work { root }, entries, faults))
+    }
+
+    /// A tree of these files alone, none of them on disk: for callers that have a text and no folder. Symbolic links and
+    /// ignore rules there are none.
+    pub fn memory(files: BTreeMap<RepoPath, Vec<u8>>) -> Self {
+        Self::new(Store::Memory, Vec::new(), Vec::new()).edited(&BTreeSet::new(), files)
     }
 
     /// A revision of the repository that `root` is in (or is, for a bare one), as `root` would hold it: where `root` is
@@ -126,12 +134,12 @@ impl Tree {
         }
     }
 
-    /// A work tree as it would be without the files `gone`, and with `files` of these contents in the place of what is
+    /// A tree other than a revision as it would be without the files `gone`, and with `files` of these contents in the place of what is
     /// there. Nothing on disk is touched.
     #[must_use]
     pub fn edited(mut self, gone: &BTreeSet<RepoPath>, files: BTreeMap<RepoPath, Vec<u8>>) -> Self {
         // A revision's blobs are found by the places of its entries, which are about to change.
-        assert!(matches!(self.store, Store::Work { .. }), "a work tree");
+        assert!(!matches!(self.store, Store::Revision { .. }), "no revision");
         self.entries
             .retain(|entry| !gone.contains(&entry.path) && !files.contains_key(&entry.path));
         self.entries.extend(files.iter().map(|(path, bytes)| Entry {
@@ -159,7 +167,7 @@ impl Tree {
     /// The commit of a revision, as 40 hexadecimal digits; `None` for a work tree.
     pub fn commit(&self) -> Option<String> {
         match &self.store {
-            Store::Work { .. } => None,
+            Store::Work { .. } | Store::Memory => None,
             Store::Revision { commit, .. } => Some(commit.to_string()),
         }
     }
@@ -224,6 +232,7 @@ impl Tree {
         }
         match &self.store {
             Store::Work { root } => Ok(Content::File(root.join(path.as_str()))),
+            Store::Memory => anyhow::bail!("read {path}: it is not among the files given"),
             Store::Revision { pool, blobs, .. } => pool
                 .blob(blobs[index])
                 .map(Content::Bytes)
@@ -236,6 +245,7 @@ impl fmt::Debug for Tree {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let from = match &self.store {
             Store::Work { root } => root.display().to_string(),
+            Store::Memory => "memory".to_owned(),
             Store::Revision { pool, commit, .. } => {
                 format!("{commit} of {}", pool.path().display())
             }

@@ -13,6 +13,7 @@ mod duration;
 mod entrypoint;
 mod faults;
 mod legacy;
+mod lines;
 mod parameters;
 mod prefect_yaml;
 pub mod python;
@@ -548,3 +549,6 @@ fn note(faults: &mut Faults<'_>, fault: document::Fault) {
         noted.hint(hint);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,5 @@
 //! Values of a program as the nodes of a deployment file, each with its place; what is not known is a fault here.
 
-use std::cell::Cell;
 use std::rc::Rc;
 
 use serde_json::Value as Json;
@@ -19,17 +18,14 @@ const NODES: usize = crate::read::document::MAX_NODES;
 /// Makes nodes of the values of one file.
 pub(super) struct Nodes<'m, 'a, 'f, 'p> {
     machine: &'m Machine<'a>,
-    places: Places<'a>,
     pub(super) faults: &'f mut Faults<'p>,
     left: usize,
 }
 
 impl<'m, 'a, 'f, 'p> Nodes<'m, 'a, 'f, 'p> {
     pub(super) fn new(machine: &'m Machine<'a>, faults: &'f mut Faults<'p>) -> Self {
-        let places = Places::of(machine.modules().text(machine.main()));
         Self {
             machine,
-            places,
             faults,
             left: NODES,
         }
@@ -44,7 +40,8 @@ impl<'m, 'a, 'f, 'p> Nodes<'m, 'a, 'f, 'p> {
         let main = self.machine.main();
         let at = [at, used].into_iter().find(|at| at.module == main);
         at.map_or(Position { line: 1, column: 1 }, |at| {
-            self.places.position(at.range.start().to_usize())
+            let (_, line, column) = self.machine.modules().place(main, at.range.start());
+            Position { line, column }
         })
     }
 
@@ -326,42 +323,5 @@ fn shortened(source: &str) -> String {
         format!("{cut}…")
     } else {
         cut
-    }
-}
-
-/// Lines and columns of a text. Values come mostly in the order of the text: the last place is remembered, so that a
-/// single long line is not counted anew for each of them.
-struct Places<'s> {
-    text: &'s str,
-    starts: Vec<usize>,
-    /// An offset, and its column.
-    last: Cell<(usize, usize)>,
-}
-
-impl<'s> Places<'s> {
-    fn of(text: &'s str) -> Self {
-        let starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1));
-        Self {
-            text,
-            starts: starts.collect(),
-            last: Cell::new((0, 1)),
-        }
-    }
-
-    fn position(&self, offset: usize) -> Position {
-        let line = self.starts.partition_point(|start| *start <= offset).max(1);
-        let start = self.starts[line - 1];
-        let (from, column) = match self.last.get() {
-            (last, column) if (start..=offset).contains(&last) => (last, column),
-            _ => (start, 1),
-        };
-        let between = self.text.get(from..offset).unwrap_or("");
-        let column = column + between.trim_start_matches('\u{feff}').chars().count();
-        self.last.set((offset, column));
-        let narrow = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-        Position {
-            line: narrow(line),
-            column: narrow(column),
-        }
     }
 }

@@ -1,11 +1,13 @@
 //! JSON, strictly as RFC 8259 has it.
 
+use std::collections::HashMap;
+
 use jsonc_parser::ast::Value as Ast;
 use jsonc_parser::common::Ranged as _;
 use jsonc_parser::{CollectOptions, ParseOptions, parse_to_ast};
 use serde_json::{Number, Value};
 
-use super::{Content, Entry, Fault, Lines, MAX_DEPTH, Node, Position, narrow};
+use super::{Content, Entry, Fault, Lines, MAX_DEPTH, Node, Position, narrow, position};
 
 const STRICT: ParseOptions = ParseOptions {
     allow_comments: false,
@@ -35,9 +37,10 @@ pub(super) fn parse(text: &str) -> Result<(Node, Vec<Fault>), Fault> {
         )
     })?;
     let lines = Lines::of(text);
+    let place = |offset| position(&lines, text, offset);
     let mut faults = Vec::new();
     match parsed.value {
-        Some(value) => Ok((node(&value, &lines, 0, &mut faults)?, faults)),
+        Some(value) => Ok((node(&value, &place, 0, &mut faults)?, faults)),
         None => Ok((
             Node::scalar(Position { line: 1, column: 1 }, Value::Null),
             faults,
@@ -47,11 +50,11 @@ pub(super) fn parse(text: &str) -> Result<(Node, Vec<Fault>), Fault> {
 
 fn node(
     ast: &Ast<'_>,
-    lines: &Lines<'_>,
+    place: &impl Fn(usize) -> Position,
     depth: usize,
     faults: &mut Vec<Fault>,
 ) -> Result<Node, Fault> {
-    let at = lines.position(ast.start());
+    let at = place(ast.start());
     if depth > MAX_DEPTH {
         return Err(Fault::new(
             at,
@@ -71,21 +74,23 @@ fn node(
             let items = one
                 .elements
                 .iter()
-                .map(|item| node(item, lines, depth + 1, faults));
+                .map(|item| node(item, place, depth + 1, faults));
             Content::List(items.collect::<Result<_, _>>()?)
         }
         Ast::Object(one) => {
             let mut entries: Vec<Entry> = Vec::with_capacity(one.properties.len());
+            let mut first: HashMap<&str, u32> = HashMap::new();
             for property in &one.properties {
-                let key = property.name.as_str().to_owned();
-                let at = lines.position(property.range.start);
-                if let Some(first) = entries.iter().find(|entry| entry.key == key) {
-                    let message =
-                        format!("`{key}` stands here twice, first in line {}", first.at.line);
+                let key = property.name.as_str();
+                let at = place(property.range.start);
+                if let Some(line) = first.get(key) {
+                    let message = format!("`{key}` stands here twice, first in line {line}");
                     faults.push(Fault::new(at, message));
                     continue;
                 }
-                let value = node(&property.value, lines, depth + 1, faults)?;
+                first.insert(key, at.line);
+                let value = node(&property.value, place, depth + 1, faults)?;
+                let key = key.to_owned();
                 entries.push(Entry { key, at, value });
             }
             Content::Map(entries)

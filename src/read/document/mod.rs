@@ -9,6 +9,8 @@ mod yaml;
 
 use serde_json::{Map, Value};
 
+use super::lines::Lines;
+
 /// A format of deployment files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Syntax {
@@ -245,28 +247,10 @@ impl Node {
     }
 }
 
-/// Lines and columns of byte offsets, for the formats whose parsers give offsets.
-struct Lines<'a> {
-    text: &'a str,
-    starts: Vec<usize>,
-}
-
-impl<'a> Lines<'a> {
-    fn of(text: &'a str) -> Self {
-        let starts = std::iter::once(0)
-            .chain(text.match_indices('\n').map(|(at, _)| at + 1))
-            .collect();
-        Self { text, starts }
-    }
-
-    fn position(&self, offset: usize) -> Position {
-        let line = self.starts.partition_point(|start| *start <= offset).max(1);
-        let before = self.text.get(self.starts[line - 1]..offset).unwrap_or("");
-        Position {
-            line: narrow(line),
-            column: narrow(before.chars().count() + 1),
-        }
-    }
+/// The position of a byte offset, for the formats whose parsers give offsets.
+fn position(lines: &Lines, text: &str, offset: usize) -> Position {
+    let (line, column) = lines.position(text, offset);
+    Position { line, column }
 }
 
 /// A file of more than four billion lines is beyond what the tree's bounds let through.

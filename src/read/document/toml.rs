@@ -4,12 +4,13 @@ use serde_json::{Number, Value};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::{Content, Entry, Fault, Lines, MAX_DEPTH, Node, Position};
+use super::{Content, Entry, Fault, Lines, MAX_DEPTH, Node, Position, position};
 
 pub(super) fn parse(text: &str) -> Result<(Node, Vec<Fault>), Fault> {
     let lines = Lines::of(text);
+    let place = |offset| position(&lines, text, offset);
     let table = DeTable::parse(text).map_err(|error| {
-        let at = lines.position(error.span().map_or(0, |span| span.start));
+        let at = place(error.span().map_or(0, |span| span.start));
         Fault::new(
             at,
             format!("not valid TOML: {}", error.message().replace('\n', ", ")),
@@ -17,18 +18,22 @@ pub(super) fn parse(text: &str) -> Result<(Node, Vec<Fault>), Fault> {
     })?;
     let start = Position { line: 1, column: 1 };
     Ok((
-        Node::new(start, Content::Map(entries(table.get_ref(), &lines, 0)?)),
+        Node::new(start, Content::Map(entries(table.get_ref(), &place, 0)?)),
         Vec::new(),
     ))
 }
 
-fn entries(table: &DeTable<'_>, lines: &Lines<'_>, depth: usize) -> Result<Vec<Entry>, Fault> {
+fn entries(
+    table: &DeTable<'_>,
+    place: &impl Fn(usize) -> Position,
+    depth: usize,
+) -> Result<Vec<Entry>, Fault> {
     let mut entries = Vec::with_capacity(table.len());
     for (key, value) in table {
         entries.push(Entry {
             key: key.get_ref().to_string(),
-            at: lines.position(key.span().start),
-            value: node(value, lines, depth + 1)?,
+            at: place(key.span().start),
+            value: node(value, place, depth + 1)?,
         });
     }
     // The parser sorts by key; people read top down.
@@ -36,8 +41,12 @@ fn entries(table: &DeTable<'_>, lines: &Lines<'_>, depth: usize) -> Result<Vec<E
     Ok(entries)
 }
 
-fn node(value: &Spanned<DeValue<'_>>, lines: &Lines<'_>, depth: usize) -> Result<Node, Fault> {
-    let at = lines.position(value.span().start);
+fn node(
+    value: &Spanned<DeValue<'_>>,
+    place: &impl Fn(usize) -> Position,
+    depth: usize,
+) -> Result<Node, Fault> {
+    let at = place(value.span().start);
     if depth > MAX_DEPTH {
         return Err(Fault::new(
             at,
@@ -70,10 +79,10 @@ fn node(value: &Spanned<DeValue<'_>>, lines: &Lines<'_>, depth: usize) -> Result
         }
         DeValue::Datetime(one) => Content::Scalar(Value::String(one.to_string())),
         DeValue::Array(items) => {
-            let items = items.iter().map(|item| node(item, lines, depth + 1));
+            let items = items.iter().map(|item| node(item, place, depth + 1));
             Content::List(items.collect::<Result<_, _>>()?)
         }
-        DeValue::Table(table) => Content::Map(entries(table, lines, depth)?),
+        DeValue::Table(table) => Content::Map(entries(table, place, depth)?),
     };
     Ok(Node::new(at, content))
 }

@@ -25,6 +25,8 @@ enum Kind {
     /// The entries, values of `<<` keys, and a key that waits for its value.
     Map {
         entries: Vec<Entry>,
+        /// The line of each key.
+        lines: HashMap<String, u32>,
         merges: Vec<Node>,
         key: Option<(String, Position)>,
     },
@@ -33,6 +35,7 @@ enum Kind {
 pub(super) fn parse(text: &str, schema: Schema) -> Result<(Node, Vec<Fault>), Fault> {
     let builder = Builder {
         schema,
+        end: Some(end(text)),
         ..Builder::default()
     };
     builder.build(text)
@@ -41,6 +44,7 @@ pub(super) fn parse(text: &str, schema: Schema) -> Result<(Node, Vec<Fault>), Fa
 #[derive(Default)]
 struct Builder {
     schema: Schema,
+    end: Option<Position>,
     open: Vec<Open>,
     anchors: HashMap<usize, (Node, usize)>,
     nodes: usize,
@@ -54,14 +58,16 @@ impl Builder {
         let mut parser = Parser::new_from_str(text);
         while let Some(event) = parser.next_event() {
             let (event, span) = event.map_err(|error| {
-                let at = position(error.marker());
+                let at = self.within(error.marker());
                 Fault::new(at, format!("not valid YAML: {}", error.info()))
             })?;
             if matches!(event, Event::DocumentStart(_)) {
                 documents += 1;
                 if documents > 1 {
-                    let mut fault =
-                        Fault::new(position(&span.start), "a second YAML document begins here");
+                    let mut fault = Fault::new(
+                        self.within(&span.start),
+                        "a second YAML document begins here",
+                    );
                     fault.hint =
                         Some("put several deployments into a list under `deployments:`".into());
                     return Err(fault);
@@ -73,8 +79,14 @@ impl Builder {
         Ok((self.done.unwrap_or(nothing), self.faults))
     }
 
+    /// A position that is in the text: what is missing at its end the parser places in a line that it does not have.
+    fn within(&self, marker: &saphyr_parser::Marker) -> Position {
+        let at = position(marker);
+        self.end.map_or(at, |end| at.min(end))
+    }
+
     fn take(&mut self, event: Event<'_>, span: Span) -> Result<(), Fault> {
-        let at = position(&span.start);
+        let at = self.within(&span.start);
         match event {
             Event::Scalar(text, style, anchor, tag) => {
                 let text_tag =
@@ -95,6 +107,7 @@ impl Builder {
             Event::MappingStart(anchor, _) => {
                 let map = Kind::Map {
                     entries: Vec::new(),
+                    lines: HashMap::new(),
                     merges: Vec::new(),
                     key: None,
                 };
@@ -130,11 +143,12 @@ impl Builder {
             Kind::List(items) => Content::List(items),
             Kind::Map {
                 mut entries,
+                mut lines,
                 merges,
                 ..
             } => {
                 for merged in merges {
-                    self.merge(&mut entries, merged);
+                    self.merge(&mut entries, &mut lines, merged);
                 }
                 Content::Map(entries)
             }
@@ -145,16 +159,21 @@ impl Builder {
     }
 
     /// Keys that stand in the mapping itself win over merged ones; of several merged mappings the first wins.
-    fn merge(&mut self, entries: &mut Vec<Entry>, merged: Node) {
+    fn merge(&mut self, entries: &mut Vec<Entry>, keys: &mut HashMap<String, u32>, merged: Node) {
         match merged.content {
             Content::Map(below) => {
                 for entry in below {
-                    if !entries.iter().any(|one| one.key == entry.key) {
+                    if !keys.contains_key(&entry.key) {
+                        keys.insert(entry.key.clone(), entry.at.line);
                         entries.push(entry);
                     }
                 }
             }
-            Content::List(maps) => maps.into_iter().for_each(|map| self.merge(entries, map)),
+            Content::List(maps) => {
+                for map in maps {
+                    self.merge(entries, keys, map);
+                }
+            }
             Content::Scalar(_) => {
                 self.faults.push(Fault::new(
                     merged.at,
@@ -176,7 +195,8 @@ impl Builder {
         added: usize,
         size: usize,
     ) -> Result<(), Fault> {
-        self.nodes += added;
+        // An anchor keeps a copy: counted, or anchors inside of anchors would keep one for each level.
+        self.nodes += if anchor == 0 { added } else { added + size };
         if self.nodes > MAX_NODES {
             return Err(Fault::new(
                 node.at,
@@ -194,19 +214,18 @@ impl Builder {
             Kind::List(items) => items.push(node),
             Kind::Map {
                 entries,
+                lines,
                 merges,
                 key,
             } => match key.take() {
                 None => *key = Some((key_of(&node)?, node.at)),
                 Some((name, _)) if name == "<<" => merges.push(node),
                 Some((name, at)) => {
-                    if let Some(first) = entries.iter().find(|one| one.key == name) {
-                        let message = format!(
-                            "`{name}` stands here twice, first in line {}",
-                            first.at.line
-                        );
+                    if let Some(first) = lines.get(&name) {
+                        let message = format!("`{name}` stands here twice, first in line {first}");
                         self.faults.push(Fault::new(at, message));
                     } else {
+                        lines.insert(name.clone(), at.line);
                         entries.push(Entry {
                             key: name,
                             at,
@@ -239,6 +258,19 @@ fn count(node: &Node) -> usize {
         Content::Scalar(_) => 0,
         Content::List(items) => items.iter().map(count).sum(),
         Content::Map(entries) => entries.iter().map(|entry| count(&entry.value)).sum(),
+    }
+}
+
+/// Where a text ends.
+fn end(text: &str) -> Position {
+    let lines = text.replace("\r\n", "\n");
+    let lines = lines
+        .split(['\n', '\r'])
+        .map(|line| line.chars().count() + 1);
+    let (line, column) = lines.enumerate().last().unwrap_or((0, 1));
+    Position {
+        line: narrow(line + 1),
+        column: narrow(column),
     }
 }
 

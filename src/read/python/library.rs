@@ -67,13 +67,6 @@ impl<'t> Modules<'t> {
         &self.tree.entries()[position].path
     }
 
-    /// The text of a module, with `\n` for every line's end; empty where it cannot be read.
-    pub(in crate::read) fn text(&self, position: usize) -> &str {
-        self.get(position)
-            .as_ref()
-            .map_or("", |module| &module.source)
-    }
-
     fn load(&self, file: &RepoPath) -> Result<Module, Broken> {
         let bytes = self
             .tree

@@ -19,12 +19,14 @@ mod value;
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::sync::OnceLock;
 
 use crate::model::{Dialect, nearest};
 use ruff_python_ast::statement_visitor::{StatementVisitor, walk_stmt};
 use ruff_python_ast::{Expr, ModModule, Stmt, StmtFunctionDef};
 use ruff_text_size::{Ranged, TextRange, TextSize};
 
+use super::lines::Lines;
 use constant::Evaluator;
 use flow::{Configured, Found};
 use scope::Scope;
@@ -37,6 +39,8 @@ pub struct Module {
     /// With `\n` for every line's end, as Python itself reads it.
     source: String,
     syntax: ModModule,
+    /// Made when the first place is asked for.
+    lines: OnceLock<Lines>,
 }
 
 /// A file that is not Python.
@@ -204,9 +208,11 @@ impl Module {
             Ok(parsed) => Ok(Self {
                 syntax: parsed.into_syntax(),
                 source: source.into_owned(),
+                lines: OnceLock::new(),
             }),
             Err(fault) => {
-                let (line, column) = place(&source, fault.location.start());
+                let offset = fault.location.start().to_usize();
+                let (line, column) = Lines::of(&source).position(&source, offset);
                 let message = fault.error.to_string();
                 let mut chars = message.chars();
                 let message = chars
@@ -402,7 +408,8 @@ impl Module {
     }
 
     fn place(&self, at: TextSize) -> (u32, u32) {
-        place(&self.source, at)
+        let lines = self.lines.get_or_init(|| Lines::of(&self.source));
+        lines.position(&self.source, at.to_usize())
     }
 }
 
@@ -418,22 +425,6 @@ fn own_range<'a>(
     } else {
         function.name.range()
     }
-}
-
-/// Line and column, from 1, of an offset in a text whose lines end in `\n`; a byte order mark takes no column.
-fn place(source: &str, at: TextSize) -> (u32, u32) {
-    let before = source.get(..at.to_usize()).unwrap_or(source);
-    let start = before.rfind('\n').map_or(0, |newline| newline + 1);
-    let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
-    let column = before[start..]
-        .trim_start_matches('\u{feff}')
-        .chars()
-        .count()
-        + 1;
-    (
-        u32::try_from(line).unwrap_or(u32::MAX),
-        u32::try_from(column).unwrap_or(u32::MAX),
-    )
 }
 
 /// The modules that are imported.

@@ -13,10 +13,7 @@ impl<'a> Machine<'a> {
     pub(super) fn bind(&mut self, name: &'a str, value: Value, frame: &Frame<'a>) {
         let elsewhere = frame.elsewhere.borrow();
         let own = frame.scopes.last().copied().unwrap_or_default();
-        let scope = elsewhere
-            .iter()
-            .find(|(one, _)| *one == name)
-            .map_or(own, |(_, scope)| *scope);
+        let scope = elsewhere.get(name).copied().unwrap_or(own);
         drop(elsewhere);
         self.bound(scope, name);
         if let Object::Scope(names) = &mut self.heap[scope].object {

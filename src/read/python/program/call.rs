@@ -130,6 +130,7 @@ impl<'a> Machine<'a> {
 
     fn call_named(&mut self, full: &str, arguments: Arguments, at: At) -> Eval {
         self.charge(1, at)?;
+        self.charge_texts(arguments.values(), at)?;
         let library = Rc::clone(&self.library);
         if let Some(result) = library.call(self, full, &arguments, at) {
             return result;
@@ -205,7 +206,7 @@ impl<'a> Machine<'a> {
             module: function.at.module,
             scopes: scopes.into(),
             class: false,
-            elsewhere: std::cell::RefCell::default(),
+            elsewhere: Rc::default(),
             yields,
         };
         let result = match function.body {
@@ -253,6 +254,7 @@ impl<'a> Machine<'a> {
                 at,
             );
         }
+        self.charge(parameters.len() * keywords.len() / 64, at)?;
         let mut others = Dict::default();
         for (keyword, value) in keywords {
             self.charge(1, at)?;
@@ -285,6 +287,7 @@ impl<'a> Machine<'a> {
                 at,
             );
         }
+        self.charge(parameters.len() * function.defaults.len() / 64, at)?;
         let all = parameters
             .posonlyargs
             .iter()
@@ -357,7 +360,8 @@ impl<'a> Machine<'a> {
             module: frame.module,
             range: definition.name.range,
         };
-        self.charge(8, at)?;
+        // Its body is looked through for a `yield`.
+        self.charge(8 + definition.range.len().to_usize() / 64, at)?;
         let function = Function {
             name: definition.name.as_str(),
             top: frame.scopes.len() == 1,
@@ -417,7 +421,7 @@ impl<'a> Machine<'a> {
 
     /// Makes a method of a value, to be called later.
     pub(super) fn method_of(&mut self, base: &Value, name: &str, at: At) -> Value {
-        self.steps = self.steps.saturating_sub(8);
+        self.spend(8);
         let id = self.push(Object::Bound(base.clone(), name.into()));
         Value::new(Kind::Bound(id), at)
     }

@@ -76,10 +76,12 @@ impl<'a> Machine<'a> {
             module: frame.module,
             scopes: scopes.into(),
             class: true,
-            elsewhere: std::cell::RefCell::default(),
+            elsewhere: Rc::default(),
             yields: None,
         };
         self.block(&definition.body, &inner)?;
+        let inherited = line.first().map_or(0, |base| base.fields.len());
+        self.charge(2 * inherited, at)?;
         let fields = self.annotated(definition, scope, &line);
         let id = self.heap.len();
         let class = Rc::new(Class {
@@ -114,6 +116,8 @@ impl<'a> Machine<'a> {
             .first()
             .map(|base| base.fields.clone())
             .unwrap_or_default();
+        let names = fields.iter().enumerate();
+        let mut places: HashMap<_, _> = names.map(|(place, (name, _))| (*name, place)).collect();
         for statement in &definition.body {
             let Stmt::AnnAssign(assign) = statement else {
                 continue;
@@ -135,9 +139,15 @@ impl<'a> Machine<'a> {
             }
             let name = name.id.as_str();
             let default = self.bound_in(scope, name);
-            match fields.iter_mut().find(|(one, _)| *one == name) {
-                Some((_, old)) => *old = default.or(old.take()),
-                None => fields.push((name, default)),
+            match places.get(name) {
+                Some(place) => {
+                    let old = &mut fields[*place].1;
+                    *old = default.or(old.take());
+                }
+                None => {
+                    places.insert(name, fields.len());
+                    fields.push((name, default));
+                }
             }
         }
         fields
@@ -217,17 +227,15 @@ impl<'a> Machine<'a> {
     }
 
     pub(super) fn class(&self, value: &Value) -> Option<Rc<Class<'a>>> {
-        match &value.kind {
-            Kind::Class(id) => match &self.heap[*id].object {
-                Object::Class(class) => Some(Rc::clone(class)),
-                _ => None,
-            },
-            Kind::Instance(id) => match &self.heap[*id].object {
-                Object::Instance(class, _) => Some(Rc::clone(class)),
-                _ => None,
-            },
-            _ => None,
-        }
+        let (Kind::Class(id) | Kind::Instance(id)) = &value.kind else {
+            return None;
+        };
+        let (Object::Class(class) | Object::Instance(class, _)) = &self.heap[*id].object else {
+            return None;
+        };
+        // Its bases are about to be looked through.
+        self.spend((class.line.len() + class.foreign.len()) / 16);
+        Some(Rc::clone(class))
     }
 
     pub(super) fn class_name(&self, value: &Value) -> &'a str {
@@ -384,6 +392,7 @@ impl<'a> Machine<'a> {
             .foreign
             .iter()
             .any(|full| full.ends_with(".BaseSettings"));
+        self.charge(class.fields.len() * arguments.keywords.len() / 64, at)?;
         for (place, (name, default)) in class.fields.iter().enumerate() {
             self.charge(1, at)?;
             let value = match (arguments.get(place, name), default) {

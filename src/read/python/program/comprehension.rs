@@ -31,7 +31,7 @@ impl<'a> Machine<'a> {
             module: frame.module,
             scopes: scopes.into(),
             class: false,
-            elsewhere: std::cell::RefCell::new(frame.elsewhere.borrow().clone()),
+            elsewhere: Rc::clone(&frame.elsewhere),
             yields: None,
         };
         let mut made = Made {

@@ -108,7 +108,7 @@ impl<'a> Machine<'a> {
             else {
                 continue;
             };
-            if self.heap[id].taint.is_some() || self.steps == 0 {
+            if self.heap[id].taint.is_some() || self.spent() {
                 continue;
             }
             match &self.heap[id].object {
@@ -119,7 +119,7 @@ impl<'a> Machine<'a> {
                 }
                 _ => {}
             }
-            self.steps = self.steps.saturating_sub(1);
+            self.spend(1);
             if !matches!(value.kind, Kind::Tuple(_)) {
                 self.heap[id].taint = Some(Rc::clone(reason));
             }

@@ -179,7 +179,7 @@ impl<'a> Machine<'a> {
     /// What a name is bound to.
     pub(super) fn lookup(&self, name: &str, frame: &Frame<'a>) -> Option<Value> {
         let elsewhere = frame.elsewhere.borrow();
-        if let Some((_, scope)) = elsewhere.iter().find(|(one, _)| *one == name) {
+        if let Some(scope) = elsewhere.get(name) {
             return self.bound_in(*scope, name);
         }
         frame
@@ -362,8 +362,10 @@ impl<'a> Machine<'a> {
     /// Texts put together, with their template where all of them have one.
     pub(super) fn concatenate(&mut self, pieces: &[Value], at: At) -> Eval {
         let mut joined = String::new();
-        let mut template = Some(String::new());
+        let origin = Value::origins(pieces);
+        let mut template = origin.as_ref().map(|_| String::new());
         for piece in pieces {
+            self.charge_texts([piece], at)?;
             match &piece.kind {
                 Kind::Text(text) => joined.push_str(text),
                 Kind::Unknown(unknown) => return Ok(Value::why(unknown, at)),
@@ -374,9 +376,9 @@ impl<'a> Machine<'a> {
             } else {
                 template = None;
             }
-            self.fits(joined.len() / pieces.len().max(1), at)?;
+            self.room(joined.len(), at)?;
         }
-        let origin = Value::origins(pieces).map(|origin| {
+        let origin = origin.map(|origin| {
             let mut origin = (*origin).clone();
             origin.template = template;
             Rc::new(origin)

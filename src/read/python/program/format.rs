@@ -18,8 +18,9 @@ impl<'a> Machine<'a> {
     /// What `str` or `repr` gives.
     pub(super) fn shown(&self, value: &Value, repr: bool) -> Result<String, Rc<Unknown>> {
         let mut text = String::new();
-        self.show(value, repr, 0, &mut text)?;
-        Ok(text)
+        let whole = self.show(value, repr, 0, &mut text);
+        self.spend(text.len() / 8);
+        whole.map(|()| text)
     }
 
     fn show(
@@ -30,7 +31,9 @@ impl<'a> Machine<'a> {
         out: &mut String,
     ) -> Result<(), Rc<Unknown>> {
         let settled = self.settled(value);
-        if depth > DEPTH || out.len() > LENGTH {
+        // A text inside of a collection may be long by itself.
+        let more = settled.as_path().map_or(0, str::len);
+        if depth > DEPTH || out.len() > LENGTH || (depth > 0 && more > LENGTH) {
             return Err(reason("it is too long to be written as text", value.at));
         }
         match &settled.kind {

@@ -26,7 +26,7 @@ impl<'a> Machine<'a> {
             module,
             scopes: Rc::from([scope]),
             class: false,
-            elsewhere: std::cell::RefCell::default(),
+            elsewhere: Rc::default(),
             yields: None,
         };
         self.body(module, &frame, at).map(|_| ())
@@ -125,7 +125,7 @@ impl<'a> Machine<'a> {
             .filter(|(name, _)| !name.starts_with('_'))
             .map(|(name, value)| (*name, value.clone()))
             .collect();
-        self.steps = self.steps.saturating_sub(names.len());
+        self.spend(names.len());
         for (name, value) in names {
             self.bind(name, value, frame);
         }
@@ -293,7 +293,7 @@ impl<'a> Machine<'a> {
                 module: index,
                 scopes: Rc::from([scope]),
                 class: false,
-                elsewhere: std::cell::RefCell::default(),
+                elsewhere: Rc::default(),
                 yields: None,
             };
             // A module is run once, whoever asks for it first: a doubt of that one is none of the module's.

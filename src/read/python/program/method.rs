@@ -73,6 +73,7 @@ impl<'a> Machine<'a> {
         at: At,
     ) -> Eval {
         let base = self.settled(base);
+        self.charge_texts(arguments.values().chain([&base]), at)?;
         let result = match &base.kind {
             Kind::Named(_) | Kind::Module(_) => {
                 let function = self.attribute(&base, name, at)?;
@@ -236,7 +237,7 @@ impl<'a> Machine<'a> {
         arguments: &Arguments,
         at: At,
     ) -> Option<Value> {
-        self.steps = self.steps.saturating_sub(8);
+        self.spend(8);
         let scalars = self.constants(arguments)?;
         let full = full.strip_prefix("pendulum.").map_or_else(
             || full.to_owned(),

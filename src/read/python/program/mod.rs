@@ -30,6 +30,7 @@ mod tests;
 mod text;
 mod value;
 
+use std::cell::{Cell as StdCell, RefCell};
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
@@ -136,7 +137,8 @@ pub(in crate::read) struct Machine<'a> {
     loaded: HashMap<String, Id>,
     /// `sys.path`.
     path: Id,
-    steps: usize,
+    /// What is left of the work; looking at something takes of it too.
+    steps: StdCell<usize>,
     depth: usize,
     doubt: doubt::Doubt<'a>,
     /// What each `defaultdict` makes of a key that it does not have.
@@ -159,7 +161,7 @@ struct Frame<'a> {
     /// Whether its own scope is a class's body.
     class: bool,
     /// Names declared `global` or `nonlocal`, and where they live.
-    elsewhere: std::cell::RefCell<Vec<(&'a str, Id)>>,
+    elsewhere: Rc<RefCell<HashMap<&'a str, Id>>>,
     /// What a generator has given so far.
     yields: Option<Id>,
 }
@@ -179,7 +181,7 @@ impl<'a> Machine<'a> {
             heap: Vec::new(),
             loaded: HashMap::new(),
             path: 0,
-            steps: STEPS,
+            steps: StdCell::new(STEPS),
             depth: 0,
             doubt: doubt::Doubt::default(),
             factories: HashMap::new(),
@@ -230,17 +232,38 @@ impl<'a> Machine<'a> {
     }
 
     /// Takes some work from what is left.
-    fn charge(&mut self, work: usize, at: At) -> Result<(), Stop> {
-        if self.steps < work {
-            self.steps = 0;
+    fn charge(&self, work: usize, at: At) -> Result<(), Stop> {
+        let left = self.steps.get();
+        if left < work || left == 0 {
+            self.steps.set(0);
             return Err(Stop::Halt(Halt {
                 at,
                 reason: "the file takes too long to work out".to_owned(),
                 wanted: false,
             }));
         }
-        self.steps -= work;
+        self.steps.set(left - work);
         Ok(())
+    }
+
+    /// Takes work that is done already: what is left may become nothing, and the next charge stops.
+    fn spend(&self, work: usize) {
+        self.steps.set(self.steps.get().saturating_sub(work));
+    }
+
+    /// Takes the work of looking at all the text in some values.
+    fn charge_texts<'v>(
+        &self,
+        values: impl IntoIterator<Item = &'v Value>,
+        at: At,
+    ) -> Result<(), Stop> {
+        let lengths = values.into_iter().map(|value| value.weight() / 16);
+        self.charge(lengths.fold(0, usize::saturating_add), at)
+    }
+
+    /// Whether nothing is left.
+    fn spent(&self) -> bool {
+        self.steps.get() == 0
     }
 
     /// Runs `inner` one level deeper.
@@ -317,17 +340,23 @@ impl<'a> Machine<'a> {
         Ok(Value::text(text, at))
     }
 
-    /// Whether there is room for a text of this length.
-    fn fits(&mut self, length: usize, at: At) -> Result<(), Stop> {
-        if length > LENGTH {
-            self.steps = 0;
-        }
+    /// Whether there is room for a text of this length, and the work to make it.
+    fn fits(&self, length: usize, at: At) -> Result<(), Stop> {
+        self.room(length, at)?;
         self.charge(1 + length / 16, at)
+    }
+
+    /// Whether a text may be of this length.
+    fn room(&self, length: usize, at: At) -> Result<(), Stop> {
+        if length > LENGTH {
+            self.steps.set(0);
+        }
+        self.charge(0, at)
     }
 
     /// Makes an object of the library.
     pub(in crate::read) fn record(&mut self, kind: &'static str, fields: Fields, at: At) -> Value {
-        self.steps = self.steps.saturating_sub(8 + fields.0.len());
+        self.spend(8 + fields.0.len());
         Value::new(Kind::Record(self.push(Object::Record(kind, fields))), at)
     }
 
@@ -349,6 +378,7 @@ impl<'a> Machine<'a> {
         };
         match &self.heap[*id].object {
             Object::Record(_, fields) | Object::Instance(_, fields) => {
+                self.spend(fields.0.len() / 64);
                 fields.get(name).map(|value| self.settled(value))
             }
             _ => None,
@@ -373,7 +403,9 @@ impl<'a> Machine<'a> {
         };
         self.touched(id);
         if let Object::Record(_, fields) | Object::Instance(_, fields) = &mut self.heap[id].object {
+            let length = fields.0.len();
             fields.set(name, new);
+            self.spend(1 + length / 64);
         }
     }
 
@@ -408,11 +440,13 @@ impl<'a> Machine<'a> {
         let (Kind::List(id) | Kind::Tuple(id) | Kind::Set(id)) = self.settled(value).kind else {
             return None;
         };
-        Some(match &self.heap[id].object {
+        let items: Vec<Value> = match &self.heap[id].object {
             Object::Items(items) => items.iter().map(|item| self.settled(item)).collect(),
             Object::Dict(dict) => dict.iter().map(|(item, _)| self.settled(item)).collect(),
             _ => return None,
-        })
+        };
+        self.spend(items.len() / 16);
+        Some(items)
     }
 
     /// The items of a dict that is known.
@@ -421,11 +455,12 @@ impl<'a> Machine<'a> {
             return None;
         };
         match &self.heap[id].object {
-            Object::Dict(dict) => Some(
-                dict.iter()
-                    .map(|(key, value)| (key.clone(), self.settled(value)))
-                    .collect(),
-            ),
+            Object::Dict(dict) => {
+                self.spend(dict.len() / 16);
+                let entries = dict.iter();
+                let entries = entries.map(|(key, value)| (key.clone(), self.settled(value)));
+                Some(entries.collect())
+            }
             _ => None,
         }
     }
@@ -452,14 +487,26 @@ impl<'a> Machine<'a> {
                 Key::Int(*value as i128)
             }
             Kind::Float(value) => Key::Float(value.to_bits()),
-            Kind::Text(text) => Key::Text(Rc::clone(text)),
-            Kind::Path(path) => Key::Path(Rc::clone(path)),
+            // It will be hashed, and compared.
+            Kind::Text(text) => {
+                self.spend(text.len() / 16);
+                Key::Text(Rc::clone(text))
+            }
+            Kind::Path(path) => {
+                self.spend(path.len() / 16);
+                Key::Path(Rc::clone(path))
+            }
             Kind::Named(full) => Key::Named(Rc::clone(full)),
             Kind::Zone(name) => Key::Other(name.to_string()),
-            Kind::Constant(constant) => Key::Other(format!("{constant:?}")),
+            Kind::Constant(constant) => {
+                let shown = format!("{constant:?}");
+                self.spend(shown.len() / 16);
+                Key::Other(shown)
+            }
             Kind::Tuple(id) => match &self.heap[*id].object {
                 // No deeper than two levels: a tuple of tuples of tuples is no key that people use.
                 Object::Items(items) => {
+                    self.spend(items.len() / 4);
                     let mut keys = Vec::with_capacity(items.len());
                     for item in items {
                         keys.push(match &item.kind {

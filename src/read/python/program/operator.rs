@@ -28,6 +28,7 @@ const DEPTH: usize = 20;
 
 impl<'a> Machine<'a> {
     pub(super) fn unary(&mut self, op: UnaryOp, operand: &Value, at: At) -> Value {
+        self.spend(operand.weight() / 16);
         let Some(known) = operand.constant() else {
             return self.unsure(operand, "the operator is not evaluated", at);
         };
@@ -88,6 +89,7 @@ impl<'a> Machine<'a> {
             }
             _ => {}
         }
+        self.charge_texts([&left, &right], at)?;
         let (Some(a), Some(b)) = (left.constant(), right.constant()) else {
             return Ok(Value::unknown("the operator is not evaluated", at));
         };
@@ -99,7 +101,9 @@ impl<'a> Machine<'a> {
         }
         self.charge(4, at)?;
         let result = with_evaluator(|evaluator| evaluator.binary(op, &a, &b, at.range.start()));
-        Ok(constant(result, at).of(origin))
+        let result = constant(result, at).of(origin);
+        self.charge_texts([&result], at)?;
+        Ok(result)
     }
 
     /// `left op= right`: lists, sets and dicts are changed in place.
@@ -270,12 +274,9 @@ impl<'a> Machine<'a> {
         if depth > DEPTH || left.as_unknown().is_some() || right.as_unknown().is_some() {
             return Ok(None);
         }
-        let text = |value: &Value| match &value.kind {
-            Kind::Text(text) => text.len() / 16,
-            _ => 0,
-        };
-        self.charge(text(&left).min(text(&right)), at)?;
+        self.charge(left.weight().min(right.weight()) / 16, at)?;
         match (&left.kind, &right.kind) {
+            (Kind::Text(a), Kind::Text(b)) => Ok(Some(a == b)),
             (Kind::List(_), Kind::List(_)) | (Kind::Tuple(_), Kind::Tuple(_)) => {
                 let (a, b) = (
                     self.items(&left).unwrap_or_default(),
@@ -347,6 +348,7 @@ impl<'a> Machine<'a> {
             {
                 Ok(None)
             }
+            _ if self.charge_texts([&left, &right], at).is_err() => Ok(None),
             _ => match (left.constant(), right.constant()) {
                 (Some(a), Some(b)) => Ok(a.equals(&b)),
                 _ => Ok(self.same(&left, &right)),
@@ -387,6 +389,7 @@ impl<'a> Machine<'a> {
             }
             return Ok(Some(a.len().cmp(&b.len())));
         }
+        self.charge_texts([&left, &right], at)?;
         Ok(match (left.constant(), right.constant()) {
             (Some(a), Some(b)) => {
                 let less = compared(CmpOp::Lt, &a, &b);

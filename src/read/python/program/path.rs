@@ -12,6 +12,9 @@ use crate::read::python::constant::join;
 /// The folder above the repository's; a value that holds it differs from machine to machine.
 pub(in crate::read) const ABOVE: &str = "/-machine-";
 
+/// The longest pattern that is compiled.
+const PATTERN: usize = 1_000;
+
 impl<'a> Machine<'a> {
     /// A path of the repository as the program sees it.
     pub(super) fn absolute(&self, path: &RepoPath) -> String {
@@ -89,6 +92,7 @@ impl<'a> Machine<'a> {
 
     pub(super) fn path_attribute(&mut self, base: &Value, name: &str, at: At) -> Option<Eval> {
         let text = base.as_path()?;
+        self.spend(text.len() / 16);
         let last = last(text);
         let (stem, suffix) = split_suffix(last);
         let done = |text: &str| Some(Ok(Value::text(text, at).of(base.origin.clone())));
@@ -219,7 +223,8 @@ impl<'a> Machine<'a> {
             "glob" => return Some(self.listed(&text, one?, at)),
             "rglob" => return Some(self.listed(&text, &format!("**/{}", one?), at)),
             "match" => {
-                let pattern = globset::Glob::new(one?).ok()?.compile_matcher();
+                let pattern = one.filter(|one| one.len() <= PATTERN)?;
+                let pattern = globset::Glob::new(pattern).ok()?.compile_matcher();
                 Value::bool(pattern.is_match(last(&text)), at)
             }
             _ => return None,
@@ -256,6 +261,9 @@ impl<'a> Machine<'a> {
                 at,
             ));
         };
+        if pattern.len() > PATTERN {
+            return Ok(Value::unknown("the pattern is not evaluated", at));
+        }
         let pattern = globset::GlobBuilder::new(pattern)
             .literal_separator(true)
             .build();

@@ -179,7 +179,7 @@ impl<'a> Machine<'a> {
             Stmt::Global(global) => {
                 for name in &global.names {
                     let scope = frame.scopes.first().copied().unwrap_or_default();
-                    frame.elsewhere.borrow_mut().push((name.as_str(), scope));
+                    frame.elsewhere.borrow_mut().insert(name.as_str(), scope);
                 }
             }
             Stmt::Nonlocal(nonlocal) => {
@@ -187,7 +187,7 @@ impl<'a> Machine<'a> {
                     let outer = frame.scopes.iter().rev().skip(1);
                     let holds = |scope: &&usize| self.bound_in(**scope, name.as_str()).is_some();
                     if let Some(scope) = outer.clone().find(holds) {
-                        frame.elsewhere.borrow_mut().push((name.as_str(), *scope));
+                        frame.elsewhere.borrow_mut().insert(name.as_str(), *scope);
                     }
                 }
             }

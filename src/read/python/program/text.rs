@@ -1,5 +1,7 @@
 //! Methods of texts.
 
+use std::collections::HashSet;
+
 use super::expression::constant;
 use super::value::Key;
 use super::{Arguments, At, Eval, Kind, Machine, Value};
@@ -72,7 +74,11 @@ impl<'a> Machine<'a> {
                 Some(value) if value.is_none() => None,
                 Some(value) => Some(value.as_text()?),
             };
-            let is_one = |one: char| marks.map_or(one.is_whitespace(), |marks| marks.contains(one));
+            let marks: Option<HashSet<char>> = marks.map(|marks| marks.chars().collect());
+            let is_one = |one: char| match &marks {
+                None => one.is_whitespace(),
+                Some(marks) => marks.contains(&one),
+            };
             let text = if left {
                 text.trim_start_matches(is_one)
             } else {
@@ -130,6 +136,11 @@ impl<'a> Machine<'a> {
                     (None, 1) => {
                         let parts = self.items(first)?;
                         let parts: Option<Vec<&str>> = parts.iter().map(Value::as_text).collect();
+                        let compared = |part: &&str| part.len().min(text.len()) / 16;
+                        let work = parts.iter().flatten().map(compared).sum();
+                        if let Err(stop) = self.charge(work, at) {
+                            return Some(Err(stop));
+                        }
                         flag(parts?.iter().any(|part| fits(part)))
                     }
                     _ => None,
@@ -223,7 +234,11 @@ impl<'a> Machine<'a> {
                     return Some(Err(stop));
                 }
                 let missing = width.saturating_sub(text.chars().count());
-                let fill = |count: usize| one(1).unwrap_or(" ").repeat(count);
+                let mark = one(1).unwrap_or(" ");
+                if mark.chars().count() != 1 {
+                    return None;
+                }
+                let fill = |count: usize| mark.repeat(count);
                 done(match name {
                     "zfill" => {
                         let (sign, digits) = match text.strip_prefix(['-', '+']) {
@@ -258,10 +273,15 @@ impl<'a> Machine<'a> {
                         })) => {
                             out.push(u32::try_from(code).ok().and_then(char::from_u32)?);
                         }
-                        Ok(Some(value)) => out.push_str(value.as_text()?),
+                        Ok(Some(value)) => {
+                            if let Err(stop) = self.charge_texts([&value], at) {
+                                return Some(Err(stop));
+                            }
+                            out.push_str(value.as_text()?);
+                        }
                         Err(stop) => return Some(Err(stop)),
                     }
-                    if let Err(stop) = self.charge(1 + out.len() / (1 << 16), at) {
+                    if let Err(stop) = self.charge(1, at).and(self.room(out.len(), at)) {
                         return Some(Err(stop));
                     }
                 }

@@ -325,6 +325,18 @@ impl Value {
         }
     }
 
+    /// How many bytes looking at it, or copying it, is about; nothing for what lies on the heap.
+    pub(super) fn weight(&self) -> usize {
+        match &self.kind {
+            Kind::Text(text) | Kind::Path(text) | Kind::Named(text) => text.len(),
+            Kind::Constant(constant) => match &constant.0 {
+                Constant::Bytes(bytes) => bytes.len(),
+                _ => 16,
+            },
+            _ => 0,
+        }
+    }
+
     pub(in crate::read) fn is_none(&self) -> bool {
         matches!(self.kind, Kind::None)
     }
