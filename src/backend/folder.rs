@@ -175,8 +175,7 @@ impl Orchestrator for Registrations {
         Ok(Live {
             deployments,
             pools: None,
-            missing: BTreeSet::new(),
-            refused: Vec::new(),
+            ..Live::default()
         })
     }
 

@@ -21,6 +21,8 @@ pub(super) struct File {
     pub(super) environments: BTreeMap<String, Overlay>,
     /// Read with the deployments that come of it, each value with its place.
     pub(super) flows: Option<toml::Value>,
+    /// Likewise.
+    pub(super) legacy: Option<toml::Value>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -60,6 +62,8 @@ pub(super) struct Overlay {
     pub(super) prefect: Prefect,
     pub(super) storage: Storage,
     pub(super) vars: BTreeMap<String, toml::Value>,
+    /// Read with the deployments that it is about, each value with its place.
+    pub(super) legacy: Option<toml::Value>,
 }
 
 /// Keys that people look for here and that must not stand in a repository.

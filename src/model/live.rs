@@ -18,6 +18,9 @@ pub struct Live {
     pub missing: BTreeSet<Reference>,
     /// What this orchestrator cannot hold.
     pub refused: Vec<Refusal>,
+    /// Blocks of the references asked for through which code of our storage cannot be reached, each with the reason;
+    /// counts only for [`Field::Storage`](super::Field::Storage).
+    pub elsewhere: BTreeMap<Reference, String>,
 }
 
 /// Something that an orchestrator cannot hold, wherever it is declared.

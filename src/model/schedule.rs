@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use super::Digest;
+
 /// One schedule of a deployment, as an orchestrator would hold it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Schedule {
@@ -47,6 +49,51 @@ pub enum Timing {
         /// An IANA name.
         timezone: String,
     },
+}
+
+impl Timing {
+    /// A name made of what it says: that of one of several schedules without a slug, so that swapping two in a file swaps
+    /// no pause; and of every schedule in Prefect 2, which keeps no slugs.
+    pub fn key(&self) -> String {
+        let (kind, text) = match self {
+            Self::Cron {
+                cron,
+                timezone,
+                day_or,
+            } => ("cron", format!("{cron}\n{timezone}\n{day_or}")),
+            Self::Interval {
+                seconds,
+                anchor,
+                timezone,
+            } => ("interval", format!("{seconds}\n{anchor}\n{timezone}")),
+            Self::Rrule { rrule, timezone } => ("rrule", format!("{rrule}\n{timezone}")),
+        };
+        format!("{kind}-{}", &Digest::of(text.as_bytes()).to_string()[..6])
+    }
+
+    /// The timing in what [`Schedule::to_value`] gives; `None` for any other value.
+    pub fn of_value(value: &Value) -> Option<Self> {
+        let text = |key: &str| value.get(key)?.as_str().map(str::to_owned);
+        let timezone = text("timezone")?;
+        if let Some(cron) = text("cron") {
+            let day_or = value.get("day_or")?.as_bool()?;
+            return Some(Self::Cron {
+                cron,
+                timezone,
+                day_or,
+            });
+        }
+        if let Some(seconds) = value.get("interval").and_then(Value::as_f64) {
+            let anchor = text("anchor_date")?;
+            return Some(Self::Interval {
+                seconds,
+                anchor,
+                timezone,
+            });
+        }
+        let rrule = text("rrule")?;
+        Some(Self::Rrule { rrule, timezone })
+    }
 }
 
 impl Schedule {

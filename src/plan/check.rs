@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::Options;
-use crate::model::{Deployment, Diagnostic, Field, Live, Refusal, nearest};
+use crate::model::{Deployment, Diagnostic, Field, Live, Reference, Refusal, nearest};
 
 /// What only the comparison can find wrong: owners, pools, queues, blocks and variables, and what the orchestrator
 /// cannot hold.
@@ -30,7 +30,7 @@ pub(super) fn against_live(
             "`{}` is already deployed by repository `{}`, environment `{}`",
             deployment.id, owner.repository, owner.environment
         );
-        let hint = "rename one of the two, or remove its `flowyard.*` labels to hand it over";
+        let hint = "rename one of the two, or remove its `flowyard.*` labels (in Prefect 2: tags) to hand it over";
         diagnostics.push(Diagnostic::error(deployment.place.clone(), message).hint(hint));
     }
     for reference in deployment
@@ -39,13 +39,33 @@ pub(super) fn against_live(
         .filter(|one| live.missing.contains(one))
     {
         let message = format!("{reference} does not exist on the server");
-        let hint = "create it first, or correct the name in the template";
-        diagnostics.push(Diagnostic::error(deployment.place.clone(), message).hint(hint));
+        let (at, hint) = match document(deployment, reference) {
+            Some(field) => (place(field), "create it first, or correct the name"),
+            None => (
+                deployment.place.clone(),
+                "create it first, or correct the name in the template",
+            ),
+        };
+        diagnostics.push(Diagnostic::error(at, message).hint(hint));
     }
     for refusal in &live.refused {
         if refuses(refusal, deployment) {
             let one = Diagnostic::error(place(refusal.field), refusal.why.clone());
             diagnostics.push(one.hint(refusal.hint.clone()));
+        }
+    }
+    let storage = deployment
+        .fields
+        .get(&Field::Storage)
+        .and_then(Value::as_str);
+    if let Some((kind, name)) = storage.and_then(|text| text.split_once('/')) {
+        let block = Reference::Block {
+            kind: kind.to_owned(),
+            name: name.to_owned(),
+        };
+        if let Some(reason) = live.elsewhere.get(&block) {
+            let hint = "name a block of the same storage, or set the storage's URL to where the block points";
+            diagnostics.push(Diagnostic::error(place(Field::Storage), reason.as_str()).hint(hint));
         }
     }
     let (Some(pools), Some(pool)) = (
@@ -107,4 +127,17 @@ fn refuses(refusal: &Refusal, deployment: &Deployment) -> bool {
                 .any(|one| is_of_kind(&one["trigger"], kind.as_str()))
         }),
     }
+}
+
+/// The field that names a block by itself, without a template.
+fn document(deployment: &Deployment, reference: &Reference) -> Option<Field> {
+    let Reference::Block { kind, name } = reference else {
+        return None;
+    };
+    [Field::Storage, Field::Infrastructure]
+        .into_iter()
+        .find(|field| {
+            let given = deployment.fields.get(field).and_then(Value::as_str);
+            given.and_then(|given| given.split_once('/')) == Some((kind.as_str(), name.as_str()))
+        })
 }

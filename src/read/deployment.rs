@@ -1,6 +1,8 @@
 //! One deployment of a file: its keys, checked and brought into the form that is compared.
 
+mod dialect;
 mod fields;
+mod legacy;
 mod overlay;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,8 +12,9 @@ use serde_json::Value;
 use super::document::{Entry, Node, Position};
 use super::draft::Draft;
 use super::faults::Faults;
+use super::legacy::Legacy;
 use super::template::Values;
-use crate::model::{Field, Fields, ImageBuild, Place, Reference, Step, awaits_output};
+use crate::model::{Dialect, Field, Fields, ImageBuild, Place, Reference, Step, awaits_output};
 
 /// The keys of a deployment.
 pub(super) const KEYS: &[&str] = &[
@@ -26,6 +29,10 @@ pub(super) const KEYS: &[&str] = &[
     "schedules",
     "work_pool",
     "job_variables",
+    "storage",
+    "infrastructure",
+    "infra_overrides",
+    "work_queue_name",
     "concurrency_limit",
     "enforce_parameter_schema",
     "paused",
@@ -97,6 +104,10 @@ pub(super) struct Setting<'a> {
     pub(super) work_pool: Option<&'a str>,
     /// Likewise the queue, where the pool is the default one.
     pub(super) work_queue: Option<&'a str>,
+    /// The release that deployments are read for.
+    pub(super) dialect: Dialect,
+    /// What stands for the blocks and queues of Prefect 2.
+    pub(super) legacy: &'a Legacy,
 }
 
 /// Reads one deployment; `None` where it is no mapping at all. Faults are noted, and reading goes on.
@@ -122,8 +133,8 @@ pub(super) fn read(
     let at = entries.first().map_or(node.at, |entry| entry.at);
     check_keys(entries, faults);
     let mut node = overlay::lay(&node, setting, faults);
-    let references = overlay::resolve(&mut node, setting.values, faults);
-    let notes = notes
+    let mut references = overlay::resolve(&mut node, setting.values, faults);
+    let mut notes: Vec<String> = notes
         .into_iter()
         .map(
             |note| match setting.values.resolve(&note, super::template::Place::Here) {
@@ -133,7 +144,9 @@ pub(super) fn read(
             },
         )
         .collect();
+    legacy::translate(&mut node, setting, &mut references, &mut notes, faults);
 
+    dialect::check(&node, setting.dialect, faults);
     let (fields, places) = fields::read(&node, default_name.as_deref(), setting, faults);
     let hidden = overlay::hidden(&node);
     let name = name(&node, default_name.as_deref(), faults)?;

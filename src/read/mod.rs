@@ -12,6 +12,7 @@ mod draft;
 mod duration;
 mod entrypoint;
 mod faults;
+mod legacy;
 mod parameters;
 mod prefect_yaml;
 pub mod python;
@@ -29,7 +30,7 @@ use serde_json::Value;
 use crate::discover::{DeploymentFile, Format, Found, FoundProject, Tree};
 use crate::model::{
     CodeTree, Deployment, DeploymentId, Desired, Diagnostic, Dialect, Field, Outputs, Place,
-    Project, ReleaseRef, RepoPath, put_outputs,
+    Project, Reference, ReleaseRef, RepoPath, put_outputs,
 };
 use deployment::{Declared, Setting};
 pub use deployment_py::Python;
@@ -37,6 +38,7 @@ use document::Syntax;
 use draft::Draft;
 use entrypoint::{Entrypoint, Flows};
 use faults::Faults;
+use legacy::Legacy;
 pub use rule::FlowRules;
 use secrets::Secrets;
 use template::Values;
@@ -69,13 +71,15 @@ pub struct Settings {
 }
 
 impl Settings {
-    fn for_deployments(&self) -> Setting<'_> {
+    fn for_deployments<'a>(&'a self, legacy: &'a Legacy) -> Setting<'a> {
         Setting {
             environment: self.environment.as_deref(),
             environments: &self.environments,
             values: &self.values,
             work_pool: self.work_pool.as_deref(),
             work_queue: self.work_queue.as_deref(),
+            dialect: self.dialect,
+            legacy,
         }
     }
 }
@@ -83,11 +87,12 @@ impl Settings {
 /// Reads everything that was found.
 pub fn desired(tree: &Tree, found: &Found, settings: &Settings) -> Desired {
     let mut rules = FlowRules::of(tree);
-    let rule_faults = rules.check(&settings.for_deployments());
-    let readings: Vec<Reading> = found
+    let legacy = Legacy::of(tree, settings.environment.as_deref());
+    let rule_faults = rules.check(&settings.for_deployments(&legacy));
+    let readings: Vec<Reading<'_>> = found
         .projects
         .par_iter()
-        .map(|project| Reading::of(project, tree, settings, &rules))
+        .map(|project| Reading::of(project, tree, settings, &rules, &legacy))
         .collect();
     let requests: Vec<code::Request> = readings.iter().map(Reading::request).collect();
     let imports = |source: &str| -> Vec<String> {
@@ -103,6 +108,7 @@ pub fn desired(tree: &Tree, found: &Found, settings: &Settings) -> Desired {
 
     let mut diagnostics = found.diagnostics.clone();
     diagnostics.extend(rule_faults);
+    diagnostics.extend_from_slice(legacy.diagnostics());
     let mut projects: Vec<Project> = Vec::with_capacity(readings.len());
     for ((found, reading), (code, faults)) in found.projects.iter().zip(readings).zip(trees) {
         let (project, faults) = reading.compose(found, code, faults, settings);
@@ -148,8 +154,9 @@ pub fn converted(
 }
 
 /// One project as read, before its code is known.
-struct Reading {
+struct Reading<'a> {
     project: RepoPath,
+    legacy: &'a Legacy,
     deployments: Vec<(RepoPath, Declared, Entrypoint)>,
     diagnostics: Vec<Diagnostic>,
     secrets: Secrets,
@@ -157,10 +164,17 @@ struct Reading {
     requirements: Option<RepoPath>,
 }
 
-impl Reading {
-    fn of(found: &FoundProject, tree: &Tree, settings: &Settings, rules: &FlowRules) -> Self {
+impl<'a> Reading<'a> {
+    fn of(
+        found: &FoundProject,
+        tree: &Tree,
+        settings: &Settings,
+        rules: &FlowRules,
+        legacy: &'a Legacy,
+    ) -> Self {
         let mut reading = Self {
             project: found.path.clone(),
+            legacy,
             deployments: Vec::new(),
             diagnostics: Vec::new(),
             secrets: Secrets::default(),
@@ -252,7 +266,7 @@ impl Reading {
         flows: &mut Flows<'_>,
         faults: &mut Faults<'_>,
     ) {
-        let setting = settings.for_deployments();
+        let setting = settings.for_deployments(self.legacy);
         let Some(mut declared) = deployment::read(draft, &setting, faults) else {
             return;
         };
@@ -466,6 +480,16 @@ fn complete(
             .or_insert_with(|| description.clone().into());
     }
     fields.insert(Field::ParameterSchema, entrypoint.flow.schema.clone());
+    let mut references = declared.references;
+    for field in [Field::Storage, Field::Infrastructure] {
+        let text = fields.get(&field).and_then(Value::as_str);
+        if let Some((kind, name)) = text.and_then(|text| text.split_once('/')) {
+            references.insert(Reference::Block {
+                kind: kind.to_owned(),
+                name: name.to_owned(),
+            });
+        }
+    }
     let folder = format!("{}{}", settings.storage_prefix, release.folder());
     let digest = release.digest.to_string();
     fields
@@ -486,7 +510,7 @@ fn complete(
         places: declared.places,
         fields,
         hidden: declared.hidden,
-        references: declared.references,
+        references,
         notes: declared.notes,
         images: declared.images,
         steps: declared.steps,

@@ -256,7 +256,7 @@ impl Rule {
             column: candidate.flow.column,
         };
         let mut node = self.defaults.clone();
-        move_to(&mut node, at);
+        node.move_to(at);
         put(&mut node, "entrypoint", text(at, &candidate.entrypoint));
         if node.get("name").is_none_or(Node::is_null) {
             put(&mut node, "name", text(at, NAME));
@@ -383,21 +383,6 @@ fn for_flow(node: &mut Node, name: &str, function: &str, file: &str) {
         result.push_str(rest);
         scalar.content = Content::Scalar(Value::String(result));
     });
-}
-
-/// Gives every value one place.
-fn move_to(node: &mut Node, at: Position) {
-    node.at = at;
-    match &mut node.content {
-        Content::Scalar(_) => {}
-        Content::List(items) => items.iter_mut().for_each(|item| move_to(item, at)),
-        Content::Map(entries) => {
-            for entry in entries {
-                entry.at = at;
-                move_to(&mut entry.value, at);
-            }
-        }
-    }
 }
 
 fn put(node: &mut Node, key: &str, value: Node) {

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::document::{Entry, Node};
 use super::duration;
 use super::faults::Faults;
-use crate::model::{Digest, Schedule, Timing, nearest};
+use crate::model::{Dialect, Schedule, Timing, nearest};
 
 const KEYS: &[&str] = &[
     "cron",
@@ -36,8 +36,9 @@ const RRULE_START: &str = "DTSTART:20200101T000000\n";
 /// The slug of a deployment's only schedule: it stays when the schedule is edited, and a pause with it.
 const ONLY: &str = "schedule";
 
-/// Reads the schedules of a deployment: a list, or one mapping.
-pub(super) fn read(node: &Node, faults: &mut Faults<'_>) -> Vec<Schedule> {
+/// Reads the schedules of a deployment: a list, or one mapping. In Prefect 2 their slugs count for nothing: there a
+/// schedule is known by what it says.
+pub(super) fn read(node: &Node, dialect: Dialect, faults: &mut Faults<'_>) -> Vec<Schedule> {
     let items: Vec<&Node> = match &node.content {
         super::document::Content::List(items) => items.iter().collect(),
         super::document::Content::Map(_) => vec![node],
@@ -52,10 +53,17 @@ pub(super) fn read(node: &Node, faults: &mut Faults<'_>) -> Vec<Schedule> {
     let only = items.len() == 1;
     let mut schedules: Vec<Schedule> = Vec::new();
     for item in items {
-        let Some(schedule) = one(item, only, faults) else {
+        let Some(schedule) = one(item, only, dialect, faults) else {
             continue;
         };
-        if schedules.iter().any(|other| other.slug == schedule.slug) {
+        let twice = schedules.iter().any(|other| other.slug == schedule.slug);
+        if twice && dialect == Dialect::Prefect2 {
+            faults
+                .error(item.at, "a second schedule that says the same")
+                .hint("Prefect 2 keeps no slugs, so that nothing would tell the two apart");
+            continue;
+        }
+        if twice {
             faults
                 .error(
                     item.at,
@@ -69,7 +77,7 @@ pub(super) fn read(node: &Node, faults: &mut Faults<'_>) -> Vec<Schedule> {
     schedules
 }
 
-fn one(node: &Node, only: bool, faults: &mut Faults<'_>) -> Option<Schedule> {
+fn one(node: &Node, only: bool, dialect: Dialect, faults: &mut Faults<'_>) -> Option<Schedule> {
     let Some(entries) = node.entries() else {
         faults.error(
             node.at,
@@ -84,9 +92,10 @@ fn one(node: &Node, only: bool, faults: &mut Faults<'_>) -> Option<Schedule> {
             faults.error(at, "a schedule's slug is empty");
             return None;
         }
+        _ if dialect == Dialect::Prefect2 => timing.key(),
         Some((slug, _)) => slug,
         None if only => ONLY.to_owned(),
-        None => derived_slug(&timing),
+        None => timing.key(),
     };
     let max_scheduled_runs = faults.integer(node, "max_scheduled_runs", 1..=50);
     Some(Schedule {
@@ -107,24 +116,6 @@ fn into_map(value: Value) -> Option<serde_json::Map<String, Value>> {
         Value::Object(map) => Some(map),
         _ => None,
     }
-}
-
-/// One of several schedules without a slug is named by what it says: swapping two in the file swaps no pause.
-fn derived_slug(timing: &Timing) -> String {
-    let (kind, text) = match timing {
-        Timing::Cron {
-            cron,
-            timezone,
-            day_or,
-        } => ("cron", format!("{cron}\n{timezone}\n{day_or}")),
-        Timing::Interval {
-            seconds,
-            anchor,
-            timezone,
-        } => ("interval", format!("{seconds}\n{anchor}\n{timezone}")),
-        Timing::Rrule { rrule, timezone } => ("rrule", format!("{rrule}\n{timezone}")),
-    };
-    format!("{kind}-{}", &Digest::of(text.as_bytes()).to_string()[..6])
 }
 
 fn timing(node: &Node, entries: &[Entry], faults: &mut Faults<'_>) -> Option<Timing> {
@@ -252,10 +243,14 @@ mod tests {
     use crate::read::document::{Syntax, parse};
 
     fn read_text(text: &str) -> (Vec<Schedule>, Vec<String>) {
+        read_for(Dialect::Prefect3, text)
+    }
+
+    fn read_for(dialect: Dialect, text: &str) -> (Vec<Schedule>, Vec<String>) {
         let path = RepoPath::new("p/x.deployment.yaml");
         let mut faults = Faults::of(&path);
         let (node, _) = parse(text, Syntax::Yaml).expect("valid YAML");
-        let schedules = read(&node, &mut faults);
+        let schedules = read(&node, dialect, &mut faults);
         let messages = faults.into_parts().0;
         (
             schedules,
@@ -292,6 +287,26 @@ mod tests {
         ] {
             assert!(check::cron(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn prefect_2_knows_schedules_by_what_they_say() {
+        let text =
+            "- {cron: 0 4 * * *, slug: a}\n- {interval: 3600}\n- {cron: 0 4 * * *, slug: b}\n";
+        let (schedules, faults) = read_for(Dialect::Prefect2, text);
+        let keys: Vec<String> = schedules.iter().map(|one| one.timing.key()).collect();
+        assert!(keys[0].starts_with("cron-") && keys[1].starts_with("interval-"));
+        let slugs: Vec<&str> = schedules.iter().map(|one| one.slug.as_str()).collect();
+        assert_eq!(slugs, keys);
+        let twice = "p/x.deployment.yaml:3:3: a second schedule that says the same";
+        assert_eq!(faults, [twice]);
+        for schedule in schedules {
+            assert_eq!(
+                Timing::of_value(&schedule.to_value()),
+                Some(schedule.timing)
+            );
+        }
+        assert_eq!(read_text(text).1, [""; 0]);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! A Prefect 3 server on SQLite, its REST API as far as tests need it, and a worker.
+//! A Prefect server on SQLite, of 3 or 2, its REST API as far as tests need it, and what runs flows: a worker or an agent.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -13,41 +13,90 @@ use serde_json::{Value, json};
 use super::machine;
 use super::process::{self, Service, wait_until};
 
-/// The frozen list of packages.
-const PINS: &str = include_str!("prefect3.txt");
-
-/// A virtual environment with Prefect and prefect-azure, made on first use.
-pub(crate) fn venv() -> PathBuf {
-    process::venv("prefect3", PINS)
+/// A major release of Prefect, each with an environment and servers of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Major {
+    /// 2.20, the last line of it.
+    Two,
+    /// 3.
+    Three,
 }
 
-/// The database of a server that was never used, made on first use: its migrations cost as much as all else that a
-/// server does when it starts.
-fn database() -> PathBuf {
-    process::installed("prefect3-database", PINS, |folder| {
-        process::run(prefect(folder).args(["server", "database", "upgrade", "--yes"]));
-    })
-    .join("prefect.db")
-}
-
-/// A command of Prefect's that knows nothing of the settings of who runs the tests.
-pub(crate) fn prefect(home: &Path) -> Command {
-    let mut command = Command::new(venv().join("bin/prefect"));
-    for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("PREFECT_") {
-            command.env_remove(name);
+impl Major {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Two => "prefect2",
+            Self::Three => "prefect3",
         }
     }
-    command
-        .env("PREFECT_HOME", home)
-        .env("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
-        .env("DO_NOT_TRACK", "1")
-        .current_dir(home);
-    command
+
+    /// The frozen list of packages.
+    fn pins(self) -> &'static str {
+        match self {
+            Self::Two => include_str!("prefect2.txt"),
+            Self::Three => include_str!("prefect3.txt"),
+        }
+    }
+
+    /// The variable that says how often runs are added as time passes.
+    fn scheduler_loop(self) -> &'static str {
+        match self {
+            Self::Two => "PREFECT_API_SERVICES_SCHEDULER_LOOP_SECONDS",
+            Self::Three => "PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS",
+        }
+    }
+
+    /// A virtual environment with Prefect and prefect-azure, made on first use.
+    fn venv(self) -> PathBuf {
+        process::venv(self.name(), self.pins())
+    }
+
+    /// The database of a server that was never used, made on first use: its migrations cost as much as all else that a
+    /// server does when it starts.
+    fn database(self) -> PathBuf {
+        process::installed(
+            &format!("{}-database", self.name()),
+            self.pins(),
+            |folder| {
+                process::run(
+                    self.command(folder)
+                        .args(["server", "database", "upgrade", "--yes"]),
+                );
+            },
+        )
+        .join("prefect.db")
+    }
+
+    /// A command of Prefect's that knows nothing of the settings of who runs the tests.
+    fn command(self, home: &Path) -> Command {
+        let mut command = Command::new(self.venv().join("bin/prefect"));
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("PREFECT_") {
+                command.env_remove(name);
+            }
+        }
+        command
+            .env("PREFECT_HOME", home)
+            .env("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+            .env("DO_NOT_TRACK", "1")
+            .current_dir(home);
+        command
+    }
+}
+
+/// Prefect 3's virtual environment.
+pub(crate) fn venv() -> PathBuf {
+    Major::Three.venv()
+}
+
+/// A command of Prefect 3's.
+pub(crate) fn prefect(home: &Path) -> Command {
+    Major::Three.command(home)
 }
 
 /// A running Prefect server.
 pub(crate) struct Server {
+    major: Major,
     port: u16,
     auth: Option<String>,
     _service: Service,
@@ -56,30 +105,44 @@ pub(crate) struct Server {
 impl Server {
     /// Starts one that everybody may use.
     pub(crate) fn start() -> Self {
-        Self::start_with(None, &[])
+        Self::start_of(Major::Three)
+    }
+
+    /// Likewise, of a release.
+    pub(crate) fn start_of(major: Major) -> Self {
+        Self::start_with(major, None, &[])
     }
 
     /// Starts one that asks for `user:password`.
     pub(crate) fn start_with_auth(auth: &str) -> Self {
-        Self::start_with(Some(auth), &[("PREFECT_SERVER_API_AUTH_STRING", auth)])
+        Self::start_with(
+            Major::Three,
+            Some(auth),
+            &[("PREFECT_SERVER_API_AUTH_STRING", auth)],
+        )
     }
 
     /// Starts one that takes a write only with a CSRF token.
     pub(crate) fn start_with_csrf_protection() -> Self {
-        Self::start_with(None, &[("PREFECT_SERVER_CSRF_PROTECTION_ENABLED", "true")])
+        Self::start_with(
+            Major::Three,
+            None,
+            &[("PREFECT_SERVER_CSRF_PROTECTION_ENABLED", "true")],
+        )
     }
 
-    fn start_with(auth: Option<&str>, settings: &[(&str, &str)]) -> Self {
+    fn start_with(major: Major, auth: Option<&str>, settings: &[(&str, &str)]) -> Self {
         let port = process::free_port();
         let folder = process::folder("prefect");
-        fs::copy(database(), folder.join("prefect.db")).expect("the target folder can be written");
-        let mut command = prefect(&folder);
+        fs::copy(major.database(), folder.join("prefect.db"))
+            .expect("the target folder can be written");
+        let mut command = major.command(&folder);
         command
             .args(["server", "start", "--host", "127.0.0.1", "--port"])
             .arg(port.to_string())
             // What a deploy touches is scheduled within seconds by another loop of the server; this one adds runs as
             // time passes, and a test that compares the scheduled runs before and after must not see them.
-            .env("PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS", "3600")
+            .env(major.scheduler_loop(), "3600")
             .envs(settings.iter().copied());
         let _share = machine::share();
         let service = Service::start("prefect", folder, &mut command)
@@ -87,6 +150,7 @@ impl Server {
                 process::answers(port, "/api/health", "true")
             });
         Self {
+            major,
             port,
             auth: auth.map(str::to_owned),
             _service: service,
@@ -95,8 +159,18 @@ impl Server {
 
     /// The one without authentication that tests of this process share; each uses names of its own.
     pub(crate) fn shared() -> &'static Self {
-        static SHARED: OnceLock<Server> = OnceLock::new();
-        SHARED.get_or_init(Self::start)
+        Self::shared_of(Major::Three)
+    }
+
+    /// Likewise, of a release.
+    pub(crate) fn shared_of(major: Major) -> &'static Self {
+        static TWO: OnceLock<Server> = OnceLock::new();
+        static THREE: OnceLock<Server> = OnceLock::new();
+        let shared = match major {
+            Major::Two => &TWO,
+            Major::Three => &THREE,
+        };
+        shared.get_or_init(|| Self::start_of(major))
     }
 
     /// The port on 127.0.0.1.
@@ -360,23 +434,36 @@ fn text(value: &Value) -> String {
         .to_owned()
 }
 
-/// A process worker that takes up to four runs at a time.
+/// A process that takes runs, up to four at a time.
 pub(crate) struct Worker {
     service: Service,
     _share: machine::Share,
 }
 
 impl Worker {
-    /// Starts one that takes the runs of all queues of a pool.
+    /// Starts a process worker that takes the runs of all queues of a pool.
     pub(crate) fn start(server: &Server, pool: &str) -> Self {
+        let arguments = ["worker", "start", "--type", "process", "--pool", pool];
+        let quiet = ["--limit", "4", "--install-policy", "never"];
+        let settings = [("PREFECT_WORKER_QUERY_SECONDS", "2")];
+        Self::run(server, &[&arguments[..], &quiet[..]].concat(), &settings)
+    }
+
+    /// Starts an agent, as there were in Prefect 2, that takes the runs of a queue of the default pool.
+    pub(crate) fn start_agent(server: &Server, queue: &str) -> Self {
+        let arguments = ["agent", "start", "--work-queue", queue, "--limit", "4"];
+        let settings = [("PREFECT_AGENT_QUERY_INTERVAL", "2")];
+        Self::run(server, &arguments, &settings)
+    }
+
+    fn run(server: &Server, arguments: &[&str], settings: &[(&str, &str)]) -> Self {
         let share = machine::share();
         let folder = process::folder("worker");
-        let mut command = prefect(&folder);
+        let mut command = server.major.command(&folder);
         command
-            .args(["worker", "start", "--type", "process", "--pool", pool])
-            .args(["--limit", "4", "--install-policy", "never"])
-            .env("PREFECT_API_URL", server.api_url())
-            .env("PREFECT_WORKER_QUERY_SECONDS", "2");
+            .args(arguments)
+            .envs(settings.iter().copied())
+            .env("PREFECT_API_URL", server.api_url());
         if let Some(auth) = &server.auth {
             command.env("PREFECT_API_AUTH_STRING", auth);
         }
@@ -412,5 +499,14 @@ mod tests {
             .await
             .expect("it answers");
         assert_eq!(stranger.status(), StatusCode::UNAUTHORIZED);
+    }
+
+    #[tokio::test]
+    async fn each_major_release_has_servers_of_its_own() {
+        for (major, begins) in [(Major::Two, "2.20."), (Major::Three, "3.")] {
+            let version = Server::shared_of(major).api().get("/admin/version").await;
+            let version = version.as_str().expect("a text").to_owned();
+            assert!(version.starts_with(begins), "{version}");
+        }
     }
 }

@@ -27,7 +27,7 @@ pub(super) struct Write<'a> {
 }
 
 /// The fields whose names and values in a body are ours.
-const PLAIN: [Field; 9] = [
+pub(super) const PLAIN: [Field; 9] = [
     Field::Entrypoint,
     Field::Version,
     Field::Description,
@@ -126,7 +126,7 @@ impl Write<'_> {
         }
     }
 
-    fn changes(&self, field: Field) -> bool {
+    pub(super) fn changes(&self, field: Field) -> bool {
         self.changed.contains(&field)
     }
 
@@ -136,7 +136,7 @@ impl Write<'_> {
     }
 
     /// What is wanted, or what is live where nothing is.
-    fn raw(&self, field: Field) -> Option<&Value> {
+    pub(super) fn raw(&self, field: Field) -> Option<&Value> {
         let wanted = self.wanted.fields.get(&field);
         if self.changes(field) {
             return wanted;
@@ -145,14 +145,14 @@ impl Write<'_> {
     }
 
     /// The value to send; for a null where the API has no null, the value of a field that was never set.
-    fn value(&self, field: Field) -> Value {
+    pub(super) fn value(&self, field: Field) -> Value {
         match self.raw(field) {
             None | Some(Value::Null) => field.default_value(),
             Some(value) => value.clone(),
         }
     }
 
-    fn put_pool(&self, body: &mut Map<String, Value>) {
+    pub(super) fn put_pool(&self, body: &mut Map<String, Value>) {
         for field in [Field::WorkPool, Field::WorkQueue] {
             if self.has(field) {
                 body.insert(field.name().to_owned(), self.value(field));
@@ -196,7 +196,7 @@ impl Write<'_> {
     /// The pull steps to send; `None` where there is nothing to say about them.
     ///
     /// Foreign live steps stand in both fields, so what is declared shows in which of the two changed.
-    fn steps(&self) -> Result<Option<Value>, String> {
+    pub(super) fn steps(&self) -> Result<Option<Value>, String> {
         let spelled_out = self.raw(Field::PullSteps).filter(|steps| !steps.is_null());
         let replaced = self.changes(Field::Code) && !self.changes(Field::PullSteps);
         if let (Some(steps), false) = (spelled_out, replaced) {
@@ -266,8 +266,8 @@ pub(super) fn runs_of(schedule: &Value) -> Option<&Value> {
         .filter(|runs| !runs.is_null())
 }
 
-/// A schedule in the API's form; one without a slug goes without.
-fn schedule_item(slug: &str, value: &Value) -> Value {
+/// What a schedule says of when, in the API's form.
+pub(super) fn timing_of(value: &Value) -> Map<String, Value> {
     let mut timing = Map::new();
     for key in [
         "cron",
@@ -281,7 +281,12 @@ fn schedule_item(slug: &str, value: &Value) -> Value {
             timing.insert(key.to_owned(), part.clone());
         }
     }
-    let mut item = json!({"schedule": timing});
+    timing
+}
+
+/// A schedule in the API's form; one without a slug goes without.
+fn schedule_item(slug: &str, value: &Value) -> Value {
+    let mut item = json!({"schedule": timing_of(value)});
     for key in ["active", "parameters", "max_scheduled_runs"] {
         if let Some(part) = value.get(key).filter(|part| !part.is_null()) {
             item[key] = part.clone();

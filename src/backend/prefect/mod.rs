@@ -1,6 +1,6 @@
-//! Prefect 3, over its REST API.
+//! Prefect 3 and 2, over their REST API.
 //!
-//! A server of 3.2 or later, or Prefect Cloud: from 3.2 on schedules have slugs, deployments have labels (our mark), and
+//! A server of 2.20 or a later 2 ([`two`] says what is otherwise there), of 3.2 or later, or Prefect Cloud: from 3.2 on schedules have slugs, deployments have labels (our mark), and
 //! a PATCH takes pull steps, which is what "only what changed is touched" rests on. The API is described at
 //! <https://docs.prefect.io/v3/api-ref/rest-api>; where it behaves otherwise, the code says so.
 
@@ -14,6 +14,7 @@ mod limit;
 mod normal;
 mod pull;
 mod read;
+mod two;
 mod version;
 mod wire;
 
@@ -73,6 +74,8 @@ pub struct Server {
     flows: Mutex<HashMap<String, Arc<OnceCell<String>>>>,
     /// The labels of the deployments that were read, by handle: a POST has to send them all.
     labels: Mutex<HashMap<String, Map<String, Value>>>,
+    /// The blocks that were looked up, by type and name.
+    blocks: Mutex<HashMap<String, wire::Block>>,
 }
 
 impl Server {
@@ -104,6 +107,7 @@ impl Server {
             version: OnceCell::new(),
             flows: Mutex::default(),
             labels: Mutex::default(),
+            blocks: Mutex::default(),
         })
     }
 
@@ -117,7 +121,7 @@ impl Server {
             let text: String = self.http.ask(&request).await?;
             Version::supported(&text).map_err(|message| {
                 Error::new(Kind::Other, self.http.subject(), message)
-                    .hint("upgrade the server to Prefect 3.2 or later")
+                    .hint("upgrade the server to Prefect 2.20 or 3.2, or later")
             })
         });
         version.await.copied()
@@ -310,6 +314,9 @@ impl Orchestrator for Server {
             pull: &self.pull,
             detaches_limits: version.detaches_limits(),
         };
+        if version.dialect() == Dialect::Prefect2 {
+            return self.register_two(&write, &what).await;
+        }
         let patch = write
             .patch()
             .map_err(|message| self.refuse(&what, &message))?;

@@ -133,6 +133,20 @@ impl Pull {
         crate::model::same(ours.get(0)?, steps.first()?).then_some(release)
     }
 
+    /// Where releases are stored, in the words of the storage's URL but without the account: `azure://container/prefix`.
+    pub(super) fn location(&self) -> String {
+        let (scheme, bucket) = match self {
+            Self::Azure { container, .. } => ("azure", container.as_str()),
+            Self::S3 { bucket, .. } => ("s3", bucket.as_str()),
+            Self::Gcs { bucket, .. } => ("gs", bucket.as_str()),
+            Self::Folder { .. } => {
+                return format!("file://{}", self.prefix().trim_end_matches('/'));
+            }
+        };
+        let whole = format!("{scheme}://{bucket}/{}", self.prefix());
+        whole.trim_end_matches('/').to_owned()
+    }
+
     /// The input that says which folder.
     fn folder_key(&self) -> &'static str {
         match self {

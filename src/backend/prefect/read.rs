@@ -9,9 +9,9 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::http::Request;
-use super::{Server, lock, normal, wire};
+use super::{Server, lock, normal, two, wire};
 use crate::backend::{Question, Result};
-use crate::model::{DeploymentId, Field, Live, LiveDeployment, Reference};
+use crate::model::{DeploymentId, Dialect, Field, Live, LiveDeployment, Reference};
 
 /// Items of a page; more is refused.
 const PAGE: usize = 200;
@@ -29,7 +29,7 @@ impl Server {
             self.deployments(question.deployments.as_ref()),
             self.triggers(),
             self.pools(),
-            self.missing_blocks(&question.references),
+            self.blocks(&question.references),
             self.missing_variables(&question.references),
         )?;
         let refused = self.refused(triggers.is_some());
@@ -41,11 +41,23 @@ impl Server {
                 live.fields.insert(Field::Triggers, own);
             }
         }
+        let mut missing = variables;
+        missing.extend(
+            question
+                .references
+                .iter()
+                .filter(|one| matches!(one, Reference::Block { .. }))
+                .cloned(),
+        );
+        for reference in blocks.iter().filter_map(wire::Block::reference) {
+            missing.remove(&reference);
+        }
         Ok(Live {
             deployments,
             pools: Some(pools),
-            missing: blocks.into_iter().chain(variables).collect(),
+            missing,
             refused,
+            elsewhere: two::elsewhere(&blocks, &self.pull),
         })
     }
 
@@ -70,7 +82,12 @@ impl Server {
             .map(|deployment| (deployment.id.clone(), deployment))
             .collect();
 
+        let dialect = self.version().await?.dialect();
         let flows = self.flows_of(&found).await?;
+        let blocks = match dialect {
+            Dialect::Prefect2 => self.blocks_of(found.values()).await?,
+            Dialect::Prefect3 => two::Blocks::new(),
+        };
         let mut live = BTreeMap::new();
         for deployment in found.into_values() {
             // A flow that is gone took its deployments with it.
@@ -82,6 +99,11 @@ impl Server {
                 name: deployment.name.clone(),
             };
             if ids.is_some_and(|ids| !ids.contains(&id)) {
+                continue;
+            }
+            if dialect == Dialect::Prefect2 {
+                let deployment = two::live(&deployment, &self.pull, &blocks);
+                live.insert(id, Arc::new(deployment));
                 continue;
             }
             let fields = normal::fields(&deployment, &self.pull);
@@ -136,6 +158,10 @@ impl Server {
             .into_iter()
             .map(|pool| (pool.name, BTreeSet::new()))
             .collect();
+        if self.version().await?.dialect() == Dialect::Prefect2 {
+            // Made with the first deployment that needs it.
+            found.entry(two::DEFAULT_POOL.to_owned()).or_default();
+        }
         for queue in queues {
             let pool = queue
                 .work_pool_name
@@ -148,10 +174,8 @@ impl Server {
         Ok(found)
     }
 
-    async fn missing_blocks(
-        &self,
-        references: &BTreeSet<Reference>,
-    ) -> Result<BTreeSet<Reference>> {
+    /// Those of the blocks asked for that are there, and perhaps others.
+    async fn blocks(&self, references: &BTreeSet<Reference>) -> Result<Vec<wire::Block>> {
         let wanted: Vec<(&String, &String)> = references
             .iter()
             .filter_map(|reference| match reference {
@@ -169,27 +193,7 @@ impl Server {
             });
             self.pages::<wire::Block>("block_documents/filter", filter, "looking for blocks")
         });
-        let found = try_join_all(pages)
-            .await?
-            .into_iter()
-            .flatten()
-            .filter_map(|block| {
-                Some(Reference::Block {
-                    kind: block.block_type?.slug,
-                    name: block.name?,
-                })
-            });
-        let mut missing: BTreeSet<Reference> = wanted
-            .iter()
-            .map(|(kind, name)| Reference::Block {
-                kind: (*kind).clone(),
-                name: (*name).clone(),
-            })
-            .collect();
-        for reference in found {
-            missing.remove(&reference);
-        }
-        Ok(missing)
+        Ok(try_join_all(pages).await?.into_iter().flatten().collect())
     }
 
     async fn missing_variables(

@@ -18,6 +18,11 @@ impl Version {
     /// The first release with slugs of schedules, and with pull steps in a PATCH: both are in the sources of 3.2.0 and
     /// not of 3.1.15.
     const OLDEST: Self = Self { major: 3, minor: 2 };
+    /// The last line of 2, with all that deployments had there.
+    const OLDEST_TWO: Self = Self {
+        major: 2,
+        minor: 20,
+    };
 
     /// Reads the answer of `GET /admin/version`: `3.8.8`, `3.4.0rc1`, `3.2.0+12.gabcdef`. The message says what is
     /// wrong with a server that is not to be used.
@@ -27,9 +32,13 @@ impl Version {
             return Err(format!("`{text}` is no version of a Prefect server"));
         };
         let version = Self { major, minor };
-        if version < Self::OLDEST {
+        let oldest = match version.dialect() {
+            Dialect::Prefect2 => Self::OLDEST_TWO,
+            Dialect::Prefect3 => Self::OLDEST,
+        };
+        if version < oldest {
             return Err(format!(
-                "the server is Prefect {text}, flowyard needs 3.2 or later"
+                "the server is Prefect {text}, flowyard needs 2.20 or a later 2, or 3.2 or later"
             ));
         }
         Ok(version)
@@ -61,10 +70,12 @@ mod tests {
             "3.2.0+12.gabc.dirty",
             "4.0.0",
             "3.4.0rc1",
+            "2.20.26",
+            "2.21.0",
         ] {
             assert!(Version::supported(good).is_ok(), "{good}");
         }
-        for bad in ["2.20.26", "3.1.15"] {
+        for bad in ["2.19.9", "1.4.1", "3.1.15"] {
             let message = Version::supported(bad).expect_err("a refusal");
             assert!(message.contains(bad), "{message}");
         }

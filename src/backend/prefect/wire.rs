@@ -6,6 +6,8 @@
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
+use crate::model::Reference;
+
 /// One item of `POST /deployments/filter`, and the answer of `POST /deployments/` and `GET /deployments/{id}`.
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct Deployment {
@@ -38,6 +40,12 @@ pub(super) struct Deployment {
     pub(super) concurrency_options: Option<ConcurrencyOptions>,
     #[serde(default, deserialize_with = "null_is_default")]
     pub(super) pull_steps: Vec<Value>,
+    /// Prefect 2's name for job variables.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub(super) infra_overrides: Map<String, Value>,
+    pub(super) path: Option<String>,
+    pub(super) storage_document_id: Option<String>,
+    pub(super) infrastructure_document_id: Option<String>,
 }
 
 /// A schedule as it comes back: its own id, and null for what is not set.
@@ -104,11 +112,31 @@ pub(super) struct Queue {
     pub(super) work_pool_name: Option<String>,
 }
 
-/// One item of `POST /block_documents/filter`; the name is null for an anonymous one.
+/// One item of `POST /block_documents/filter`, and the answer to one by name; the name is null for an anonymous one.
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct Block {
+    pub(super) id: String,
     pub(super) name: Option<String>,
     pub(super) block_type: Option<BlockType>,
+    /// What it holds, secrets masked.
+    #[serde(default, deserialize_with = "null_is_default")]
+    pub(super) data: Map<String, Value>,
+}
+
+impl Block {
+    /// Type and name, as a value names it; `None` where it has none.
+    pub(super) fn reference(&self) -> Option<Reference> {
+        Some(Reference::Block {
+            kind: self.block_type.as_ref()?.slug.clone(),
+            name: self.name.clone()?,
+        })
+    }
+
+    /// `azure/flows`.
+    pub(super) fn text(&self) -> Option<String> {
+        let kind = &self.block_type.as_ref()?.slug;
+        Some(format!("{kind}/{}", self.name.as_ref()?))
+    }
 }
 
 /// The type of a block.

@@ -32,7 +32,7 @@ pub(super) fn read(
         places: BTreeMap::new(),
     };
     reading.simple_fields();
-    reading.schedules();
+    reading.schedules(setting);
     reading.work_pool(setting);
     reading.concurrency();
     reading.triggers(default_name.unwrap_or_default());
@@ -50,6 +50,8 @@ impl Reading<'_, '_, '_> {
         for (key, field) in [
             ("description", Field::Description),
             ("version", Field::Version),
+            ("storage", Field::Storage),
+            ("infrastructure", Field::Infrastructure),
         ] {
             if let Some((text, at)) = self.faults.text(self.node, key) {
                 self.set(field, text.into(), at);
@@ -103,7 +105,7 @@ impl Reading<'_, '_, '_> {
         }
     }
 
-    fn schedules(&mut self) {
+    fn schedules(&mut self, setting: &Setting<'_>) {
         let (many, one) = (
             present(self.node, "schedules"),
             present(self.node, "schedule"),
@@ -118,7 +120,7 @@ impl Reading<'_, '_, '_> {
             (Some(node), None) | (None, Some(node)) => node,
             (None, None) => return,
         };
-        let schedules: Map<String, Value> = schedule::read(node, self.faults)
+        let schedules: Map<String, Value> = schedule::read(node, setting.dialect, self.faults)
             .iter()
             .map(|schedule| (schedule.slug.clone(), schedule.to_value()))
             .collect();
@@ -130,6 +132,14 @@ impl Reading<'_, '_, '_> {
             .work_pool
             .map(|pool| (pool.to_owned(), self.node.at));
         let Some(node) = present(self.node, "work_pool") else {
+            // Prefect 2: an agent takes the run from a queue of its own, and the block says where it runs.
+            if let Some((queue, at)) = self.faults.text(self.node, "work_queue_name") {
+                self.set(Field::WorkQueue, queue.into(), at);
+                return;
+            }
+            if self.fields.contains_key(&Field::Infrastructure) {
+                return;
+            }
             if let Some((pool, at)) = default {
                 self.set(Field::WorkPool, pool.into(), at);
                 if let Some(queue) = setting.work_queue {

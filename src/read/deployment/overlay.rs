@@ -116,6 +116,8 @@ pub(super) fn hidden(node: &Node) -> BTreeMap<String, String> {
         (Field::Tags, "tags"),
         (Field::Parameters, "parameters"),
         (Field::JobVariables, "job_variables"),
+        (Field::Storage, "storage"),
+        (Field::Infrastructure, "infrastructure"),
     ] {
         let mut note = |path: &str, written: &str| {
             hidden.insert(path.to_owned(), written.to_owned());

@@ -105,7 +105,7 @@ pub(super) fn parse(text: &str, syntax: Syntax) -> Result<(Node, Vec<Fault>), Fa
 }
 
 impl Node {
-    fn new(at: Position, content: Content) -> Self {
+    pub(in crate::read) fn new(at: Position, content: Content) -> Self {
         Self {
             at,
             content,
@@ -190,6 +190,21 @@ impl Node {
             }
         }
         Node::new(self.at, Content::Map(entries))
+    }
+
+    /// Gives it, and all that is in it, one place.
+    pub(in crate::read) fn move_to(&mut self, at: Position) {
+        self.at = at;
+        match &mut self.content {
+            Content::Scalar(_) => {}
+            Content::List(items) => items.iter_mut().for_each(|item| item.move_to(at)),
+            Content::Map(entries) => {
+                for entry in entries {
+                    entry.at = at;
+                    entry.value.move_to(at);
+                }
+            }
+        }
     }
 
     /// Calls `change` on every scalar, depth first.

@@ -150,6 +150,7 @@ impl Reading<'_> {
         let mut kept: Vec<Entry> = entries
             .iter()
             .filter(|entry| !OWN.contains(&entry.key.as_str()))
+            .filter(|entry| !passed_over(entry, faults))
             .filter_map(tidied)
             .collect();
         paused(item, &mut kept, faults);
@@ -269,6 +270,25 @@ fn each(node: &Node, key: &str, faults: &mut Faults<'_>) -> Vec<Entry> {
         }
     }
     steps
+}
+
+/// Whether a key is one that deployment files have and `prefect.yaml` has not, in no release of Prefect.
+fn passed_over(entry: &Entry, faults: &mut Faults<'_>) -> bool {
+    let hint = match entry.key.as_str() {
+        "storage" | "infrastructure" => "name a work pool: `work_pool: {name: …}`",
+        "infra_overrides" => "write them as `job_variables` inside of `work_pool`",
+        "work_queue_name" => "write it inside of `work_pool`",
+        _ => return false,
+    };
+    if !entry.value.is_null() {
+        faults
+            .error(
+                entry.at,
+                format!("Prefect passes `{}` over in a prefect.yaml", entry.key),
+            )
+            .hint(hint);
+    }
+    true
 }
 
 /// A key as the reader of all formats takes it: what Prefect's templates leave empty is not said at all.

@@ -7,6 +7,7 @@ mod faults;
 mod files;
 mod flows;
 mod lease;
+mod legacy;
 mod links;
 mod narrow;
 mod output;
