@@ -22,6 +22,7 @@ fn read(name: &str, text: &str) -> Vec<Diagnostic> {
         dialect: Dialect::Prefect3,
         run_steps: true,
         outputs: Outputs::default(),
+        captured: BTreeMap::new(),
         storage_prefix: String::new(),
     };
     let once = || desired(&tree, &discover::find(&tree, &Scope::default()), &settings);
