@@ -77,7 +77,7 @@ impl Write<'_> {
         let steps_declared = self
             .raw(Field::PullSteps)
             .is_some_and(|steps| !steps.is_null())
-            && !(self.changes(Field::Code) && !self.changes(Field::PullSteps));
+            && (!self.changes(Field::Code) || self.changes(Field::PullSteps));
         if let (Some(Value::String(text)), false) = (self.raw(Field::Code), steps_declared) {
             let release = parse_code_text(text);
             if let Some(path) = self.path(text, release.as_ref(), documents)? {
