@@ -98,7 +98,7 @@ mod tests {
     use super::*;
     use crate::model::{Digest, RepoPath};
 
-    fn block(kind: &str, data: Value) -> wire::Block {
+    fn block(kind: &str, data: &Value) -> wire::Block {
         let block = json!({"id": "I", "name": "flows", "block_type": {"slug": kind}, "data": data});
         serde_json::from_value(block).expect("a block")
     }
@@ -182,7 +182,7 @@ mod tests {
                 "flows/",
             ),
         ] {
-            let block = block(kind, data);
+            let block = block(kind, &data);
             let path = path(&block, &release_of, pull).expect("a path");
             assert_eq!(path, format!("{begin}{end}"), "{kind}");
             let found = release(&block, &path, pull);
@@ -194,13 +194,13 @@ mod tests {
             ("azure", json!({"bucket_path": "code/flows/prod/deeper"})),
             ("s3", json!({"bucket_path": "code"})),
         ] {
-            let message = root(&block(kind, data), &azure).expect_err("elsewhere");
+            let message = root(&block(kind, &data), &azure).expect_err("elsewhere");
             assert!(message.contains(&format!("`{kind}/flows`")), "{message}");
             assert!(message.contains("`azure://code/flows/prod`"), "{message}");
         }
         let secret = json!({"bucket_path": "x", "azure_storage_container": "********"});
         for (kind, data) in [("azure", secret), ("github", json!({"repository": "r"}))] {
-            let message = root(&block(kind, data), &azure).expect_err("not known");
+            let message = root(&block(kind, &data), &azure).expect_err("not known");
             assert!(message.contains("does not tell"), "{message}");
         }
     }
