@@ -167,6 +167,7 @@ fn settings() -> Settings {
         dialect: Dialect::Prefect3,
         run_steps: false,
         outputs: Default::default(),
+        captured: Default::default(),
         storage_prefix: String::new(),
         python: read::Python::default(),
     }
