@@ -47,7 +47,7 @@ impl Major {
     }
 
     /// A virtual environment with Prefect and prefect-azure, made on first use.
-    fn venv(self) -> PathBuf {
+    pub(crate) fn venv(self) -> PathBuf {
         process::venv(self.name(), self.pins())
     }
 
@@ -68,7 +68,7 @@ impl Major {
     }
 
     /// A command of Prefect's that knows nothing of the settings of who runs the tests.
-    fn command(self, home: &Path) -> Command {
+    pub(crate) fn command(self, home: &Path) -> Command {
         let mut command = Command::new(self.venv().join("bin/prefect"));
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("PREFECT_") {
@@ -171,6 +171,11 @@ impl Server {
             Major::Three => &THREE,
         };
         shared.get_or_init(|| Self::start_of(major))
+    }
+
+    /// The release that it is of.
+    pub(crate) fn major(&self) -> Major {
+        self.major
     }
 
     /// The port on 127.0.0.1.

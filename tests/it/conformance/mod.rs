@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use crate::services::prefect::{Api, Server};
+use crate::services::prefect::{Api, Major, Server};
 
 /// A difference that is meant.
 pub(crate) struct Intended {
@@ -83,7 +83,7 @@ fn corpus(kind: &str) -> PathBuf {
 }
 
 /// The fields of a deployment that somebody declares or sees, with schedules as a sorted list.
-const FIELDS: [&str; 21] = [
+const FIELDS: [&str; 24] = [
     "name",
     "description",
     "version",
@@ -105,6 +105,9 @@ const FIELDS: [&str; 21] = [
     "flow_labels",
     "schedules",
     "automations",
+    "infra_overrides",
+    "storage",
+    "infrastructure",
 ];
 
 /// All deployments of a server by `flow/name`, in a form without ids and times; then removes them with their flows.
@@ -142,9 +145,19 @@ async fn take(server: &Server) -> BTreeMap<String, Value> {
         shown["schedules"] = Value::Array(schedules);
         let flow = flows[one["flow_id"].as_str().expect("an id")];
         (shown["flow_tags"], shown["flow_labels"]) = (flow["tags"].clone(), flow["labels"].clone());
-        shown["automations"] = automations(&api, &one).await;
+        if server.major() == Major::Three {
+            shown["automations"] = automations(&api, &one).await;
+        }
+        for key in ["storage", "infrastructure"] {
+            if let Some(id) = one[format!("{key}_document_id")].as_str() {
+                let block = api.get(&format!("/block_documents/{id}")).await;
+                let kind = block["block_type"]["slug"].as_str().unwrap_or_default();
+                let name = block["name"].as_str().unwrap_or("(anonymous)");
+                shown[key] = json!(format!("{kind}/{name}"));
+            }
+        }
         taken.insert(name, shown);
-        remove(&api, &one).await;
+        remove(&api, server.major(), &one).await;
     }
     for id in flows.into_keys() {
         api.call(reqwest::Method::DELETE, &format!("/flows/{id}"), None)
@@ -182,14 +195,12 @@ async fn automations(api: &Api, deployment: &Value) -> Value {
     all
 }
 
-async fn remove(api: &Api, deployment: &Value) {
+async fn remove(api: &Api, major: Major, deployment: &Value) {
     let id = deployment["id"].as_str().expect("an id");
-    api.call(
-        reqwest::Method::DELETE,
-        &format!("/automations/owned-by/prefect.deployment.{id}"),
-        None,
-    )
-    .await;
+    if major == Major::Three {
+        let path = format!("/automations/owned-by/prefect.deployment.{id}");
+        api.call(reqwest::Method::DELETE, &path, None).await;
+    }
     api.call(reqwest::Method::DELETE, &format!("/deployments/{id}"), None)
         .await;
 }
@@ -287,6 +298,7 @@ fn the_table_of_differences_is_written_down() {
     let missing: Vec<String> = INTENDED
         .iter()
         .chain(python::INTENDED)
+        .chain(python::INTENDED_2)
         .map(|one| format!("| `{}` | {} |", one.field, one.reason))
         .filter(|row| !text.contains(row.as_str()))
         .collect();

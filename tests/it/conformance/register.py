@@ -12,7 +12,7 @@ import sys
 import tempfile
 import traceback
 
-import prefect.deployments  # noqa: F401
+import prefect.deployments
 import prefect.flows  # noqa: F401
 from prefect import runner
 
@@ -21,7 +21,13 @@ async def registered(self, *_, **__):
     """What `Runner.start` does here: everything is registered by then."""
 
 
+async def uploaded(self, *_, **__):
+    """What Prefect 2's `Deployment.upload_to_storage` does here: there is no storage behind the blocks."""
+
+
 runner.Runner.start = registered
+if hasattr(prefect.deployments, "Deployment"):
+    prefect.deployments.Deployment.upload_to_storage = uploaded
 
 
 def run(job, log):
