@@ -19,7 +19,7 @@ pub struct Live {
     /// What this orchestrator cannot hold.
     pub refused: Vec<Refusal>,
     /// Blocks of the references asked for through which code of our storage cannot be reached, each with the reason;
-    /// counts only for [`Field::Storage`](super::Field::Storage).
+    /// counts only for [`Field::Storage`].
     pub elsewhere: BTreeMap<Reference, String>,
 }
 

@@ -20,7 +20,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("plan", &["model"]),
     ("apply", &["backend", "model", "plan"]),
     ("report", &["apply", "model", "plan"]),
-    ("connect", &["backend", "config"]),
+    ("connect", &["backend", "config", "model"]),
     (
         "run",
         &[

@@ -1,8 +1,9 @@
 //! Prefect 3 and 2, over their REST API.
 //!
-//! A server of 2.20 or a later 2 ([`two`] says what is otherwise there), of 3.2 or later, or Prefect Cloud: from 3.2 on schedules have slugs, deployments have labels (our mark), and
-//! a PATCH takes pull steps, which is what "only what changed is touched" rests on. The API is described at
-//! <https://docs.prefect.io/v3/api-ref/rest-api>; where it behaves otherwise, the code says so.
+//! A server of 2.20 or a later 2 (`two` says what is otherwise there), of 3.2 or later, or Prefect Cloud: from 3.2 on
+//! schedules have slugs, deployments have labels (our mark), and a PATCH takes pull steps, which is what "only what
+//! changed is touched" rests on. The API is described at <https://docs.prefect.io/v3/api-ref/rest-api>; where it behaves
+//! otherwise, the code says so.
 
 mod automation;
 mod beside;

@@ -10,7 +10,10 @@ use crate::read::faults::Faults;
 use crate::read::python::program::{ABOVE, At, Kind, Machine, Unknown, Value};
 
 /// What helps where nothing more special does.
-const HINT: &str = "declare it in NAME.deployment.yaml, or run the file with --run-python";
+const HINT: &str = "declare it in NAME.deployment.yaml";
+
+/// Likewise where only reading cannot tell.
+const UNKNOWN_HINT: &str = "declare it in NAME.deployment.yaml, or run the file with --run-python";
 
 /// More values than this in one file are refused, as in a document.
 const NODES: usize = crate::read::document::MAX_NODES;
@@ -60,7 +63,10 @@ impl<'m, 'a, 'f, 'p> Nodes<'m, 'a, 'f, 'p> {
         } else {
             format!("{what} is not known: `{expression}`: {}", unknown.reason)
         };
-        let hint = unknown.hint.clone().unwrap_or_else(|| HINT.to_owned());
+        let hint = unknown
+            .hint
+            .clone()
+            .unwrap_or_else(|| UNKNOWN_HINT.to_owned());
         self.faults.undecided = true;
         let mut fault = Diagnostic::error(self.faults.place(at), message).hint(hint);
         if unknown.at.module != self.machine.main() {

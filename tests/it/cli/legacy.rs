@@ -289,7 +289,7 @@ async fn what_has_a_counterpart_is_what_the_servers_work_pools_have() {
         .map(|found| format!("{} {}", &found[1], &found[2]))
         .collect();
     assert_eq!(found, expected, "{said}");
-    assert_eq!(said.matches("error: ").count(), expected.len(), "{said}");
+    assert_eq!(said.matches(": error: ").count(), expected.len(), "{said}");
 }
 
 #[tokio::test]

@@ -61,6 +61,12 @@ fn version_and_help() {
               
               [env: FLOWYARD_RUN_STEPS=]
 
+          --run-python
+              Run the `.deployment.py` files that reading alone cannot decide, in environments of their
+              own and registering nothing; without it no Python of the repository is run
+              
+              [env: FLOWYARD_RUN_PYTHON=]
+
           --format <FORMAT>
               How to print the result
 

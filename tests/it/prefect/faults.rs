@@ -96,12 +96,12 @@ async fn old_servers_are_refused_before_anything_is_written() {
     let double = MockServer::start().await;
     Mock::given(method("GET"))
         .and(path("/api/admin/version"))
-        .respond_with(ResponseTemplate::new(200).set_body_json("2.20.26"))
+        .respond_with(ResponseTemplate::new(200).set_body_json("2.19.9"))
         .expect(1)
         .mount(&double)
         .await;
     let error = register_at(&double).await.expect_err("too old");
-    assert!(error.message.contains("2.20.26"), "{error}");
+    assert!(error.message.contains("2.19.9"), "{error}");
 }
 
 #[tokio::test]

@@ -22,11 +22,11 @@ fn what_is_not_known_is_a_fault_where_it_reaches_a_deployment() {
         ),
         (
             "tags=['æ', requests.get('http://x').text]",
-            "p/x.deployment.py:3:52: `tags` is not known: `requests.get('http://x')`: `requests.get` is outside of the repository (declare it in NAME.deployment.yaml)",
+            "p/x.deployment.py:3:52: `tags` is not known: `requests.get('http://x')`: `requests.get` is outside of the repository (declare it in NAME.deployment.yaml, or run the file with --run-python)",
         ),
         (
             "description=str(os.urandom(4))",
-            "p/x.deployment.py:3:57: `description` is not known: `os.urandom(4)`: `os.urandom(…)` is not evaluated (declare it in NAME.deployment.yaml)",
+            "p/x.deployment.py:3:57: `description` is not known: `os.urandom(4)`: `os.urandom(…)` is not evaluated (declare it in NAME.deployment.yaml, or run the file with --run-python)",
         ),
         (
             "parameters={'p': __file__}",

@@ -9,7 +9,7 @@ use super::value::Object;
 use super::{Arguments, At, Eval, Fields, Kind, Machine, Origin, Value};
 use crate::read::document::Syntax;
 
-const UNSURE: &str = "declare it in NAME.deployment.yaml";
+const UNSURE: &str = "declare it in NAME.deployment.yaml, or run the file with --run-python";
 
 impl<'a> Machine<'a> {
     /// Whether a full name is that of a module that everybody has.
