@@ -84,6 +84,34 @@ pub(super) const INTENDED_2: &[Intended] = &[
         holds: |_, ours, _| ours.as_str().is_some_and(|path| path.contains('/')),
         reason: "the folder of the release in place of the one that Prefect uploads to",
     },
+    Intended {
+        field: "schedules.active",
+        holds: |prefect, ours, _| *prefect == false && *ours == true,
+        reason: "a deployment that `is_schedule_active=False` pauses is paused as a whole, and its schedule is as it was",
+    },
+    Intended {
+        field: "description",
+        holds: |prefect, ours, _| prefect.is_null() && ours.is_string(),
+        reason: "the flow's own, also where `Deployment(…)` is called without the flow",
+    },
+    Intended {
+        field: "parameter_openapi_schema",
+        holds: |prefect, ours, _| {
+            prefect["properties"]
+                .as_object()
+                .is_some_and(serde_json::Map::is_empty)
+                && ours["properties"].is_object()
+        },
+        reason: "the flow's own, also where the file passes another",
+    },
+    Intended {
+        field: "infrastructure",
+        holds: |prefect, ours, _| {
+            let anonymous = |text: &str| text.starts_with("process/anonymous-");
+            prefect.as_str().is_some_and(anonymous) && ours.is_null()
+        },
+        reason: "none where the file names none; Prefect makes an anonymous `Process` at every deploy",
+    },
 ];
 
 /// Runs each file in a process of its own, with Prefect imported only once.

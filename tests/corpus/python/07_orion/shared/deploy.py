@@ -7,7 +7,7 @@ from prefect import Flow
 from prefect.deployments import Deployment
 from prefect.filesystems import Azure
 from prefect.infrastructure.kubernetes import KubernetesJob
-from prefect.orion.schemas.schedules import CronSchedule
+from prefect.server.schemas.schedules import CronSchedule
 
 AMBIENTE = os.environ.get("AMBIENTE", "desenvolvimento")
 

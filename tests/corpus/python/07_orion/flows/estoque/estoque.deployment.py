@@ -2,8 +2,8 @@ from datetime import datetime, timedelta, timezone
 
 from prefect.deployments import Deployment
 from prefect.filesystems import Azure
-from prefect.infrastructure.docker import DockerContainer
-from prefect.orion.schemas.schedules import IntervalSchedule, RRuleSchedule
+from prefect.infrastructure.container import DockerContainer
+from prefect.server.schemas.schedules import IntervalSchedule, RRuleSchedule
 
 from contagem import contagem_de_estoque, inventario
 

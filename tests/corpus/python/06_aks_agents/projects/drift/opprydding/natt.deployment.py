@@ -7,8 +7,7 @@ from prefect.client.schemas.schedules import IntervalSchedule
 
 from rydd import rydd
 
-deployment = Deployment.build_from_flow(flow=rydd, name="natt", storage=Azure.load("flows"), infrastructure=Process.load("lokal"))
-deployment.schedule = IntervalSchedule(interval=timedelta(days=1))
+deployment = Deployment.build_from_flow(flow=rydd, name="natt", storage=Azure.load("flows"), infrastructure=Process.load("lokal"), schedule=IntervalSchedule(interval=timedelta(days=1)))
 deployment.tags = ["drift"]
 deployment.parameters["dager"] = 7
 deployment.work_queue_name = "drift"

@@ -3,7 +3,7 @@ import os
 from prefect.deployments import Deployment
 from prefect.filesystems import Azure
 from prefect.infrastructure.kubernetes import KubernetesJob
-from prefect.orion.schemas.schedules import CronSchedule
+from prefect.server.schemas.schedules import CronSchedule
 
 from flow import dn_flow
 
