@@ -71,6 +71,13 @@ impl Recorded {
             .filter(|exchange| exchange.is_write())
             .collect()
     }
+
+    /// The writes that succeeded: SQLite lets one write at a time, and what it refuses is sent again.
+    pub(crate) fn landed(&self) -> Vec<&Exchange> {
+        let mut writes = self.writes();
+        writes.retain(|one| one.status.is_some_and(|status| status.is_success()));
+        writes
+    }
 }
 
 /// A running proxy, stopped on drop.

@@ -76,7 +76,7 @@ async fn triggers_come_change_and_go_and_what_was_made_by_hand_stays() {
             let ids = regex::Regex::new("[0-9a-f-]{36}").expect("a pattern");
             format!("{} {}", one.method, ids.replace(&one.path, "ID"))
         };
-        let mut lines: Vec<String> = recorded.writes().into_iter().map(line).collect();
+        let mut lines: Vec<String> = recorded.landed().into_iter().map(line).collect();
         lines.sort();
         if lines.is_empty() {
             assert!(run.stdout.contains("Nothing to do"), "{}", run.snapshot());

@@ -111,7 +111,7 @@ async fn change(live: &LiveDeployment, name: &str, triggers: &Value) -> Vec<Stri
             .join("/");
         format!("{} {kind}", one.method)
     };
-    recorded.writes().iter().map(line).collect()
+    recorded.landed().iter().map(line).collect()
 }
 
 #[tokio::test]
