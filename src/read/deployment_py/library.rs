@@ -159,9 +159,22 @@ impl<'a> Library<'a> for Prefect {
         match machine.record_kind(base)? {
             "flow" => flow::attribute(machine, base, name, at),
             "block" => block::attribute(machine, base, name, at),
+            "deployment" => collection(machine, base, name, at),
             _ => None,
         }
     }
+}
+
+/// A list or mapping of a deployment that no argument gave: an empty one, which the file may then fill.
+fn collection(machine: &mut Machine<'_>, base: &Value, name: &str, at: At) -> Option<Value> {
+    let empty = match name {
+        "parameters" | "infra_overrides" | "job_variables" => machine.dict(Vec::new(), at),
+        "tags" => machine.list(Vec::new(), at),
+        _ => return None,
+    };
+    let empty = empty.ok()?;
+    machine.set_field(base, name, empty.clone());
+    Some(empty)
 }
 
 /// Whether a call of something that is not known looks like one that registers a flow.

@@ -229,7 +229,7 @@ async fn what_python_files_register_with_prefect_2_flowyard_does_too() {
             azurite::connection_string(azurite.port()),
         ),
     ];
-    let seen = registers_the_same(Major::Two, INTENDED_2, &storage, (11, 25)).await;
+    let seen = registers_the_same(Major::Two, INTENDED_2, &storage, (11, 20)).await;
     let fields = INTENDED_2.iter().map(|one| one.field);
     let unseen: Vec<&str> = fields.filter(|one| !seen.contains(one)).collect();
     assert!(
