@@ -26,7 +26,8 @@ async def uploaded(self, *_, **__):
 
 
 runner.Runner.start = registered
-if hasattr(prefect.deployments, "Deployment"):
+# Asking Prefect 3 for the attribute is an error of its own.
+if prefect.__version__.startswith("2."):
     prefect.deployments.Deployment.upload_to_storage = uploaded
 
 
