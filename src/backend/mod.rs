@@ -6,6 +6,7 @@
 pub mod azure;
 pub mod folder;
 pub mod object_store;
+pub mod oci;
 pub mod prefect;
 pub mod transfer;
 
@@ -16,7 +17,10 @@ use std::path::PathBuf;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::model::{DeploymentId, Dialect, Field, Live, LiveDeployment, Reference, Registration};
+use crate::model::{
+    DeploymentId, Dialect, Digest, Field, Image, Live, LiveDeployment, Pinned, Reference,
+    Registration, RepoPath,
+};
 
 /// What became of a request, as far as a caller would act on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -174,4 +178,42 @@ pub trait Orchestrator: Send + Sync {
 
     /// Removes a deployment; one that is gone already is no error. Its flow stays.
     async fn remove(&self, id: &DeploymentId, live: &LiveDeployment) -> Result<()>;
+}
+
+/// Files of the repository, for builders of images.
+pub trait Files: Send + Sync {
+    /// The content of the file at a path from the root.
+    fn content(&self, path: &RepoPath) -> anyhow::Result<Content>;
+}
+
+/// Somebody who wants to see what a build prints. Called from many tasks at once; must be quick.
+pub trait BuildLog: Send + Sync {
+    /// One line, without its end, as the builder printed it.
+    fn line(&self, line: &str);
+}
+
+/// What makes images, and what keeps them.
+#[async_trait]
+pub trait Images: Send + Sync {
+    /// Where images go, for messages: `registry.example.org`, or a folder.
+    fn subject(&self) -> String;
+
+    /// The digest of what a reference names, `repository:tag` or `repository@sha256:…`; `None` where there is no such
+    /// image. One request, which changes nothing.
+    async fn find(&self, reference: &str) -> Result<Option<Digest>>;
+
+    /// Pins what is open in an image: the digests of its bases, the versions of its packages. Changes nothing; runs no code
+    /// of the repository or of a package. [`Kind::NotFound`] where a base or a package does not exist.
+    async fn pin(&self, image: &Image, files: &dyn Files) -> Result<Pinned>;
+
+    /// Makes the image and stores it below `repository:tag`, where `tag` is the digest of its inputs, and below its other
+    /// tags; gives the digest of its manifest or index. Repeating it is harmless, and what is stored already is not sent
+    /// again. The tag is written last: what it names is complete.
+    async fn build(
+        &self,
+        image: &Image,
+        pinned: &Pinned,
+        files: &dyn Files,
+        log: &dyn BuildLog,
+    ) -> Result<Digest>;
 }

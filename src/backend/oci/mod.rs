@@ -1,0 +1,61 @@
+//! Images as the Open Container Initiative specifies them: references, registries, layouts in a folder, and our own
+//! builder that needs no daemon.
+//!
+//! Sources: the [distribution specification](https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md)
+//! and the [image specification](https://github.com/opencontainers/image-spec/blob/v1.1.0/spec.md).
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::stream::BoxStream;
+
+use super::{Content, Result};
+use crate::model::Digest;
+
+/// What names a manifest within a repository.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Version {
+    /// A tag, which may name another manifest tomorrow.
+    Tag(String),
+    /// The digest of the manifest itself.
+    Digest(Digest),
+}
+
+/// A manifest or an index: its exact bytes, and what they are.
+#[derive(Clone, Debug)]
+pub struct Manifest {
+    /// SHA-256 of `bytes`.
+    pub digest: Digest,
+    /// The media type, `application/vnd.oci.image.manifest.v1+json` or Docker's own.
+    pub media_type: String,
+    /// Up to 4 MiB; a larger one is an error.
+    pub bytes: Bytes,
+}
+
+/// Manifests and the blobs that they name: a repository of a registry, or an OCI layout in a folder.
+#[async_trait]
+pub trait Repository: Send + Sync {
+    /// The repository as its user knows it, for messages: `registry.example.org/acme/flows`.
+    fn subject(&self) -> String;
+
+    /// The digest of the manifest, without its bytes; `None` where there is none.
+    async fn head(&self, version: &Version) -> Result<Option<Digest>>;
+
+    /// A manifest or index, checked against its digest; `None` where there is none.
+    async fn manifest(&self, version: &Version) -> Result<Option<Manifest>>;
+
+    /// Whether a blob is there.
+    async fn has(&self, digest: &Digest) -> Result<bool>;
+
+    /// A blob, piece by piece; the digest is checked at the end, where a wrong one is an error.
+    async fn blob(&self, digest: &Digest) -> Result<BoxStream<'static, Result<Bytes>>>;
+
+    /// Writes a blob; one that is there is left alone. The content must have that digest and length.
+    async fn put_blob(&self, digest: &Digest, length: u64, content: Content) -> Result<()>;
+
+    /// Takes over a blob from another repository of the same registry without its bytes passing through here; `false`
+    /// where that cannot be done, and the caller copies.
+    async fn mount(&self, digest: &Digest, from: &str) -> Result<bool>;
+
+    /// Writes a manifest or index, of which every blob must be there, below a tag or its own digest.
+    async fn put_manifest(&self, version: &Version, manifest: &Manifest) -> Result<()>;
+}
