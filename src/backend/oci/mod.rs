@@ -4,12 +4,20 @@
 //! Sources: the [distribution specification](https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md)
 //! and the [image specification](https://github.com/opencontainers/image-spec/blob/v1.1.0/spec.md).
 
+pub mod credentials;
+mod reference;
+mod registry;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 
 use super::{Content, Result};
 use crate::model::Digest;
+
+pub use credentials::{Credentials, Login};
+pub use reference::{DOCKER_HUB, ParseReferenceError, Reference};
+pub use registry::{Options, Registries, Registry};
 
 /// What names a manifest within a repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
