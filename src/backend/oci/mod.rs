@@ -6,6 +6,7 @@
 
 mod acr;
 mod auth;
+mod body;
 mod challenge;
 mod credentials;
 mod download;
@@ -13,6 +14,7 @@ mod fault;
 mod helper;
 mod host;
 mod reference;
+mod registries;
 mod registry;
 mod upload;
 
@@ -25,7 +27,8 @@ use crate::model::Digest;
 
 pub use credentials::{Credentials, Login};
 pub use reference::{DOCKER_HUB, ParseReferenceError, Reference};
-pub use registry::{Options, Registries, Registry};
+pub use registries::{Options, Registries};
+pub use registry::Registry;
 
 /// What names a manifest within a repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
