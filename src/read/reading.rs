@@ -216,8 +216,10 @@ impl<'a> Reading<'a> {
         let mut deployments = Vec::with_capacity(self.deployments.len());
         for (path, mut declared, entrypoint) in self.deployments {
             let at = Place::at(path.clone(), entrypoint.at.line, entrypoint.at.column);
+            let own_steps = brings_code(&declared);
+            let needed = images.of_deployment(&mut declared, &path, settings);
             // Its own steps lead to where the path counts from.
-            let target = if brings_code(&declared) {
+            let target = if own_steps {
                 Some(entrypoint.written.clone())
             } else {
                 let inside = entrypoint.file.below(code.base());
@@ -231,7 +233,6 @@ impl<'a> Reading<'a> {
                     .push(Diagnostic::error(at, message).hint(hint));
                 continue;
             };
-            let needed = images.of_deployment(&mut declared, &path, settings);
             let mut deployment = complete(&path, declared, &entrypoint, target, &release, settings);
             deployment.images = needed;
             deployments.push(deployment);
