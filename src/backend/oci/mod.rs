@@ -4,12 +4,28 @@
 //! Sources: the [distribution specification](https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md)
 //! and the [image specification](https://github.com/opencontainers/image-spec/blob/v1.1.0/spec.md).
 
+mod acr;
+mod auth;
+mod challenge;
+mod credentials;
+mod download;
+mod fault;
+mod helper;
+mod host;
+mod reference;
+mod registry;
+mod upload;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 
 use super::{Content, Result};
 use crate::model::Digest;
+
+pub use credentials::{Credentials, Login};
+pub use reference::{DOCKER_HUB, ParseReferenceError, Reference};
+pub use registry::{Options, Registries, Registry};
 
 /// What names a manifest within a repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,4 +74,9 @@ pub trait Repository: Send + Sync {
 
     /// Writes a manifest or index, of which every blob must be there, below a tag or its own digest.
     async fn put_manifest(&self, version: &Version, manifest: &Manifest) -> Result<()>;
+}
+
+/// Whether a registry is spoken to without TLS.
+fn plain_http(base: &url::Url) -> bool {
+    base.scheme() == "http"
 }
