@@ -11,6 +11,7 @@ mod docker;
 mod end_to_end;
 mod prefect;
 mod prefect2;
+mod registry;
 mod sandbox;
 #[path = "../services/mod.rs"]
 mod services;

@@ -78,3 +78,135 @@ impl Exchanged {
         Ok(token)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use azure_core::credentials::{AccessToken, TokenRequestOptions};
+    use reqwest::header::{HeaderMap, HeaderValue, WWW_AUTHENTICATE};
+    use serde_json::json;
+    use wiremock::matchers::{body_string, method, path};
+    use wiremock::{Mock, MockServer, ResponseTemplate};
+
+    use super::*;
+    use crate::backend::oci::Credentials;
+    use crate::backend::oci::auth::{Access, Auth};
+    use crate::backend::transfer;
+
+    #[derive(Debug, Default)]
+    struct Entra {
+        asked: AtomicUsize,
+        fails: bool,
+    }
+
+    #[async_trait::async_trait]
+    impl TokenCredential for Entra {
+        async fn get_token(
+            &self,
+            scopes: &[&str],
+            _: Option<TokenRequestOptions<'_>>,
+        ) -> azure_core::Result<AccessToken> {
+            assert_eq!(scopes, [SCOPE]);
+            self.asked.fetch_add(1, Ordering::Relaxed);
+            if self.fails {
+                let kind = azure_core::error::ErrorKind::Credential;
+                return Err(azure_core::Error::with_message(kind, "nobody is logged in"));
+            }
+            let later = azure_core::time::OffsetDateTime::now_utc();
+            Ok(AccessToken::new("entra-hush", later))
+        }
+    }
+
+    /// What a registry on Azure says at first: its token server is itself.
+    fn challenge() -> HeaderMap {
+        let text =
+            "Bearer realm=\"https://acme.azurecr.io/oauth2/token\",service=\"acme.azurecr.io\"";
+        HeaderMap::from_iter([(WWW_AUTHENTICATE, HeaderValue::from_static(text))])
+    }
+
+    fn auth(entra: Arc<Entra>) -> Auth {
+        let credentials = Credentials {
+            entra: Some(entra),
+            ..Credentials::default()
+        };
+        let client = transfer::patient_client().expect("a client");
+        Auth::new("acme.azurecr.io", client, Arc::new(credentials))
+    }
+
+    #[tokio::test]
+    async fn an_entra_token_is_exchanged_once() {
+        let server = MockServer::start().await;
+        Mock::given(method("POST"))
+            .and(path("/oauth2/exchange"))
+            .and(body_string(
+                "grant_type=access_token&service=acme.azurecr.io&access_token=entra-hush",
+            ))
+            .respond_with(ResponseTemplate::new(200).set_body_json(json!({"refresh_token": "r"})))
+            .expect(1)
+            .mount(&server)
+            .await;
+        for (scope, token) in [("pull", "t1"), ("pull%2Cpush", "t2")] {
+            let form = format!(
+                "grant_type=refresh_token&service=acme.azurecr.io&scope=repository%3Aflows%3A{scope}\
+                 &client_id=flowyard&refresh_token=r"
+            );
+            Mock::given(method("POST"))
+                .and(path("/oauth2/token"))
+                .and(body_string(form))
+                .respond_with(
+                    ResponseTemplate::new(200).set_body_json(json!({"access_token": token})),
+                )
+                .expect(1)
+                .mount(&server)
+                .await;
+        }
+        let entra = Arc::new(Entra::default());
+        let auth = auth(Arc::clone(&entra));
+        let base = Url::parse(&server.uri()).expect("a URL");
+        for (access, token) in [(Access::pull("flows"), "t1"), (Access::push("flows"), "t2")] {
+            let header = auth.challenged(&challenge(), &access, &base, None).await;
+            let header = header.expect("a token").expect("a token");
+            assert_eq!(header, format!("Bearer {token}"));
+            let again = auth.header(&access, &base).await.expect("the same");
+            assert_eq!(again, Some(header));
+        }
+        assert_eq!(entra.asked.load(Ordering::Relaxed), 1);
+    }
+
+    #[tokio::test]
+    async fn an_exchange_that_fails_says_why() {
+        let server = MockServer::start().await;
+        let no = json!({"errors": [{"code": "UNAUTHORIZED", "message": "tenant unknown"}]});
+        Mock::given(path("/oauth2/exchange"))
+            .respond_with(ResponseTemplate::new(401).set_body_json(no))
+            .mount(&server)
+            .await;
+        let base = Url::parse(&server.uri()).expect("a URL");
+        for (fails, expected) in [
+            (
+                false,
+                "reading: no token from acme.azurecr.io: tenant unknown (401 Unauthorized)",
+            ),
+            (true, "reading: no Entra token for it: nobody is logged in"),
+        ] {
+            let entra = Entra {
+                fails,
+                ..Entra::default()
+            };
+            let fault = auth(Arc::new(entra))
+                .challenged(&challenge(), &Access::pull("flows"), &base, None)
+                .await
+                .expect_err("no token");
+            let error = fault.explain("acme.azurecr.io", "reading");
+            assert_eq!(
+                (error.kind, error.message.as_str()),
+                (Kind::Denied, expected)
+            );
+            let hint = error.hint.as_deref().unwrap_or_default();
+            assert!(hint.contains("az acr login --name acme"), "{hint}");
+            assert!(!format!("{error:?}").contains("hush"));
+        }
+    }
+}

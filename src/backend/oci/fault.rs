@@ -133,14 +133,6 @@ impl Fault {
         }
     }
 
-    /// The answer's status, where there was an answer.
-    pub(super) fn code(&self) -> Option<StatusCode> {
-        match self {
-            Self::Refused(refusal) => Some(refusal.code),
-            _ => None,
-        }
-    }
-
     /// The fault in the user's words. `what` was being done: `reading the manifest of acme/flows:1`.
     pub(super) fn explain(self, registry: &str, what: &str) -> Error {
         let (kind, message, asked) = match self {

@@ -109,7 +109,6 @@ async fn run(program: &str, path: Option<&OsStr>, registry: &str) -> std::io::Re
 #[cfg(test)]
 mod tests {
     use std::ffi::OsString;
-    use std::os::unix::fs::PermissionsExt as _;
 
     use secrecy::ExposeSecret as _;
 
@@ -118,10 +117,17 @@ mod tests {
     /// What comes of a helper that is this script.
     async fn asked(script: &str, registry: &str) -> Result<Option<Login>> {
         let folder = tempfile::tempdir().expect("a folder");
-        let program = folder.path().join("docker-credential-test");
-        std::fs::write(&program, format!("#!/bin/sh\n{script}\n")).expect("a script");
-        let may_run = std::fs::Permissions::from_mode(0o755);
-        std::fs::set_permissions(&program, may_run).expect("it is ours");
+        // Written by a child: another thread of the tests may fork while this process had the file open, and what is
+        // open for writing cannot be run.
+        let written = std::process::Command::new("sh")
+            .args([
+                "-c",
+                "printf '#!/bin/sh\\n%s\\n' \"$1\" >\"$0\" && chmod 755 \"$0\"",
+            ])
+            .arg(folder.path().join("docker-credential-test"))
+            .arg(script)
+            .status();
+        assert!(written.expect("a shell").success());
         let mut path = OsString::from(folder.path());
         path.push(":/usr/bin:/bin");
         get("test", Path::new("config.json"), Some(&path), registry).await

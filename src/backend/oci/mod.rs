@@ -65,11 +65,12 @@ pub trait Repository: Send + Sync {
     /// A blob, piece by piece; the digest is checked at the end, where a wrong one is an error.
     async fn blob(&self, digest: &Digest) -> Result<BoxStream<'static, Result<Bytes>>>;
 
-    /// Writes a blob; one that is there is left alone. The content must have that digest and length.
+    /// Writes a blob; one that is there is left alone, so that nobody needs to ask [`has`](Self::has) before. The content
+    /// must have that digest and length.
     async fn put_blob(&self, digest: &Digest, length: u64, content: Content) -> Result<()>;
 
     /// Takes over a blob from another repository of the same registry without its bytes passing through here; `false`
-    /// where that cannot be done, and the caller copies.
+    /// where that cannot be done, and the caller copies. `from` is its name there, `library/python`.
     async fn mount(&self, digest: &Digest, from: &str) -> Result<bool>;
 
     /// Writes a manifest or index, of which every blob must be there, below a tag or its own digest.
