@@ -40,6 +40,9 @@ LEFT_OUT = (
     "usr/share/info/",
     "usr/share/locale/",
     "usr/share/lintian/",
+    "usr/share/zoneinfo/posix/",
+    "usr/share/zoneinfo/right/",
+    "usr/lib/python3.11/pydoc_data/",
     "usr/lib/python3.11/EXTERNALLY-MANAGED",
 )
 
@@ -85,6 +88,9 @@ def unpack(packages):
             for member in tar:
                 path = merged(member.name)
                 if path in ("", ".") or path in MERGED or path.startswith(LEFT_OUT):
+                    continue
+                # Character sets that Python has itself.
+                if "/gconv/" in path:
                     continue
                 content = tar.extractfile(member).read() if member.isreg() else b""
                 if member.islnk():

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use flowyard::model::Digest;
+
 use super::buildah::skopeo;
 use super::process;
 
@@ -29,4 +31,14 @@ pub(crate) fn push(repository: &str) -> String {
             .arg(format!("docker://{reference}")),
     );
     reference
+}
+
+/// The digest of its manifest.
+pub(crate) fn digest() -> Digest {
+    let text = std::fs::read(layout().join("index.json")).expect("the layout has an index");
+    let index: serde_json::Value = serde_json::from_slice(&text).expect("the index is JSON");
+    index["manifests"][0]["digest"]
+        .as_str()
+        .and_then(|digest| digest.strip_prefix("sha256:")?.parse().ok())
+        .expect("the index names the manifest")
 }

@@ -119,24 +119,35 @@ impl Build for Buildah {
             let unique = unique.map(|one| one.to_string_lossy().to_lowercase());
             format!("localhost/{}:index", unique.unwrap_or_default())
         });
+        // One layer a command, which the next build and push can do without. Its cache takes what was made on `scratch`
+        // for one platform for another's (1.28).
+        let layers = !recipe.bases.is_empty();
         let name = format!("{repository}:{last}");
         let network = self.settings.network.as_ref();
-        let program = self
-            .program()
-            // `--timestamp` makes two builds the same; `--layers` keeps what it made for the next.
-            .args(["build", "--layers", "--timestamp=0"])
-            .arg(format!("--platform={}", image.platforms.join(",")))
-            .args(match &index {
-                Some(index) => ["--manifest", index],
-                None => ["--tag", &name],
-            })
-            .args(network.map(|network| format!("--network={network}")))
-            .build_arguments("--build-arg", &recipe.arguments)
-            .arg("--file")
-            .arg(context.dockerfile())
-            .arg(context.folder());
         let doing = format!("build {}", image.repository);
-        let mut result = steps.run(program, Step::Build, &doing).await;
+        let mut result = Ok(());
+        // One by one: of platforms at once, the order in the index would be that in which they are done.
+        for platform in &image.platforms {
+            if result.is_err() {
+                break;
+            }
+            let program = self
+                .program()
+                // Makes two builds the same.
+                .args(["build", "--timestamp=0"])
+                .args(layers.then_some("--layers"))
+                .arg(format!("--platform={platform}"))
+                .args(match &index {
+                    Some(index) => ["--manifest", index],
+                    None => ["--tag", &name],
+                })
+                .args(network.map(|network| format!("--network={network}")))
+                .build_arguments("--build-arg", &recipe.arguments)
+                .arg("--file")
+                .arg(context.dockerfile())
+                .arg(context.folder());
+            result = steps.run(program, Step::Build, &doing).await;
+        }
 
         let output = context.output();
         for tag in tags {
@@ -144,20 +155,18 @@ impl Build for Buildah {
                 break;
             }
             let to = format!("{repository}:{tag}");
-            let program = match &index {
-                Some(index) => self
-                    .program()
-                    .args(["manifest", "push", "--all", index.as_str()]),
-                None => self.program().args(["push", &name]),
+            let (command, from): (&[&str], _) = match &index {
+                Some(index) => (&["manifest", "push", "--all"], index),
+                None => (&["push"], &name),
             };
-            let program = program
-                .args(
-                    self.settings
-                        .is_plain(&repository)
-                        .then_some("--tls-verify=false"),
-                )
+            let plain = self.settings.is_plain(&repository);
+            let program = self
+                .program()
+                .args(command)
+                .args(plain.then_some("--tls-verify=false"))
                 .arg("--digestfile")
                 .arg(&output)
+                .arg(from)
                 .arg(format!("docker://{to}"));
             let doing = format!("push {to}");
             result = steps.run(program, Step::Transfer, &doing).await;

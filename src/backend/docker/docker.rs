@@ -150,6 +150,11 @@ impl Build for Docker {
                 .arg(format!("--platform={}", image.platforms.join(",")));
             let program = self
                 .common(program, image, tags)
+                // A BuildKit of its own asks whether that is wanted.
+                .args(
+                    (self.settings.network.as_deref() == Some("host"))
+                        .then_some("--allow=network.host"),
+                )
                 .args(cached.then(|| format!("--cache-from={cache}")))
                 .args(cached.then(|| format!("--cache-to={to}")))
                 .build_arguments("--build-arg", &recipe.arguments)
