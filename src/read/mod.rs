@@ -45,7 +45,7 @@ use secrets::Secrets;
 use template::Values;
 
 /// What reading depends on beside the tree.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Settings {
     /// The environment whose overlays count; `None` for none of them.
     pub environment: Option<String>,

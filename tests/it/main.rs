@@ -8,6 +8,7 @@ mod conformance;
 mod contract;
 mod discover;
 mod end_to_end;
+mod fuzz;
 mod prefect;
 mod prefect2;
 mod sandbox;
