@@ -19,8 +19,8 @@ use rayon::prelude::*;
 use serde_json::{Map, Value};
 
 use crate::model::{
-    Applied, AppliedDeployment, DeploymentId, Desired, Diagnostic, Digest, Field, Fields, Live,
-    LiveDeployment, Registration, ReleaseRef, RepoPath, fingerprint,
+    Applied, AppliedDeployment, DeploymentId, Desired, Diagnostic, Dialect, Digest, Field, Fields,
+    Live, LiveDeployment, Registration, ReleaseRef, RepoPath, fingerprint,
 };
 
 pub use diff::{Cause, FieldChange};
@@ -126,6 +126,8 @@ pub struct Options {
     pub prune: bool,
     /// Whether only a part of the repository was read; nothing is an orphan then.
     pub narrowed: bool,
+    /// The release of the server, which decides what a field is that is let go of.
+    pub dialect: Dialect,
 }
 
 /// How many of what a plan holds.

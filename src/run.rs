@@ -280,6 +280,7 @@ impl Run {
             environment: self.config.environment.clone(),
             prune,
             narrowed,
+            dialect: self.dialect(),
         }
     }
 

@@ -334,7 +334,7 @@ fn options(prune: bool) -> plan::Options {
         repository: "acme/data".into(),
         environment: "prod".into(),
         prune,
-        narrowed: false,
+        ..plan::Options::default()
     }
 }
 

@@ -41,7 +41,10 @@ pub(super) async fn plan(run: &Run, options: &cli::Plan) -> Result<(), Failure> 
         let text = report::json::save_plan(&plan, &desired, &saved);
         std::fs::write(path, text).with_context(|| format!("write {}", path.display()))?;
     }
-    if options.check && !plan.is_empty() {
+    let changes = options.check && !plan.is_empty();
+    // The process ends here, and would only be longer about it if it took thousands of deployments apart first.
+    std::mem::forget((plan, desired));
+    if changes {
         return Err(Failure::Changes);
     }
     Ok(())
@@ -54,9 +57,10 @@ async fn plan_live(run: &Run, options: &cli::Plan) -> Result<(Plan, Desired, usi
     let backends = run.connect().await;
     let desired = read(run, &run.tree()?, narrow, false, options.keep_going).await?;
     let plan_options = run.plan_options(options.prune && !options.keep_going, narrow.narrows());
-    let (_, plan) = run
+    let (observed, plan) = run
         .observe_and_plan(&backends?, &desired, &plan_options)
         .await?;
+    std::mem::forget(observed);
     tell_unpruned(&plan, &plan_options);
     let faults =
         errors(&desired.diagnostics, options.keep_going) + errors(&plan.diagnostics, false);
