@@ -49,7 +49,11 @@ const FOR_UV: &[&str] = &[
 pub(super) fn remote(config: &Config, http: &reqwest::Client) -> anyhow::Result<Arc<dyn Images>> {
     let registries: Arc<dyn Repositories> = Arc::new(registries(config, Some(http))?);
     Ok(Arc::new(ByRecipe {
-        oci: Oci::new(oci_settings(config), registries.clone(), vec![registries.clone()]),
+        oci: Oci::new(
+            oci_settings(config),
+            registries.clone(),
+            vec![registries.clone()],
+        ),
         target: registries.clone(),
         sources: vec![registries],
         programs: programs(config),
@@ -86,7 +90,10 @@ fn registries(config: &Config, http: Option<&reqwest::Client>) -> anyhow::Result
     let own = own.map_or_else(|| DOCKER_HUB.to_owned(), |own: Reference| own.registry);
     login(own, &image.login);
     let get = |name: &str| environment.get(name).filter(|value| !value.is_empty());
-    let docker = image.docker_config.as_ref().map(|folder| Path::new(folder).join("config.json"));
+    let docker = image
+        .docker_config
+        .as_ref()
+        .map(|folder| Path::new(folder).join("config.json"));
     let podman = get("REGISTRY_AUTH_FILE").map(PathBuf::from).or_else(|| {
         let folder = get("XDG_RUNTIME_DIR")?;
         Some(Path::new(folder).join("containers").join("auth.json"))
@@ -250,7 +257,11 @@ impl Images for ByRecipe {
         let told = program.build(image, &tags, pinned, files, log).await?;
         // What the registry has is what counts.
         let reference = parse(&image.repository)?.with(Version::Tag(tag));
-        let found = self.target.repository(&reference).head(&reference.version_or_latest()).await?;
+        let found = self
+            .target
+            .repository(&reference)
+            .head(&reference.version_or_latest())
+            .await?;
         match (found, told) {
             (Some(found), Some(told)) if found != told => {
                 let message = format!("{reference} is {found} and not {told}, which was pushed");

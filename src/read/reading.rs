@@ -16,7 +16,7 @@ use super::{Draft, Settings, code, drafts, parameters, python, template};
 use crate::discover::{DeploymentFile, Format, FoundProject, Tree};
 use crate::model::{
     CodeTree, Deployment, DeploymentId, Diagnostic, Field, Image, Place, Project, Reference,
-    ReleaseRef, RepoPath, put_outputs,
+    ReleaseRef, RepoPath, awaits_output, put_outputs,
 };
 
 /// One project as read, before its code is known.
@@ -331,7 +331,7 @@ fn complete(
         .values_mut()
         .for_each(|value: &mut Value| template::resolve_late(value, &known));
     let mut later = BTreeMap::new();
-    for (field, value) in &mut fields {
+    for (field, value) in fields.iter_mut().filter(|(_, value)| awaits_output(value)) {
         put_outputs(value, field.name(), &settings.outputs, &mut later);
     }
     Deployment {
