@@ -1,9 +1,12 @@
 //! From the configuration to the backends; the only place that names vendors.
 
+mod images;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow, bail};
+use azure_core::credentials::TokenCredential;
 use secrecy::ExposeSecret as _;
 use url::Url;
 
@@ -11,12 +14,15 @@ use crate::backend::azure::{self, Container};
 use crate::backend::folder::Registrations;
 use crate::backend::object_store::{Bucket, Folder, Gcs, S3};
 use crate::backend::prefect::{self, Pull, Server};
-use crate::backend::{Orchestrator, Store, transfer};
+use crate::backend::{self, Images, Orchestrator, Store, transfer};
 use crate::config::Config;
 use crate::model::Dialect;
 
 /// Where the embedded default keeps everything, below the root.
 pub const LOCAL: &str = ".flowyard";
+
+/// What the embedded default calls images where no repository is configured.
+pub const LOCAL_REPOSITORY: &str = "flowyard.local/flows";
 
 /// What the pipeline talks to.
 pub struct Backends {
@@ -24,6 +30,8 @@ pub struct Backends {
     pub store: Arc<dyn Store>,
     /// Registrations.
     pub orchestrator: Arc<dyn Orchestrator>,
+    /// Images, and what makes them.
+    pub images: Arc<dyn Images>,
 }
 
 /// Prepares the backends; sends nothing. An error names what is missing, and how to set it.
@@ -36,13 +44,15 @@ pub fn backends(config: &Config, root: &Path) -> anyhow::Result<Backends> {
                 local.join("registrations").join(&config.environment),
                 dialect(config),
             )),
+            images: images::local(config, &local)?,
         });
     }
     let http = transfer::client()?;
     let location = Location::of(config)?;
     Ok(Backends {
         store: location.store(config, &http)?,
-        orchestrator: orchestrator(config, &location, http)?,
+        orchestrator: orchestrator(config, &location, http.clone())?,
+        images: images::remote(config, &http)?,
     })
 }
 
@@ -252,13 +262,21 @@ fn azure_auth(
     if let Some(sas) = &azure.sas_token {
         return Ok(azure::Auth::Sas(sas.clone()));
     }
+    Ok(azure::Auth::Entra(azure_identity(config, http)?))
+}
+
+fn azure_identity(
+    config: &Config,
+    http: &reqwest::Client,
+) -> backend::Result<Arc<dyn TokenCredential>> {
+    let azure = &config.storage.azure;
     let identity = azure::Identity {
         tenant: azure.tenant_id.clone(),
         client: azure.client_id.clone(),
         secret: azure.client_secret.clone(),
         token_file: azure.federated_token_file.clone().map(PathBuf::from),
     };
-    Ok(azure::Auth::Entra(azure::entra(identity, http)?))
+    azure::entra(identity, http)
 }
 
 fn s3_endpoint(config: &Config) -> Option<String> {

@@ -53,6 +53,7 @@ pub(super) fn declares(fields: &[(Field, Value)]) -> Desired {
         undecided: Vec::new(),
     };
     Desired {
+        images: BTreeMap::new(),
         projects: vec![project],
         diagnostics: Vec::new(),
     }
@@ -165,6 +166,23 @@ fn the_second_deploy_does_nothing() {
         &options(),
     );
     assert!(lost.is_empty() && !lost.writes_nothing());
+}
+
+#[test]
+fn what_is_let_go_of_becomes_what_the_release_makes_of_a_new_one() {
+    for (dialect, default) in [(Dialect::Prefect2, false), (Dialect::Prefect3, true)] {
+        let options = Options {
+            dialect,
+            ..options()
+        };
+        let (live, applied) = deployed(&declares(&[(
+            Field::EnforceParameterSchema,
+            json!(!default),
+        )]));
+        let plan = diff(&declares(&[]), &live, &applied, &BTreeSet::new(), &options);
+        let fields = &registration(&plan).fields;
+        assert_eq!(fields[&Field::EnforceParameterSchema], json!(default));
+    }
 }
 
 #[test]

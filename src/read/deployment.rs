@@ -12,9 +12,10 @@ use serde_json::Value;
 use super::document::{Entry, Node, Position};
 use super::draft::Draft;
 use super::faults::Faults;
+use super::image::{self, Asked, Build};
 use super::legacy::Legacy;
 use super::template::Values;
-use crate::model::{Dialect, Field, Fields, ImageBuild, Place, Reference, Step, awaits_output};
+use crate::model::{Dialect, Field, Fields, Place, Reference, Step, awaits_output};
 
 /// The keys of a deployment.
 pub(super) const KEYS: &[&str] = &[
@@ -86,8 +87,10 @@ pub(super) struct Declared {
     pub(super) requirements: Option<(String, Position)>,
     /// See [`Deployment::notes`](crate::model::Deployment::notes).
     pub(super) notes: Vec<String>,
-    /// See [`Deployment::images`](crate::model::Deployment::images).
-    pub(super) images: Vec<ImageBuild>,
+    /// What it says of its image.
+    pub(super) image: Asked,
+    /// The images that its file builds for it.
+    pub(super) images: Vec<Build>,
     /// See [`Deployment::steps`](crate::model::Deployment::steps).
     pub(super) steps: Vec<Step>,
 }
@@ -132,7 +135,7 @@ pub(super) fn read(
     };
     let at = entries.first().map_or(node.at, |entry| entry.at);
     check_keys(entries, faults);
-    let mut node = overlay::lay(&node, setting, faults);
+    let mut node = overlay::lay(node, setting, faults);
     let mut references = overlay::resolve(&mut node, setting.values, faults);
     let mut notes: Vec<String> = notes
         .into_iter()
@@ -146,7 +149,7 @@ pub(super) fn read(
         .collect();
     legacy::translate(&mut node, setting, &mut references, &mut notes, faults);
 
-    dialect::check(&node, setting.dialect, faults);
+    dialect::check(&mut node, setting.dialect, faults);
     let (fields, places) = fields::read(&node, default_name.as_deref(), setting, faults);
     let hidden = overlay::hidden(&node);
     let name = name(&node, default_name.as_deref(), faults)?;
@@ -154,6 +157,13 @@ pub(super) fn read(
         .text(&node, "flow_name")
         .and_then(|(name, at)| check_name(&name, "flow", at, faults).then_some(name));
     let entrypoint = faults.text(&node, "entrypoint");
+    let named = fields
+        .get(&Field::JobVariables)
+        .is_some_and(|variables| !variables["image"].is_null());
+    let image = match image::read(&node, faults) {
+        Asked::Unsaid if named => Asked::None,
+        asked => asked,
+    };
     if entrypoint.is_none() && node.get("entrypoint").is_none_or(Node::is_null) {
         faults
             .error(at, format!("deployment `{name}` has no `entrypoint`"))
@@ -193,6 +203,7 @@ pub(super) fn read(
         exclude,
         requirements: faults.text(&node, "requirements"),
         notes,
+        image,
         images,
         steps,
     })
@@ -205,24 +216,16 @@ fn text_of(value: &Value) -> String {
 }
 
 fn check_keys(entries: &[Entry], faults: &mut Faults<'_>) {
-    let known: Vec<Entry> = entries
-        .iter()
-        .filter(
-            |entry| match LATER.iter().find(|(key, _)| *key == entry.key) {
-                Some((key, hint)) => {
-                    if !entry.value.is_null() {
-                        faults
-                            .error(entry.at, format!("`{key}` is not supported yet"))
-                            .hint(*hint);
-                    }
-                    false
-                }
-                None => true,
-            },
-        )
-        .cloned()
-        .collect();
-    faults.unknown_keys(&known, KEYS, "a deployment");
+    let later = |entry: &Entry| LATER.iter().find(|(key, _)| *key == entry.key);
+    for entry in entries.iter().filter(|entry| !entry.value.is_null()) {
+        if let Some((key, hint)) = later(entry) {
+            faults
+                .error(entry.at, format!("`{key}` is not supported yet"))
+                .hint(*hint);
+        }
+    }
+    let now = entries.iter().filter(|entry| later(entry).is_none());
+    faults.unknown_keys(now, KEYS, "a deployment");
 }
 
 fn name(node: &Node, default: Option<&str>, faults: &mut Faults<'_>) -> Option<String> {
