@@ -53,7 +53,7 @@ const CACHE_TAG: &str = "buildcache";
 fn dockerfile_of<'a>(service: &str, image: &'a Image) -> Result<&'a Dockerfile> {
     match &image.recipe {
         Recipe::Dockerfile(dockerfile) => Ok(dockerfile),
-        Recipe::Layers(_) => Err(Error::new(
+        Recipe::Layers(_) | Recipe::Named => Err(Error::new(
             Kind::Other,
             service,
             format!("{} has no Dockerfile", image.repository),
