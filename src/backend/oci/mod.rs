@@ -5,8 +5,13 @@
 //! and the [image specification](https://github.com/opencontainers/image-spec/blob/v1.1.0/spec.md).
 
 pub mod credentials;
+mod document;
+mod layer;
+pub mod layout;
 mod reference;
 mod registry;
+
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -16,6 +21,7 @@ use super::{Content, Result};
 use crate::model::Digest;
 
 pub use credentials::{Credentials, Login};
+pub use document::Compression;
 pub use reference::{DOCKER_HUB, ParseReferenceError, Reference};
 pub use registry::{Options, Registries, Registry};
 
@@ -66,4 +72,23 @@ pub trait Repository: Send + Sync {
 
     /// Writes a manifest or index, of which every blob must be there, below a tag or its own digest.
     async fn put_manifest(&self, version: &Version, manifest: &Manifest) -> Result<()>;
+}
+
+/// Where repositories are found by name: all registries, or a layout in a folder.
+pub trait Repositories: Send + Sync {
+    /// The place as its user knows it, for messages.
+    fn subject(&self) -> String;
+
+    /// The repository that a reference names; its version does not matter. Sends nothing.
+    fn repository(&self, reference: &Reference) -> Arc<dyn Repository>;
+}
+
+impl Repositories for Registries {
+    fn subject(&self) -> String {
+        "the registry".to_owned()
+    }
+
+    fn repository(&self, reference: &Reference) -> Arc<dyn Repository> {
+        Arc::new(Self::repository(self, reference))
+    }
 }
