@@ -79,7 +79,7 @@ impl Descriptor {
 }
 
 /// A platform; prints and parses as `linux/amd64`, `linux/arm/v7`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(super) struct Platform {
     pub(super) architecture: String,
     pub(super) os: String,

@@ -64,7 +64,7 @@ pub(super) struct Layer {
     /// The packed archive; `None` where only its name is known, because it was made earlier.
     pub(super) content: Option<Content>,
     /// Keeps the file of `content`.
-    pub(super) file: Option<Arc<TempPath>>,
+    pub(super) _file: Option<Arc<TempPath>>,
 }
 
 /// Makes a layer of files, in any order; temporary files go into `folder`.
@@ -85,7 +85,7 @@ pub(super) fn write(
             descriptor: Descriptor::new(&compression.media_type(), digest, length),
             diff_id,
             content: Some(Content::Bytes(bytes.into())),
-            file: None,
+            _file: None,
         });
     }
     let file = NamedTempFile::new_in(folder)?;
@@ -100,7 +100,7 @@ pub(super) fn write(
             path: path.to_path_buf(),
             length,
         }),
-        file: Some(Arc::new(path)),
+        _file: Some(Arc::new(path)),
     })
 }
 

@@ -4,10 +4,16 @@
 //! Sources: the [distribution specification](https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md)
 //! and the [image specification](https://github.com/opencontainers/image-spec/blob/v1.1.0/spec.md).
 
+mod base;
+mod build;
+mod cache;
 pub mod credentials;
 mod document;
+mod image;
 mod layer;
 pub mod layout;
+mod push;
+mod python;
 mod reference;
 mod registry;
 
@@ -20,8 +26,10 @@ use futures::stream::BoxStream;
 use super::{Content, Result};
 use crate::model::Digest;
 
+pub use build::{Oci, Settings};
 pub use credentials::{Credentials, Login};
 pub use document::Compression;
+pub use python::Uv;
 pub use reference::{DOCKER_HUB, ParseReferenceError, Reference};
 pub use registry::{Options, Registries, Registry};
 
