@@ -31,7 +31,7 @@ static NO_WHEEL: LazyLock<Regex> = LazyLock::new(|| {
 });
 static NO_WHEEL_SAID: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
-        r"(?:Because |only |all versions of )([A-Za-z0-9][A-Za-z0-9._-]*)[^,]*? ha(?:s|ve) no (?:usable wheels|wheels with a matching)",
+        r"(?:Because all versions of |Because |only )([A-Za-z0-9][A-Za-z0-9._-]*)[^,]*? ha(?:s|ve) no (?:usable wheels|wheels with a matching)",
     )
 });
 static NO_WHEEL_HERE: LazyLock<Regex> = LazyLock::new(|| {
