@@ -25,6 +25,18 @@ static BUDGET: Semaphore = Semaphore::const_new(BUDGET_BYTES);
 /// a storage service has no reason to send one. TLS uses the crypto provider that the process has installed, or else installs
 /// ring's, without which the client could not be built.
 pub fn client() -> Result<reqwest::Client> {
+    build(builder().read_timeout(Duration::from_secs(60)))
+}
+
+/// Makes a client for requests that may take any time, as long as something moves: its user has to see to that.
+///
+/// The other one's minute counts from when a request is sent, also while its body is still on the way, so that a slow
+/// upload would never end.
+pub(super) fn patient_client() -> Result<reqwest::Client> {
+    build(builder())
+}
+
+fn builder() -> reqwest::ClientBuilder {
     if rustls::crypto::CryptoProvider::get_default().is_none() {
         // Fails only where another thread was faster, which is as good.
         rustls::crypto::ring::default_provider()
@@ -33,17 +45,18 @@ pub fn client() -> Result<reqwest::Client> {
     }
     reqwest::Client::builder()
         .connect_timeout(Duration::from_secs(5))
-        .read_timeout(Duration::from_secs(60))
         .redirect(reqwest::redirect::Policy::none())
         .user_agent(concat!("flowyard/", env!("CARGO_PKG_VERSION")))
-        .build()
-        .map_err(|error| {
-            Error::new(
-                Kind::Other,
-                "HTTP",
-                format!("set up the client: {}", root(&error)),
-            )
-        })
+}
+
+fn build(builder: reqwest::ClientBuilder) -> Result<reqwest::Client> {
+    builder.build().map_err(|error| {
+        Error::new(
+            Kind::Other,
+            "HTTP",
+            format!("set up the client: {}", root(&error)),
+        )
+    })
 }
 
 /// Refuses keys that some storage would change or misread: empty components, `.` and `..`, control characters,

@@ -1,5 +1,7 @@
-//! The contract of `Store` on every storage that we have: Azurite, S3, Google Cloud Storage, a folder.
+//! The contract of `Store` on every storage that we have: Azurite, S3, Google Cloud Storage, a folder. That of
+//! `Repository` is beside it, and run where registries and layouts are tested.
 
+pub(crate) mod repository;
 mod suite;
 
 use std::time::{Duration, Instant};

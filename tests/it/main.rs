@@ -10,6 +10,7 @@ mod discover;
 mod end_to_end;
 mod prefect;
 mod prefect2;
+mod registry;
 mod sandbox;
 #[path = "../services/mod.rs"]
 mod services;

@@ -31,7 +31,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 ];
 
 /// Vendors know the seams and the model, not each other.
-const VENDORS: &[&str] = &["azure", "folder", "object_store", "prefect"];
+const VENDORS: &[&str] = &["azure", "folder", "object_store", "oci", "prefect"];
 
 /// Lines beyond which a file becomes a folder.
 const LONGEST: usize = 600;

@@ -8,6 +8,7 @@ pub(crate) mod moto;
 pub(crate) mod prefect;
 pub(crate) mod process;
 pub(crate) mod proxy;
+pub(crate) mod registry;
 pub(crate) mod uv;
 
 /// A client for the services, which are all at 127.0.0.1; one a test, because its connections end with the test's

@@ -255,6 +255,20 @@ pub(crate) fn run(command: &mut Command) {
     );
 }
 
+/// Writes a shell script that can be run.
+///
+/// Not by this process: another of its threads may start a child at the moment, which would hold the file open for writing
+/// until it runs its own program, and for that long nobody can run the script.
+pub(crate) fn script(path: &Path, text: &str) {
+    run(Command::new("sh")
+        .args([
+            "-c",
+            "printf '#!/bin/sh\n%s\n' \"$1\" >\"$0\" && chmod 755 \"$0\"",
+        ])
+        .arg(path)
+        .arg(text));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

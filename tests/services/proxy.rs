@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Full};
-use hyper::body::Incoming;
+use http_body_util::{BodyExt as _, Either, Full};
+use hyper::body::{Body as _, Incoming};
 use hyper::header::{CONNECTION, HeaderMap};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode, Uri};
@@ -80,6 +80,23 @@ impl Recorded {
     }
 }
 
+/// What a proxy does to a request instead of passing it on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Fault {
+    /// It takes this many bytes of the body, or a little more, and hangs up.
+    Cut(usize),
+    /// It answers by itself.
+    Answer(StatusCode),
+}
+
+/// A fault for the next requests of a kind.
+struct Disturbance {
+    times: usize,
+    method: Method,
+    least: u64,
+    fault: Fault,
+}
+
 /// A running proxy, stopped on drop.
 ///
 /// It forwards request and answer unchanged but for `Connection`, which belongs to each of the two connections: path,
@@ -87,6 +104,7 @@ impl Recorded {
 pub(crate) struct Proxy {
     port: u16,
     recorded: Arc<Mutex<Vec<Exchange>>>,
+    disturbances: Arc<Mutex<Vec<Disturbance>>>,
     // Dropping it ends the proxy's thread.
     _stop: oneshot::Sender<Infallible>,
 }
@@ -95,6 +113,7 @@ impl Proxy {
     /// Starts a proxy on a free port of 127.0.0.1 in front of another port there.
     pub(crate) fn start(target: u16) -> Self {
         let recorded = Arc::new(Mutex::new(Vec::new()));
+        let disturbances = Arc::new(Mutex::new(Vec::new()));
         let (stop, stopped) = oneshot::channel();
         let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
             .expect("a free port can be bound");
@@ -106,6 +125,7 @@ impl Proxy {
             port: target,
             client: Client::builder(TokioExecutor::new()).build_http(),
             recorded: Arc::clone(&recorded),
+            disturbances: Arc::clone(&disturbances),
         };
         // A thread of its own: it serves tests that have no runtime, and outlives those of the others.
         thread::spawn(move || {
@@ -123,6 +143,7 @@ impl Proxy {
         Self {
             port,
             recorded,
+            disturbances,
             _stop: stop,
         }
     }
@@ -130,6 +151,20 @@ impl Proxy {
     /// The proxy's own port.
     pub(crate) fn port(&self) -> u16 {
         self.port
+    }
+
+    /// Lets the next requests with this method and a body of at least so many bytes run into a fault.
+    pub(crate) fn disturb(&self, times: usize, method: Method, least: u64, fault: Fault) {
+        let disturbance = Disturbance {
+            times,
+            method,
+            least,
+            fault,
+        };
+        self.disturbances
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(disturbance);
     }
 
     /// What passed since the last call, in the order in which it was answered.
@@ -145,6 +180,30 @@ struct Target {
     port: u16,
     client: Client<HttpConnector, Full<Bytes>>,
     recorded: Arc<Mutex<Vec<Exchange>>>,
+    disturbances: Arc<Mutex<Vec<Disturbance>>>,
+}
+
+impl Target {
+    fn record(&self, exchange: Exchange) {
+        self.recorded
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(exchange);
+    }
+
+    /// The fault for a request, where there is one.
+    fn fault(&self, request: &Request<Incoming>) -> Option<Fault> {
+        let length = request.body().size_hint().lower();
+        let mut disturbances = self
+            .disturbances
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let found = disturbances
+            .iter_mut()
+            .find(|one| one.times > 0 && one.method == *request.method() && one.least <= length)?;
+        found.times -= 1;
+        Some(found.fault)
+    }
 }
 
 async fn serve(listener: std::net::TcpListener, target: Target) {
@@ -168,20 +227,38 @@ async fn serve(listener: std::net::TcpListener, target: Target) {
 async fn forward(
     target: Target,
     request: Request<Incoming>,
-) -> Result<Response<Incoming>, Box<dyn std::error::Error + Send + Sync>> {
-    let (mut head, body) = request.into_parts();
+) -> Result<Response<Either<Incoming, Full<Bytes>>>, Box<dyn std::error::Error + Send + Sync>> {
+    let fault = target.fault(&request);
+    let (mut head, mut body) = request.into_parts();
     let path = head
         .uri
         .path_and_query()
         .map_or("/", |path| path.as_str())
         .to_owned();
-    let body = body.collect().await?.to_bytes();
     let mut exchange = Exchange {
         method: head.method.clone(),
         path: path.clone(),
         status: None,
-        length: body.len(),
+        length: 0,
     };
+    if let Some(Fault::Cut(after)) = fault {
+        while exchange.length < after
+            && let Some(frame) = body.frame().await
+        {
+            exchange.length += frame?.data_ref().map_or(0, Bytes::len);
+        }
+        target.record(exchange);
+        return Err("cut off, as asked".into());
+    }
+    let body = body.collect().await?.to_bytes();
+    exchange.length = body.len();
+    if let Some(Fault::Answer(status)) = fault {
+        exchange.status = Some(status);
+        target.record(exchange);
+        let mut answer = Response::new(Either::Right(Full::default()));
+        *answer.status_mut() = status;
+        return Ok(answer);
+    }
     head.uri = Uri::try_from(format!("http://127.0.0.1:{}{path}", target.port))?;
     drop_connection_headers(&mut head.headers);
     let answer = target
@@ -189,14 +266,10 @@ async fn forward(
         .request(Request::from_parts(head, Full::new(body)))
         .await;
     exchange.status = answer.as_ref().ok().map(Response::status);
-    target
-        .recorded
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .push(exchange);
+    target.record(exchange);
     let mut answer = answer?;
     drop_connection_headers(answer.headers_mut());
-    Ok(answer)
+    Ok(answer.map(Either::Left))
 }
 
 fn drop_connection_headers(headers: &mut HeaderMap) {

@@ -106,13 +106,11 @@ impl Platform {
 
     /// Whether an image for `other` runs on this one. The variant of 64-bit ARM is `v8` and often left out.
     pub(super) fn takes(&self, other: &Self) -> bool {
-        let variant = |platform: &Self| match (
-            platform.architecture.as_str(),
-            platform.variant.as_deref(),
-        ) {
-            ("arm64", Some("v8")) => None,
-            (_, variant) => variant.map(str::to_owned),
-        };
+        let variant =
+            |platform: &Self| match (platform.architecture.as_str(), platform.variant.as_deref()) {
+                ("arm64", Some("v8")) => None,
+                (_, variant) => variant.map(str::to_owned),
+            };
         self.os == other.os
             && self.architecture == other.architecture
             && variant(self) == variant(other)
@@ -236,9 +234,8 @@ pub(super) fn packing(media_type: &str) -> Result<(Option<Compression>, String),
         | "application/vnd.docker.image.rootfs.diff.tar.gzip" => Some(Compression::Gzip),
         "application/vnd.oci.image.layer.v1.tar+zstd"
         | "application/vnd.docker.image.rootfs.diff.tar.zstd" => Some(Compression::Zstd),
-        "application/vnd.oci.image.layer.v1.tar" | "application/vnd.docker.image.rootfs.diff.tar" => {
-            None
-        }
+        "application/vnd.oci.image.layer.v1.tar"
+        | "application/vnd.docker.image.rootfs.diff.tar" => None,
         other => {
             return Err(format!(
                 "it has a layer of type `{other}`, which must not be copied or is not known"

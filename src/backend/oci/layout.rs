@@ -177,8 +177,8 @@ impl Repositories for Layout {
         self.subject()
     }
 
-    fn repository(&self, reference: &Reference) -> Arc<dyn Repository> {
-        Arc::new(self.named(&reference.name()))
+    fn repository(&self, reference: &Reference) -> Result<Arc<dyn Repository>> {
+        Ok(Arc::new(self.named(&reference.name())))
     }
 }
 
@@ -190,9 +190,7 @@ fn persist(file: NamedTempFile, path: &Path) -> io::Result<()> {
         file.as_file()
             .set_permissions(fs::Permissions::from_mode(0o644))?;
     }
-    file.persist(path)
-        .map(drop)
-        .map_err(|error| error.error)
+    file.persist(path).map(drop).map_err(|error| error.error)
 }
 
 /// One repository of a layout.
@@ -329,9 +327,7 @@ impl Repository for Images {
         let content = Content::Bytes(manifest.bytes.clone());
         self.put_blob(&manifest.digest, length, content).await?;
         match version {
-            Version::Tag(tag) => self
-                .layout
-                .tag(&format!("{}:{tag}", self.name), manifest),
+            Version::Tag(tag) => self.layout.tag(&format!("{}:{tag}", self.name), manifest),
             Version::Digest(_) => Ok(()),
         }
     }

@@ -4,18 +4,22 @@
 //! Sources: the [distribution specification](https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md)
 //! and the [image specification](https://github.com/opencontainers/image-spec/blob/v1.1.0/spec.md).
 
-mod base;
+mod acr;
+mod auth;
+mod body;
 mod build;
-mod cache;
-pub mod credentials;
+mod challenge;
+mod credentials;
 mod document;
-mod image;
-mod layer;
+mod download;
+mod fault;
+mod helper;
+mod host;
 pub mod layout;
-mod push;
-mod python;
 mod reference;
+mod registries;
 mod registry;
+mod upload;
 
 use std::sync::Arc;
 
@@ -26,12 +30,12 @@ use futures::stream::BoxStream;
 use super::{Content, Result};
 use crate::model::Digest;
 
-pub use build::{Oci, Settings};
+pub use build::{Oci, Settings, Uv};
 pub use credentials::{Credentials, Login};
 pub use document::Compression;
-pub use python::Uv;
 pub use reference::{DOCKER_HUB, ParseReferenceError, Reference};
-pub use registry::{Options, Registries, Registry};
+pub use registries::{Options, Registries};
+pub use registry::Registry;
 
 /// What names a manifest within a repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,11 +75,12 @@ pub trait Repository: Send + Sync {
     /// A blob, piece by piece; the digest is checked at the end, where a wrong one is an error.
     async fn blob(&self, digest: &Digest) -> Result<BoxStream<'static, Result<Bytes>>>;
 
-    /// Writes a blob; one that is there is left alone. The content must have that digest and length.
+    /// Writes a blob; one that is there is left alone, so that nobody needs to ask [`has`](Self::has) before. The content
+    /// must have that digest and length.
     async fn put_blob(&self, digest: &Digest, length: u64, content: Content) -> Result<()>;
 
     /// Takes over a blob from another repository of the same registry without its bytes passing through here; `false`
-    /// where that cannot be done, and the caller copies.
+    /// where that cannot be done, and the caller copies. `from` is its name there, `library/python`.
     async fn mount(&self, digest: &Digest, from: &str) -> Result<bool>;
 
     /// Writes a manifest or index, of which every blob must be there, below a tag or its own digest.
@@ -88,15 +93,21 @@ pub trait Repositories: Send + Sync {
     fn subject(&self) -> String;
 
     /// The repository that a reference names; its version does not matter. Sends nothing.
-    fn repository(&self, reference: &Reference) -> Arc<dyn Repository>;
+    fn repository(&self, reference: &Reference) -> Result<Arc<dyn Repository>>;
 }
 
 impl Repositories for Registries {
     fn subject(&self) -> String {
-        "the registry".to_owned()
+        "container registries".to_owned()
     }
 
-    fn repository(&self, reference: &Reference) -> Arc<dyn Repository> {
-        Arc::new(Self::repository(self, reference))
+    fn repository(&self, reference: &Reference) -> Result<Arc<dyn Repository>> {
+        let registry = Self::repository(self, reference)?;
+        Ok(Arc::new(registry))
     }
+}
+
+/// Whether a registry is spoken to without TLS.
+fn plain_http(base: &url::Url) -> bool {
+    base.scheme() == "http"
 }

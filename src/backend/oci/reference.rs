@@ -202,7 +202,9 @@ fn check_registry(registry: &str) -> Result<(), String> {
                     .all(|one| one.is_ascii_alphanumeric() || one == '-')
         }),
     };
-    if host_fits && port.is_none_or(|port| port.parse::<u16>().is_ok()) {
+    // What looks like an address but is none, `1.2.3`, no URL can hold.
+    let url = url::Url::parse(&format!("https://{registry}/"));
+    if host_fits && port.is_none_or(|port| port.parse::<u16>().is_ok()) && url.is_ok() {
         return Ok(());
     }
     Err(format!("`{registry}` is no host of a registry"))
@@ -304,6 +306,7 @@ mod tests {
             ("x:a b", "the tag `a b` is none"),
             ("ghcr.io:port/x", "no host of a registry"),
             ("-a.b/x", "no host of a registry"),
+            ("999.1.1.1/x", "no host of a registry"),
             ("[::g]:1/x", "no host of a registry"),
             ("x@abc", "after `@` comes a digest"),
             ("x@sha512:abc", "digests of `sha512` are not supported"),

@@ -34,14 +34,12 @@ static NO_WHEEL_SAID: LazyLock<Regex> = LazyLock::new(|| {
         r"(?:Because all versions of |Because |only )([A-Za-z0-9][A-Za-z0-9._-]*)[^,]*? ha(?:s|ve) no (?:usable wheels|wheels with a matching)",
     )
 });
-static NO_WHEEL_HERE: LazyLock<Regex> = LazyLock::new(|| {
-    pattern(r"Package `([^`]+)` can't be installed because it doesn't have a")
-});
+static NO_WHEEL_HERE: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r"Package `([^`]+)` can't be installed because it doesn't have a"));
 static NO_VERSION: LazyLock<Regex> =
     LazyLock::new(|| pattern(r"Because there (?:is|are) no versions? of (\S+) and"));
-static WRONG_HASH: LazyLock<Regex> = LazyLock::new(|| {
-    pattern(r"Hash mismatch for `([^`]+)`(?:.*Expected: (.*) Computed: (\S+))?")
-});
+static WRONG_HASH: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r"Hash mismatch for `([^`]+)`(?:.*Expected: (.*) Computed: (\S+))?"));
 static NO_HASH: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
         r"(?:no trusted hash was provided for: |none were provided for: |must be pinned upfront with `==`, but found: )`?([A-Za-z0-9._-]+)",
@@ -128,22 +126,33 @@ pub(super) fn translate(stderr: &str, scene: &Scene<'_>) -> Error {
         );
     }
     if text.contains("No interpreter found") || text.contains("No Python") {
-        let message =
-            format!("uv needs some Python on this machine to choose packages for {}", scene.target);
+        let message = format!(
+            "uv needs some Python on this machine to choose packages for {}",
+            scene.target
+        );
         return fault(Kind::Other, message)
             .hint("install Python 3, or let uv fetch one with `uv python install`");
     }
     let reached = |what: &[&str]| what.iter().any(|one| text.contains(one));
     if reached(&["(401", "(403", "401 Unauthorized", "403 Forbidden"]) {
         let message = format!("the package index refuses us: {}", causes(&text));
-        return fault(Kind::Denied, message).hint("see UV_INDEX_…_USERNAME and _PASSWORD, or NETRC");
+        return fault(Kind::Denied, message)
+            .hint("see UV_INDEX_…_USERNAME and _PASSWORD, or NETRC");
     }
-    if reached(&["Request failed after", "error sending request", "Failed to fetch", "Network"]) {
+    if reached(&[
+        "Request failed after",
+        "error sending request",
+        "Failed to fetch",
+        "Network",
+    ]) {
         let message = format!("the package index cannot be reached: {}", causes(&text));
         return fault(Kind::Unavailable, message)
             .hint("behind a proxy, set HTTPS_PROXY and SSL_CERT_FILE");
     }
-    fault(Kind::Other, format!("uv failed for {}: {}", scene.target, causes(&text)))
+    fault(
+        Kind::Other,
+        format!("uv failed for {}: {}", scene.target, causes(&text)),
+    )
 }
 
 /// All in one line, without the folder that the files were copied to.

@@ -33,7 +33,7 @@ mod uv;
 
 use serde::{Deserialize, Serialize};
 
-use super::document::Platform;
+use crate::backend::oci::document::Platform;
 use crate::backend::{Error, Kind, Result};
 
 pub use uv::Uv;
@@ -132,7 +132,10 @@ pub(super) mod tests {
         };
         let ok = |platform, libc| name(platform, libc).expect("a name");
         assert_eq!(ok("linux/amd64", Libc::Glibc), "x86_64-manylinux_2_28");
-        assert_eq!(ok("linux/arm64/v8", Libc::Musl), "aarch64-unknown-linux-musl");
+        assert_eq!(
+            ok("linux/arm64/v8", Libc::Musl),
+            "aarch64-unknown-linux-musl"
+        );
         let error = name("linux/s390x", Libc::Glibc).expect_err("none");
         assert!(error.message.contains("linux/s390x"), "{error}");
     }

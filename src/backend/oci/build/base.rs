@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use super::cache::Cache;
-use super::document::{Descriptor, Document, Platform};
-use super::{Manifest, Reference, Repository, Version};
+use crate::backend::oci::document::{Descriptor, Document, Platform};
+use crate::backend::oci::{Manifest, Reference, Repository, Version};
 use crate::backend::{Error, Kind, Result};
 use crate::model::Digest;
 
@@ -118,7 +118,7 @@ impl Base {
             written: written.to_owned(),
             reference: written.parse().expect("a reference"),
             digest: Digest::of(written.as_bytes()),
-            media_type: super::document::IMAGE.to_owned(),
+            media_type: crate::backend::oci::document::IMAGE.to_owned(),
             layers: Vec::new(),
             config,
         }

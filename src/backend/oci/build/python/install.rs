@@ -9,11 +9,11 @@ use base64::Engine as _;
 use tempfile::TempDir;
 
 use super::super::cache::Cache;
-use super::super::document::Platform;
 use super::super::layer::{Entry, bytes};
 use super::fault::Scene;
 use super::resolve::{copy, folder_of, indexes};
 use super::{Python, Uv};
+use crate::backend::oci::document::Platform;
 use crate::backend::{BuildLog, Content, Error, Files, Kind, Result};
 use crate::model::{Digest, Requirements};
 
@@ -176,11 +176,7 @@ struct Installation {
     executable: bool,
 }
 
-fn walk(
-    folder: &Path,
-    prefix: &str,
-    found: &mut BTreeMap<String, Installation>,
-) -> io::Result<()> {
+fn walk(folder: &Path, prefix: &str, found: &mut BTreeMap<String, Installation>) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         let name = entry.file_name();
@@ -200,7 +196,9 @@ fn walk(
             found.insert(path, file);
         } else {
             // Wheels are zip archives of plain files.
-            return Err(io::Error::other(format!("{path} is neither file nor folder")));
+            return Err(io::Error::other(format!(
+                "{path} is neither file nor folder"
+            )));
         }
     }
     Ok(())

@@ -13,10 +13,10 @@ use serde::Deserialize;
 use tempfile::TempDir;
 
 use super::super::cache::Cache;
-use super::super::document::Platform;
 use super::fault::Scene;
 use super::requirements::{self, Written};
 use super::{Python, Uv};
+use crate::backend::oci::document::Platform;
 use crate::backend::{Content, Error, Files, Kind, Result};
 use crate::model::{Digest, RepoPath, Requirements};
 
@@ -48,7 +48,11 @@ async fn locked(
     cache: &Cache,
 ) -> Result<String> {
     // Nothing but these files decides what comes out.
-    let key = format!("{FORMAT}\0{}\0{}", requirements.file, requirements.files.digest());
+    let key = format!(
+        "{FORMAT}\0{}\0{}",
+        requirements.file,
+        requirements.files.digest()
+    );
     let key = Digest::of(key.as_bytes());
     if let Some(text) = cache.fact(&key) {
         return Ok(text);
@@ -75,7 +79,9 @@ async fn locked(
     let text = uv.run(&folder, &arguments, &scene, None).await?;
     let (own, packages) = requirements::normal(&text);
     for line in own {
-        tracing::warn!("{file}: `{line}` is a folder of the repository: it comes with the code, not with the packages");
+        tracing::warn!(
+            "{file}: `{line}` is a folder of the repository: it comes with the code, not with the packages"
+        );
     }
     cache.keep_fact(&key, &packages);
     Ok(packages)
@@ -167,7 +173,10 @@ impl Package {
                 "use an index that names the sha256 of its wheels, or list the package with its hash",
             ))
         };
-        let url = self.archive.as_ref().and_then(|archive| archive.url.as_ref());
+        let url = self
+            .archive
+            .as_ref()
+            .and_then(|archive| archive.url.as_ref());
         let mut line = match (&self.version, url) {
             (_, Some(url)) => format!("{} @ {url}", self.name),
             (Some(version), None) => format!("{}=={version}", self.name),
@@ -286,7 +295,8 @@ mod tests {
 
     #[test]
     fn a_package_without_a_hash_is_a_fault() {
-        let lock = "[[packages]]\nname = \"a\"\nversion = \"1\"\nwheels = [{ hashes = { md5 = \"1\" } }]";
+        let lock =
+            "[[packages]]\nname = \"a\"\nversion = \"1\"\nwheels = [{ hashes = { md5 = \"1\" } }]";
         let error = text(lock).expect_err("no hash");
         assert_eq!(error.message, "package `a` comes without a sha256");
         let error = text("[[packages]]\nname = \"a\"\nvcs = { }").expect_err("no version");

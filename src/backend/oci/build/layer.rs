@@ -27,8 +27,8 @@ use bytes::Bytes;
 use rayon::prelude::*;
 use tempfile::{NamedTempFile, TempPath};
 
-use super::document::{Compression, Descriptor};
 use crate::backend::Content;
+use crate::backend::oci::document::{Compression, Descriptor};
 use crate::model::{Digest, Hasher};
 
 /// Changes whenever the same input gives other bytes than before.
@@ -403,7 +403,11 @@ mod tests {
         let file = folder.path().join("file");
         let long = format!("opt/{}/ü", "x".repeat(150));
         for compression in BOTH {
-            let entries = vec![entry("bin/run", "#!"), entry("a-b", "1"), entry(&long, "22")];
+            let entries = vec![
+                entry("bin/run", "#!"),
+                entry("a-b", "1"),
+                entry(&long, "22"),
+            ];
             let first = write(entries.clone(), compression, folder.path()).expect("a layer");
             let mut other: Vec<Entry> = entries.into_iter().rev().collect();
             std::fs::write(&file, "22").expect("written");
@@ -454,10 +458,22 @@ mod tests {
                 .to_string()
         };
         for path in [
-            "../x", "a/../../x", "/etc/x", "a//b", "a/", "", ".", "a/./b", "a\0b", ".wh.x",
+            "../x",
+            "a/../../x",
+            "/etc/x",
+            "a//b",
+            "a/",
+            "",
+            ".",
+            "a/./b",
+            "a\0b",
+            ".wh.x",
             "a/.wh..wh..opq",
         ] {
-            assert!(fault(vec![entry(path, "")]).contains("cannot be a path"), "{path}");
+            assert!(
+                fault(vec![entry(path, "")]).contains("cannot be a path"),
+                "{path}"
+            );
         }
         assert!(fault(vec![entry("a", ""), entry("a", "")]).contains("a is there twice"));
         let both = vec![entry("a", ""), entry("a-b", ""), entry("a/b", "")];

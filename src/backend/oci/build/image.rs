@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use super::base::Base;
-use super::document::Sha256;
 use super::python::install::{PACKAGES, PROGRAMS};
+use crate::backend::oci::document::Sha256;
 use crate::backend::{Error, Kind, Result};
 use crate::model::{Digest, Layers};
 
@@ -36,7 +36,7 @@ pub(super) struct Added {
 pub(super) fn labels(base: &Base, base_digest: &Digest, title: &str) -> BTreeMap<String, String> {
     let reference = match &base.reference.version {
         // A digest is told apart from the name.
-        Some(super::Version::Digest(_)) | None => base.reference.name(),
+        Some(crate::backend::oci::Version::Digest(_)) | None => base.reference.name(),
         Some(_) => base.reference.to_string(),
     };
     [
@@ -88,7 +88,9 @@ pub(super) fn config(
     let diff_ids = base.config["rootfs"]["diff_ids"].as_array();
     let mut diff_ids = diff_ids.cloned().unwrap_or_default();
     if diff_ids.len() != base.layers.len() {
-        return Err(fault("its configuration has another number of layers than its manifest"));
+        return Err(fault(
+            "its configuration has another number of layers than its manifest",
+        ));
     }
     diff_ids.extend(added.iter().map(|one| json!(Sha256(one.diff_id))));
     whole.insert(
@@ -161,8 +163,8 @@ fn history(base: &Base, added: &[Added]) -> Option<Value> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::document::Descriptor;
     use super::*;
+    use crate::backend::oci::document::Descriptor;
     use crate::model::{CodeTree, RepoPath, Requirements};
 
     const BASE: &str = "registry.example.org/python:3.12";
@@ -245,7 +247,10 @@ mod tests {
         );
         assert_eq!(config["created"], EPOCH);
         assert_eq!(config.get("container"), None);
-        assert_eq!(config["rootfs"]["diff_ids"].as_array().map(Vec::len), Some(2));
+        assert_eq!(
+            config["rootfs"]["diff_ids"].as_array().map(Vec::len),
+            Some(2)
+        );
         assert_eq!(config["history"][2]["created_by"], "flowyard: packages");
         assert_eq!(config["history"][2]["created"], EPOCH);
     }
@@ -254,7 +259,10 @@ mod tests {
     fn without_packages_and_code_nothing_moves() {
         let config = made(&base(), &Layers::default());
         let run = &config["config"];
-        assert_eq!(run["Env"], json!(["PATH=/usr/bin", "LANG=C.UTF-8", "EMPTY="]));
+        assert_eq!(
+            run["Env"],
+            json!(["PATH=/usr/bin", "LANG=C.UTF-8", "EMPTY="])
+        );
         assert_eq!(run["WorkingDir"], "/app");
         assert_eq!(run["User"], "10");
     }
@@ -286,7 +294,10 @@ mod tests {
         let mut base = base();
         base.layers.clear();
         let error = config(&base, &layers(), &[], &BTreeMap::new()).expect_err("a fault");
-        assert!(error.message.contains("another number of layers"), "{error}");
+        assert!(
+            error.message.contains("another number of layers"),
+            "{error}"
+        );
         base.layers = vec![Descriptor::new("x", Digest::of(b"base"), 1)];
         base.config["history"] = json!([{}, {}]);
         assert_eq!(made(&base, &layers()).get("history"), None);

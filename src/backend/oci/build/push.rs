@@ -9,8 +9,8 @@ use futures::StreamExt as _;
 use tokio::sync::{OnceCell, Semaphore};
 
 use super::cache::Cache;
-use super::document::Descriptor;
-use super::{Reference, Repository};
+use crate::backend::oci::document::Descriptor;
+use crate::backend::oci::{Reference, Repository};
 use crate::backend::{Content, Error, Kind, Result};
 use crate::model::Digest;
 
@@ -115,15 +115,16 @@ impl Transfers {
     ) -> std::result::Result<(), Missing> {
         let (to, digest) = (&target.repository, &blob.digest.0);
         let _permit = self.limit.0.acquire().await;
-        if to.has(digest).await? {
-            return Ok(());
-        }
         let beside = match origin {
             Origin::Repository(_, from) if from.registry == target.reference.registry => {
                 Some(from.repository.as_str())
             }
             _ => None,
         };
+        // Writing a blob asks first; taking one over is a write itself.
+        if !matches!((origin, holder), (Origin::Content(_), None)) && to.has(digest).await? {
+            return Ok(());
+        }
         for from in holder.into_iter().chain(beside) {
             if from != target.reference.repository && to.mount(digest, from).await? {
                 return Ok(());

@@ -260,9 +260,9 @@ fn logical_lines(text: &str) -> Vec<(usize, String)> {
 
 /// A `#` starts a comment at the start of a line or after a space: URLs have fragments.
 fn without_comment(line: &str) -> &str {
-    let comment = line.char_indices().find(|&(at, one)| {
-        one == '#' && (at == 0 || line[..at].ends_with(char::is_whitespace))
-    });
+    let comment = line
+        .char_indices()
+        .find(|&(at, one)| one == '#' && (at == 0 || line[..at].ends_with(char::is_whitespace)));
     comment.map_or(line, |(at, _)| &line[..at])
 }
 
@@ -277,8 +277,9 @@ fn text(files: &dyn Files, path: &RepoPath) -> Result<String> {
         Content::File { length, .. } if length > LARGEST => {
             return Err(failed("it is too long for requirements".to_owned()));
         }
-        Content::File { path, .. } => std::fs::read(path)
-            .map_err(|error| failed(format!("it cannot be read: {error}")))?,
+        Content::File { path, .. } => {
+            std::fs::read(path).map_err(|error| failed(format!("it cannot be read: {error}")))?
+        }
     };
     String::from_utf8(bytes).map_err(|_| failed("it is not UTF-8".to_owned()))
 }
@@ -349,10 +350,16 @@ mod tests {
             ("git+https://g.example/x", "would have to be built"),
             ("x @ git+ssh://g.example/x", "would have to be built"),
             ("-e git+https://g.example/x", "would have to be built"),
-            ("-r /etc/passwd", "`/etc/passwd` is no file of the repository"),
+            (
+                "-r /etc/passwd",
+                "`/etc/passwd` is no file of the repository",
+            ),
             ("-r../../../etc/passwd", "is no file of the repository"),
             ("--constraint ../../x", "is no file of the repository"),
-            ("-r missing.txt", "`missing.txt` is no file of the repository"),
+            (
+                "-r missing.txt",
+                "`missing.txt` is no file of the repository",
+            ),
         ] {
             let text = format!("a==1\n\n{line}\n");
             let error = written(&[("p/requirements.txt", &text)]).expect_err(line);

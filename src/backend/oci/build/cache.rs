@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::Manifest;
+use crate::backend::oci::Manifest;
 use crate::model::Digest;
 
 /// The folder. A cache that cannot be read or written is as good as an empty one.
@@ -94,7 +94,9 @@ impl Cache {
     fn write(&self, name: &str, parts: &[&[u8]]) {
         let Some(folder) = &self.folder else { return };
         let path = folder.join(name);
-        let written = path.parent().map(|folder| write_beside(folder, &path, parts));
+        let written = path
+            .parent()
+            .map(|folder| write_beside(folder, &path, parts));
         if let Some(Err(error)) = written {
             tracing::debug!("{} is not kept: {error}", path.display());
         }
@@ -113,8 +115,8 @@ fn write_beside(folder: &Path, path: &Path, parts: &[&[u8]]) -> std::io::Result<
 
 #[cfg(test)]
 mod tests {
-    use super::super::document;
     use super::*;
+    use crate::backend::oci::document;
 
     #[test]
     fn what_was_changed_is_not_used() {
@@ -126,7 +128,10 @@ mod tests {
         cache.keep_manifest(&manifest);
         cache.keep_document(&digest, &manifest.bytes);
         let kept = cache.manifest(&digest).expect("kept");
-        assert_eq!((kept.media_type, kept.bytes), (manifest.media_type, manifest.bytes));
+        assert_eq!(
+            (kept.media_type, kept.bytes),
+            (manifest.media_type, manifest.bytes)
+        );
         assert!(cache.document(&digest).is_some());
         for name in ["manifests", "documents"] {
             let path = folder.path().join("not/yet").join(name);

@@ -9,8 +9,9 @@ use futures::StreamExt as _;
 use tokio::sync::mpsc;
 
 use super::super::base::Base;
-use super::super::{Repository, document, layer};
+use super::super::layer;
 use super::{Libc, Python};
+use crate::backend::oci::{Repository, document};
 use crate::backend::{Error, Kind, Result};
 
 /// What a system without `PATH` in its configuration has.
@@ -65,7 +66,12 @@ pub(in super::super) async fn python(
         if let Some(error) = fault {
             return Err(error);
         }
-        names.map_err(|error| failed(format!("its layer {} cannot be read: {error}", layer.digest)))?;
+        names.map_err(|error| {
+            failed(format!(
+                "its layer {} cannot be read: {error}",
+                layer.digest
+            ))
+        })?;
     }
     finder.finish()
 }

@@ -1,0 +1,238 @@
+//! Blobs to a registry: in one request, from a file of any size, and in chunks where something between does not let that
+//! pass.
+//!
+//! Source: [distribution specification, "Pushing blobs"](https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#pushing-blobs).
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use bytes::Bytes;
+use reqwest::header::{CONTENT_RANGE, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION};
+use reqwest::{Method, Response, StatusCode};
+use url::Url;
+
+use super::auth::Access;
+use super::body::Body;
+use super::fault::{Fault, Refusal};
+use super::host::{Attempt, Call};
+use super::registry::Registry;
+use crate::backend::transfer::{Pieces, share};
+use crate::backend::{Content, Kind, Result};
+use crate::model::Digest;
+
+/// Sizes of chunks in bytes, tried in this order: a comfortable one, and what nginx lets pass by itself.
+const CHUNKS: [usize; 2] = [8 << 20, 1 << 20];
+
+/// The largest chunk that we would hold in memory, whatever the registry wants.
+const LARGEST_CHUNK: usize = 32 << 20;
+
+/// How many whole requests may break before chunks are tried: something between may cut what is long.
+const WHOLE_TRIES: usize = 2;
+
+/// The smallest chunk that a registry takes, which it says when an upload begins.
+const LEAST: HeaderName = HeaderName::from_static("oci-chunk-min-length");
+
+const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
+
+/// Writes a blob unless it is there.
+pub(super) async fn blob(registry: &Registry, digest: &Digest, content: &Content) -> Result<()> {
+    let what = format!(
+        "uploading blob sha256:{} to {}",
+        digest.short(),
+        registry.name
+    );
+    let upload = Upload {
+        registry,
+        digest,
+        content,
+        access: Access::push(&registry.name),
+        begun: Mutex::new(registry.sessions().remove(digest)),
+        tries: AtomicUsize::new(0),
+        least: AtomicUsize::new(0),
+    };
+    registry.host.persist(&what, || upload.attempt()).await
+}
+
+struct Upload<'a> {
+    registry: &'a Registry,
+    digest: &'a Digest,
+    content: &'a Content,
+    access: Access,
+    /// A session that began elsewhere; for the first try.
+    begun: Mutex<Option<Url>>,
+    tries: AtomicUsize,
+    /// The smallest chunk that the registry takes.
+    least: AtomicUsize,
+}
+
+impl Upload<'_> {
+    /// One try, in a session of its own: what a broken one has taken is not known.
+    async fn attempt(&self) -> Attempt<()> {
+        let tried = self.tries.fetch_add(1, Ordering::Relaxed);
+        let begun = self
+            .begun
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let mut session = match begun {
+            Some(session) => session,
+            // Also after a try whose answer was lost.
+            None if self.registry.look(self.digest, &self.access).await? => return Ok(()),
+            None => self.begin().await?,
+        };
+        let mut forgotten = false;
+        let mut size = self.registry.host.largest();
+        if tried >= WHOLE_TRIES {
+            size = size.or(Some(CHUNKS[0]));
+        }
+        loop {
+            let refusal = match self.send(&session, size).await {
+                Err(Fault::Refused(refusal)) => refusal,
+                other => return other,
+            };
+            if refusal.code == StatusCode::PAYLOAD_TOO_LARGE
+                && let Some(smaller) = self.smaller(size)
+            {
+                tracing::debug!(
+                    registry = self.registry.host.name(),
+                    smaller,
+                    "uploading in chunks"
+                );
+                self.registry.host.takes(smaller);
+                size = Some(smaller);
+            } else if is_forgotten(&refusal) && !forgotten {
+                forgotten = true;
+            } else {
+                return Err(Fault::Refused(refusal));
+            }
+            session = self.begin().await?;
+        }
+    }
+
+    /// The next smaller size of chunks; `None` where there is none, or the registry takes no such.
+    fn smaller(&self, size: Option<usize>) -> Option<usize> {
+        let least = self.least.load(Ordering::Relaxed);
+        CHUNKS
+            .into_iter()
+            .map(|next| next.max(least))
+            .find(|next| size.is_none_or(|size| *next < size) && *next <= LARGEST_CHUNK)
+    }
+
+    /// Begins an upload and gives where it goes.
+    async fn begin(&self) -> Attempt<Url> {
+        let url = self.registry.url("blobs/uploads/");
+        let call = Call::new(Method::POST, url, &self.access);
+        let response = self.registry.host.ask(&call).await?;
+        if response.status() != StatusCode::ACCEPTED {
+            return Err(Fault::Refused(Refusal::read(response).await));
+        }
+        let least = response.headers().get(LEAST);
+        let least = least.and_then(|value| value.to_str().ok()?.parse().ok());
+        self.least.store(least.unwrap_or(0), Ordering::Relaxed);
+        match response.headers().get(LOCATION) {
+            Some(location) => self.registry.host.resolve(&call.url, location),
+            None => {
+                let message = "it began an upload without saying where";
+                Err(self.registry.host.error(Kind::Other, message).into())
+            }
+        }
+    }
+
+    async fn send(&self, session: &Url, size: Option<usize>) -> Attempt<()> {
+        let least = self.least.load(Ordering::Relaxed);
+        match size.map(|size| size.max(least)) {
+            Some(size) if length(self.content) > size as u64 && size <= LARGEST_CHUNK => {
+                let session = self.chunks(session, size).await?;
+                self.close(&session, Body::Empty).await
+            }
+            _ => self.close(session, Body::Content(self.content)).await,
+        }
+    }
+
+    /// Ends an upload, with all of the content or after its chunks.
+    async fn close(&self, session: &Url, body: Body<'_>) -> Attempt<()> {
+        let mut url = session.clone();
+        url.query_pairs_mut()
+            .append_pair("digest", &format!("sha256:{}", self.digest));
+        let call = Call::new(Method::PUT, url, &self.access)
+            .header(CONTENT_TYPE, OCTETS)
+            .body(body);
+        let response = self.registry.host.ask(&call).await?;
+        if !response.status().is_success() {
+            return Err(Fault::Refused(Refusal::read(response).await));
+        }
+        self.registry.took(response.headers(), self.digest)
+    }
+
+    /// Sends the content in chunks and gives where the upload is to be ended.
+    async fn chunks(&self, session: &Url, size: usize) -> Attempt<Url> {
+        let _share = share(size).await;
+        let mut session = session.clone();
+        let mut source = match self.content {
+            Content::Bytes(bytes) => Source::Bytes(bytes.clone()),
+            Content::File { path, length } => {
+                Source::File(Pieces::new(self.registry.host.name(), path, *length))
+            }
+        };
+        let mut at = 0;
+        while let Some(piece) = source.next(size).await? {
+            let end = at + piece.len() as u64;
+            let mut call = Call::new(Method::PATCH, session.clone(), &self.access)
+                .header(CONTENT_TYPE, OCTETS)
+                .body(Body::Bytes(piece));
+            if let Ok(range) = HeaderValue::try_from(format!("{at}-{}", end - 1)) {
+                call = call.header(CONTENT_RANGE, range);
+            }
+            let response = self.registry.host.ask(&call).await?;
+            if !response.status().is_success() {
+                return Err(Fault::Refused(Refusal::read(response).await));
+            }
+            session = self.next(&call.url, &response)?;
+            at = end;
+        }
+        Ok(session)
+    }
+
+    /// Where an upload goes on.
+    fn next(&self, from: &Url, response: &Response) -> Attempt<Url> {
+        let headers: &HeaderMap = response.headers();
+        match headers.get(LOCATION) {
+            Some(location) => self.registry.host.resolve(from, location),
+            None => Ok(from.clone()),
+        }
+    }
+}
+
+/// Content that is taken in pieces.
+enum Source {
+    Bytes(Bytes),
+    File(Pieces),
+}
+
+impl Source {
+    async fn next(&mut self, size: usize) -> Result<Option<Bytes>> {
+        match self {
+            Self::File(pieces) => pieces.next(size).await,
+            Self::Bytes(rest) => {
+                let piece = rest.split_to(rest.len().min(size));
+                Ok(Some(piece).filter(|piece| !piece.is_empty()))
+            }
+        }
+    }
+}
+
+fn length(content: &Content) -> u64 {
+    match content {
+        Content::Bytes(bytes) => bytes.len() as u64,
+        Content::File { length, .. } => *length,
+    }
+}
+
+/// Whether the registry knows nothing of the upload any more.
+fn is_forgotten(refusal: &Refusal) -> bool {
+    match refusal.code {
+        StatusCode::NOT_FOUND => !refusal.names("NAME_UNKNOWN"),
+        StatusCode::RANGE_NOT_SATISFIABLE => true,
+        _ => refusal.names("BLOB_UPLOAD_UNKNOWN") || refusal.names("BLOB_UPLOAD_INVALID"),
+    }
+}
