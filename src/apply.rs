@@ -1,9 +1,11 @@
-//! Carries out a plan: releases first, each with its manifest last, then registrations, then removals.
+//! Carries out a plan: images first ([`images`]), then releases, each with its manifest last, then registrations, then
+//! removals ([`execute`]).
 //!
-//! A deployment is registered as soon as its project's release is complete; a failed release skips exactly the
+//! A deployment is registered as soon as its project's release is complete; a failed image or release skips exactly the
 //! deployments that need it. Nothing is removed when anything failed. Killed at any point, what is there is either
 //! complete or invisible, and the next run goes on from it.
 
+mod image;
 mod release;
 
 use std::collections::BTreeMap;
@@ -16,11 +18,15 @@ use crate::backend::{self, Content, Orchestrator, Store};
 use crate::model::{
     Applied, CodeTree, DeploymentId, LiveDeployment, Registration, ReleaseRef, RepoPath,
 };
-use crate::plan::{Change, Plan, ProjectPlan, Upload};
+use crate::plan::{Change, ImagePlan, Plan, ProjectPlan, Upload};
+
+pub use image::{Built, Images, images};
 
 /// One thing that a plan does.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Item {
+    /// An image is made; its repository, and the first digits of its tag.
+    Image(String),
     /// A release becomes complete.
     Release(ReleaseRef),
     /// A deployment is registered.
@@ -73,6 +79,8 @@ pub enum Event<'a> {
         /// Registrations and removals.
         writes: usize,
     },
+    /// An image is being made.
+    Building(&'a ImagePlan),
     /// A file is in the store.
     Stored {
         /// Its length.
@@ -106,6 +114,8 @@ pub struct Work<'a> {
     pub orchestrator: &'a dyn Orchestrator,
     /// Uploads in flight at the most.
     pub jobs: usize,
+    /// The deployments that are not registered, because an image of theirs was not made; and why.
+    pub blocked: &'a BTreeMap<DeploymentId, String>,
     /// Once true, nothing further is begun: the lease was lost, or the user pressed Ctrl-C.
     pub stop: &'a AtomicBool,
 }
@@ -135,9 +145,10 @@ pub async fn execute(plan: &Plan, work: &Work<'_>, observer: &dyn Observer) -> V
         .collect();
 
     if plan.prune {
-        let sound = outcomes
-            .iter()
-            .all(|outcome| outcome.status == Status::Done);
+        let sound = work.blocked.is_empty()
+            && outcomes
+                .iter()
+                .all(|outcome| outcome.status == Status::Done);
         for orphan in &plan.orphans {
             let status = if !sound {
                 skipped("something else failed; nothing is removed then")
@@ -201,6 +212,9 @@ async fn one_project(
         .map(|(change, registration)| async move {
             let (status, link) = match blocked {
                 Some(reason) => (skipped(reason), None),
+                None if work.blocked.contains_key(&change.id) => {
+                    (skipped(&work.blocked[&change.id]), None)
+                }
                 None if work.stop.load(Ordering::Relaxed) => {
                     (skipped("the deploy was stopped"), None)
                 }

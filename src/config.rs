@@ -4,6 +4,8 @@
 //! variable, the overlay of the chosen environment, the file, the default.
 
 mod file;
+mod image;
+mod outside;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,6 +15,8 @@ use serde_json::Value;
 
 use crate::cli::Global;
 use file::File;
+pub use image::Image;
+pub use outside::{Beside, Terraform, add_env_file};
 
 /// The environment's name without `--env`.
 pub const DEFAULT_ENVIRONMENT: &str = "default";
@@ -42,6 +46,8 @@ pub struct Config {
     pub storage: Storage,
     /// How `.deployment.py` files are read.
     pub python: Python,
+    /// How images are made, and where they go.
+    pub image: Image,
     /// Values for templates.
     pub vars: BTreeMap<String, Value>,
     /// Who runs this, for the lease: `user@host`, or the run's address in CI.
@@ -118,11 +124,13 @@ pub struct Azure {
 }
 
 impl Config {
-    /// Joins the three sources. `text` is the content of `flowyard.toml`, `None` where there is none.
+    /// Joins the three sources. `text` is the content of `flowyard.toml`, `None` where there is none; `terraform` what its
+    /// addresses may name.
     pub fn new(
         global: &Global,
         environment: &Environment,
         text: Option<&str>,
+        terraform: &Terraform,
     ) -> anyhow::Result<Self> {
         let file = match text {
             Some(text) => File::parse(text)?,
@@ -171,6 +179,8 @@ impl Config {
                 .collect()
         };
         let (prefect, over) = (file.prefect, overlay.prefect);
+        let image = Image::new(file.image, overlay.image, environment, terraform)?;
+        let put = |text: Option<String>| text.map(|text| terraform.put(&text)).transpose();
         let mut vars = file.vars;
         vars.extend(overlay.vars);
         Ok(Self {
@@ -193,8 +203,8 @@ impl Config {
                         .or(prefect.version),
                 )?,
                 api_url: variable("PREFECT_API_URL")
-                    .or(over.api_url)
-                    .or(prefect.api_url),
+                    .or(put(over.api_url)?)
+                    .or(put(prefect.api_url)?),
                 api_key: secret("PREFECT_API_KEY"),
                 auth_string: secret("PREFECT_API_AUTH_STRING"),
                 work_pool: variable("FLOWYARD_PREFECT_WORK_POOL")
@@ -209,8 +219,8 @@ impl Config {
             },
             storage: Storage {
                 url: variable("FLOWYARD_STORAGE_URL")
-                    .or(overlay.storage.url)
-                    .or(file.storage.url),
+                    .or(put(overlay.storage.url)?)
+                    .or(put(file.storage.url)?),
                 azure: Azure {
                     connection_string: secret("AZURE_STORAGE_CONNECTION_STRING"),
                     account_key: secret("AZURE_STORAGE_KEY")
@@ -227,6 +237,7 @@ impl Config {
             python: Python {
                 environment: list("FLOWYARD_PYTHON_ENVIRONMENT", file.python.environment),
             },
+            image,
             vars: vars
                 .into_iter()
                 .map(|(name, value)| Ok((name, scalar(value)?)))
@@ -310,12 +321,16 @@ mod tests {
         }
     }
 
+    fn new(global: &Global, set: &Environment, text: &str) -> anyhow::Result<Config> {
+        Config::new(global, set, Some(text), &Terraform::default())
+    }
+
     const TEXT: &str = "repository = 'acme/flows'\n[prefect]\napi-url = 'http://file/api'\nwork-pool = 'aks'\n[vars]\nlimit = 5\n[environments.prod.prefect]\nwork-pool = 'aks-prod'\n[environments.prod.vars]\nlimit = 50\n";
 
     #[test]
     fn later_sources_win() {
         let none = Environment::new();
-        let config = Config::new(&global(None), &none, Some(TEXT)).expect("valid");
+        let config = new(&global(None), &none, TEXT).expect("valid");
         assert_eq!(
             (
                 config.environment.as_str(),
@@ -323,12 +338,12 @@ mod tests {
             ),
             ("default", Some("aks"))
         );
-        let config = Config::new(&global(Some("prod")), &none, Some(TEXT)).expect("valid");
+        let config = new(&global(Some("prod")), &none, TEXT).expect("valid");
         assert_eq!(config.prefect.work_pool.as_deref(), Some("aks-prod"));
         assert_eq!(config.vars["limit"], Value::from(50));
         for (text, version) in [("2", 2), ("'2.20.26'", 2), ("3", 3), ("3.8", 3)] {
             let text = format!("[prefect]\nversion = {text}\n");
-            let config = Config::new(&global(None), &none, Some(&text)).expect("valid");
+            let config = new(&global(None), &none, &text).expect("valid");
             assert_eq!(config.prefect.version, Some(version));
         }
         let set = Environment::from([
@@ -336,7 +351,7 @@ mod tests {
             ("PREFECT_API_URL".to_owned(), String::new()),
             ("PREFECT_API_KEY".to_owned(), "pnu_secret".to_owned()),
         ]);
-        let config = Config::new(&global(Some("prod")), &set, Some(TEXT)).expect("valid");
+        let config = new(&global(Some("prod")), &set, TEXT).expect("valid");
         assert_eq!(config.prefect.work_pool.as_deref(), Some("other"));
         assert_eq!(config.prefect.api_url.as_deref(), Some("http://file/api"));
         assert!(!format!("{config:?}").contains("pnu_secret"));
@@ -346,7 +361,7 @@ mod tests {
     fn what_is_wrong_is_said() {
         let none = Environment::new();
         let error = |env, text| {
-            Config::new(&global(env), &none, Some(text))
+            new(&global(env), &none, text)
                 .expect_err("wrong")
                 .to_string()
         };

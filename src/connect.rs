@@ -1,5 +1,7 @@
 //! From the configuration to the backends; the only place that names vendors.
 
+mod images;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,12 +13,15 @@ use crate::backend::azure::{self, Container};
 use crate::backend::folder::Registrations;
 use crate::backend::object_store::{Bucket, Folder, Gcs, S3};
 use crate::backend::prefect::{self, Pull, Server};
-use crate::backend::{Orchestrator, Store, transfer};
+use crate::backend::{Images, Orchestrator, Store, transfer};
 use crate::config::Config;
 use crate::model::Dialect;
 
 /// Where the embedded default keeps everything, below the root.
 pub const LOCAL: &str = ".flowyard";
+
+/// What the embedded default calls images where no repository is configured.
+pub const LOCAL_REPOSITORY: &str = "flowyard.local/flows";
 
 /// What the pipeline talks to.
 pub struct Backends {
@@ -24,6 +29,8 @@ pub struct Backends {
     pub store: Arc<dyn Store>,
     /// Registrations.
     pub orchestrator: Arc<dyn Orchestrator>,
+    /// Images, and what makes them.
+    pub images: Arc<dyn Images>,
 }
 
 /// Prepares the backends; sends nothing. An error names what is missing, and how to set it.
@@ -36,13 +43,15 @@ pub fn backends(config: &Config, root: &Path) -> anyhow::Result<Backends> {
                 local.join("registrations").join(&config.environment),
                 dialect(config),
             )),
+            images: images::local(config, &local)?,
         });
     }
     let http = transfer::client()?;
     let location = Location::of(config)?;
     Ok(Backends {
         store: location.store(config, &http)?,
-        orchestrator: orchestrator(config, &location, http)?,
+        orchestrator: orchestrator(config, &location, http.clone())?,
+        images: images::remote(config, http)?,
     })
 }
 

@@ -1,12 +1,15 @@
 //! Asks the backends what is live. Reads only.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Context as _;
 use futures::{StreamExt as _, TryStreamExt as _};
 
-use crate::backend::{Orchestrator, Question, Store, Tag};
-use crate::model::{Applied, Desired, Live, Manifest, ReleaseRef};
+use crate::backend::{self, Files, Images, Kind, Orchestrator, Question, Store, Tag};
+use crate::model::{
+    Applied, Desired, Diagnostic, Image, ImageState, Inputs, Live, Manifest, Pinned, Recipe,
+    ReleaseRef,
+};
 use crate::state;
 
 /// With more projects than this, one listing of all manifests is cheaper than one for each project.
@@ -23,6 +26,73 @@ pub struct Observed {
     pub tag: Option<Tag>,
     /// The releases whose manifests are in the store.
     pub complete: BTreeSet<ReleaseRef>,
+    /// The images that are needed, by their keys.
+    pub images: BTreeMap<String, ImageState>,
+    /// Images that cannot be: their bases or packages do not exist.
+    pub faults: Vec<Diagnostic>,
+}
+
+/// With more images than this, the rest waits.
+const IMAGES_AT_ONCE: usize = 8;
+
+/// Pins the inputs of every image that `desired` needs, and asks whether it is there already.
+pub async fn images(
+    images: &dyn Images,
+    desired: &Desired,
+    files: &dyn Files,
+) -> anyhow::Result<(BTreeMap<String, ImageState>, Vec<Diagnostic>)> {
+    let needed = desired.needed_images();
+    let needed = needed
+        .keys()
+        .filter_map(|key| Some(((*key).to_owned(), desired.images.get(*key)?)));
+    let asked = futures::stream::iter(needed).map(|(key, image)| async move {
+        let state = one_image(images, image, files).await;
+        (key, image, state)
+    });
+    let (mut states, mut faults) = (BTreeMap::new(), Vec::new());
+    for (key, image, state) in asked.buffered(IMAGES_AT_ONCE).collect::<Vec<_>>().await {
+        match state {
+            Ok(state) => {
+                states.insert(key, state);
+            }
+            Err(error) if matches!(error.kind, Kind::NotFound | Kind::Other) => {
+                let mut fault = Diagnostic::error(image.place.clone(), error.to_string());
+                fault.hint = error.hint;
+                faults.push(fault);
+            }
+            Err(error) => return Err(error).context("ask for the images"),
+        }
+    }
+    Ok((states, faults))
+}
+
+async fn one_image(
+    images: &dyn Images,
+    image: &Image,
+    files: &dyn Files,
+) -> backend::Result<ImageState> {
+    if matches!(image.recipe, Recipe::Named) {
+        let found = images.find(&image.repository).await?;
+        let Some(digest) = found else {
+            let message = format!("the image {} does not exist", image.repository);
+            let error = backend::Error::new(Kind::NotFound, images.subject(), message);
+            return Err(error.hint("build and push it before, or correct its name"));
+        };
+        return Ok(ImageState {
+            pinned: Pinned::default(),
+            inputs: Inputs::from([("name".to_owned(), digest)]),
+            found,
+        });
+    }
+    let pinned = images.pin(image, files).await?;
+    let inputs = image.inputs(&pinned);
+    let tag = Image::identity(&inputs);
+    let found = images.find(&format!("{}:{tag}", image.repository)).await?;
+    Ok(ImageState {
+        pinned,
+        inputs,
+        found,
+    })
 }
 
 /// Reads everything that a plan for `desired` needs, at once.
@@ -64,6 +134,7 @@ pub async fn live(
         applied,
         tag,
         complete,
+        ..Observed::default()
     })
 }
 

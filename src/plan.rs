@@ -6,6 +6,7 @@
 mod change;
 mod check;
 mod diff;
+mod image;
 mod offline;
 mod parts;
 mod stale;
@@ -19,11 +20,12 @@ use rayon::prelude::*;
 use serde_json::{Map, Value};
 
 use crate::model::{
-    Applied, AppliedDeployment, DeploymentId, Desired, Diagnostic, Digest, Field, Fields, Live,
-    LiveDeployment, Registration, ReleaseRef, RepoPath, fingerprint,
+    Applied, AppliedDeployment, DeploymentId, Desired, Diagnostic, Digest, Field, Fields,
+    ImageState, Live, LiveDeployment, Registration, ReleaseRef, RepoPath, fingerprint,
 };
 
 pub use diff::{Cause, FieldChange};
+pub use image::{ImageAction, ImagePlan};
 pub use offline::compare;
 pub use stale::{Snapshot, SnapshotEntry, moved};
 
@@ -32,6 +34,8 @@ pub use stale::{Snapshot, SnapshotEntry, moved};
 pub struct Plan {
     /// The environment's name.
     pub environment: String,
+    /// The images that they need, by the first project that needs them.
+    pub images: Vec<ImagePlan>,
     /// The projects in scope.
     pub projects: Vec<ProjectPlan>,
     /// What is registered as ours and declared nowhere any more.
@@ -126,6 +130,8 @@ pub struct Options {
     pub prune: bool,
     /// Whether only a part of the repository was read; nothing is an orphan then.
     pub narrowed: bool,
+    /// What is known of the images that are needed, by their keys; empty where nobody was asked.
+    pub images: BTreeMap<String, ImageState>,
 }
 
 /// How many of what a plan holds.
@@ -149,12 +155,18 @@ pub struct Counts {
     pub files: usize,
     /// Their bytes.
     pub bytes: u64,
+    /// Images to make.
+    pub builds: usize,
 }
 
 impl Plan {
     /// Counts what the plan holds.
     pub fn counts(&self) -> Counts {
-        let mut counts = Counts::default();
+        let builds = |image: &&ImagePlan| matches!(image.action, ImageAction::Build { .. });
+        let mut counts = Counts {
+            builds: self.images.iter().filter(builds).count(),
+            ..Counts::default()
+        };
         for project in &self.projects {
             if let Upload::Needed { files, bytes } = project.upload {
                 counts.uploads += 1;
@@ -186,7 +198,7 @@ impl Plan {
     /// deployment.
     pub fn is_empty(&self) -> bool {
         let counts = self.counts();
-        counts.create + counts.update + counts.remove + counts.uploads == 0
+        counts.create + counts.update + counts.remove + counts.uploads + counts.builds == 0
     }
 
     /// Whether applying writes anything at all, also to our own state.
@@ -252,7 +264,8 @@ pub fn diff(
             changes: deployments.iter().map(change).collect(),
         }
     });
-    let projects = projects.collect();
+    let projects: Vec<ProjectPlan> = projects.collect();
+    let images = image::plans(desired, &projects, applied, options);
     let readable = !desired
         .projects
         .iter()
@@ -265,6 +278,7 @@ pub fn diff(
     diagnostics.sort();
     Plan {
         environment: options.environment.clone(),
+        images,
         projects,
         orphans,
         prune: options.prune && readable && !options.narrowed,

@@ -1,5 +1,7 @@
 //! The pipeline of each command, readable aloud.
 
+mod build_log;
+mod comparison;
 mod convert;
 mod deploy;
 mod interrupt;
@@ -16,13 +18,12 @@ use anyhow::Context as _;
 use serde_json::Value;
 
 use crate::cli::{Cli, Command, Global, Narrow};
-use crate::config::{self, Config, Environment};
+use crate::config::{self, Beside, Config, Environment, Terraform};
 use crate::connect::{self, Backends};
 use crate::discover::{self, Found, Git, Root, Scope, Tree};
 use crate::error::Failure;
 use crate::model::{Captured, Desired, Diagnostic, Dialect, Outputs, RepoPath};
-use crate::observe::{self, Observed};
-use crate::plan::{self, Plan};
+use crate::plan;
 use crate::read;
 use crate::report::{self, progress};
 
@@ -71,6 +72,8 @@ struct Run {
     git: Option<Git>,
     process: Environment,
     config: Config,
+    /// What the files of Terraform's outputs say.
+    terraform: Terraform,
     /// What steps of `prefect.yaml` files gave that this run has run.
     outputs: OnceLock<Outputs>,
     /// The major release of the server, once it was asked.
@@ -84,18 +87,21 @@ impl Run {
         let start = std::env::current_dir().context("find the current folder")?;
         let root = discover::root(&start, global.root.as_deref())?;
         let git = Git::open(root.path())?;
-        let process = config::environment();
-        let text = match &root {
-            Root::Work(path) => read_config(path)?,
-            Root::Bare(path) => config_of(&Tree::revision(path, "HEAD", &RepoPath::root())?)?,
+        let mut process = config::environment();
+        let (config, terraform) = match &root {
+            Root::Work(path) => configured(&global, &mut process, &|name| read_beside(path, name))?,
+            Root::Bare(path) => {
+                let tree = Tree::revision(path, "HEAD", &RepoPath::root())?;
+                configured(&global, &mut process, &|name| read_of(&tree, name))?
+            }
         };
-        let config = Config::new(&global, &process, text.as_deref())?;
         Ok(Self {
             global,
             root,
             git,
             process,
             config,
+            terraform,
             outputs: OnceLock::new(),
             dialect: OnceLock::new(),
             captured: OnceLock::new(),
@@ -200,6 +206,7 @@ impl Run {
                 Some(_) => BTreeMap::new(),
                 None => self.captured.get().cloned().unwrap_or_default(),
             },
+            image: image_defaults(config)?,
             storage_prefix: connect::storage_prefix(config)?,
             python: self.python(config),
         })
@@ -233,6 +240,7 @@ impl Run {
             .iter()
             .map(|(name, value)| (format!("flowyard.vars.{name}"), value.clone()))
             .collect();
+        values.extend(self.terraform.values());
         values.insert("flowyard.env".to_owned(), config.environment.clone().into());
         let head = match (tree.commit(), &self.git) {
             (Some(commit), _) => Some(commit),
@@ -280,36 +288,8 @@ impl Run {
             environment: self.config.environment.clone(),
             prune,
             narrowed,
+            images: BTreeMap::new(),
         }
-    }
-
-    /// Asks what is live, and compares.
-    async fn observe_and_plan(
-        &self,
-        backends: &Backends,
-        desired: &Desired,
-        options: &plan::Options,
-    ) -> Result<(Observed, Plan), Failure> {
-        let waiting = progress::spinner(&format!("reading {}", backends.orchestrator.subject()));
-        let observed = observe::live(
-            &*backends.store,
-            &*backends.orchestrator,
-            desired,
-            &self.config.environment,
-            options.narrowed,
-        )
-        .await
-        .map_err(Failure::Unreachable);
-        drop(waiting);
-        let observed = observed?;
-        let plan = plan::diff(
-            desired,
-            &observed.live,
-            &observed.applied,
-            &observed.complete,
-            options,
-        );
-        Ok((observed, plan))
     }
 
     /// The text of a file of the work tree, for the excerpts of diagnostics.
@@ -328,8 +308,64 @@ fn found(tree: &Tree, config: &Config) -> anyhow::Result<Found> {
     }))
 }
 
-fn read_config(root: &Path) -> anyhow::Result<Option<String>> {
-    let path = root.join(config::FILE);
+/// `[image]` as reading takes it. Without an account there is always a place for images.
+fn image_defaults(config: &Config) -> anyhow::Result<read::image::Defaults> {
+    let image = &config.image;
+    let local = || config.local.then(|| connect::LOCAL_REPOSITORY.to_owned());
+    let builder = match &image.builder {
+        None => None,
+        Some(name) => Some(read::image::parse_builder(name).map_err(|hint| {
+            anyhow::anyhow!("`{name}` as the `builder` of `[image]` builds no images; {hint}")
+        })?),
+    };
+    Ok(read::image::Defaults {
+        build: image.build,
+        repository: image.repository.clone().or_else(local),
+        name: image.name.clone(),
+        base: image.base.clone(),
+        builder,
+        platforms: image.platforms.clone(),
+        python: image.python.clone(),
+        code: image.code,
+        user: image.user.clone(),
+        environment: image.environment.clone(),
+    })
+}
+
+/// The configuration, from the files that `read` gives by their paths from the root; `process` gets the variables of the
+/// `.env` files among them.
+fn configured(
+    global: &Global,
+    process: &mut Environment,
+    read: &dyn Fn(&str) -> anyhow::Result<Option<String>>,
+) -> anyhow::Result<(Config, Terraform)> {
+    let text = read(config::FILE)?;
+    let beside = Beside::of(text.as_deref())?;
+    for path in &beside.env_files {
+        // People keep theirs out of git, and CI sets the variables itself.
+        if let Some(text) = read(path)? {
+            config::add_env_file(path, &text, process)?;
+        }
+    }
+    let mut terraform = Terraform::default();
+    for path in &beside.terraform_outputs {
+        let Some(text) = read(path)? else {
+            anyhow::bail!(
+                "{}: {path} under `terraform-outputs` does not exist; write it with `terraform output -json > {path}`",
+                config::FILE
+            );
+        };
+        terraform.add(path, &text)?;
+    }
+    let config = Config::new(global, process, text.as_deref(), &terraform)?;
+    Ok((config, terraform))
+}
+
+fn read_beside(root: &Path, name: &str) -> anyhow::Result<Option<String>> {
+    let Some(inside) = RepoPath::root().resolve(name) else {
+        anyhow::bail!("{}: `{name}` is outside of the repository", config::FILE);
+    };
+    let path = root.join(inside.as_str());
     match std::fs::read_to_string(&path) {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
@@ -337,8 +373,8 @@ fn read_config(root: &Path) -> anyhow::Result<Option<String>> {
     }
 }
 
-fn config_of(tree: &Tree) -> anyhow::Result<Option<String>> {
-    let path = RepoPath::new(config::FILE);
+fn read_of(tree: &Tree, path: &str) -> anyhow::Result<Option<String>> {
+    let path = RepoPath::new(path);
     if tree.position(&path).is_none() {
         return Ok(None);
     }

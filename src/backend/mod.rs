@@ -4,6 +4,7 @@
 //! translation from and to a service's own words live in the vendor's folder.
 
 pub mod azure;
+pub mod docker;
 pub mod folder;
 pub mod object_store;
 pub mod oci;
@@ -216,4 +217,30 @@ pub trait Images: Send + Sync {
         files: &dyn Files,
         log: &dyn BuildLog,
     ) -> Result<Digest>;
+}
+
+/// A program that makes images from Dockerfiles and pushes them itself.
+#[async_trait]
+pub trait Build: Send + Sync {
+    /// The program as its user knows it, for messages: `docker`.
+    fn subject(&self) -> String;
+
+    /// What [`Pinned::builder`] holds: it changes when the same inputs are to be built again. Not the version of the
+    /// program, which does not decide what a Dockerfile makes, and differs between a laptop and CI.
+    fn version(&self) -> &'static str;
+
+    /// Builds the image, whose recipe is a Dockerfile, and pushes it below each of `tags` (at least one) of its
+    /// repository, the last one last. Gives the digest of the manifest or index as the program tells it, `None` where it
+    /// does not: the registry knows.
+    ///
+    /// [`Kind::Unavailable`] where the program or its daemon is not there. What the program printed last is in the error.
+    /// Dropping the future ends the program, and all that it started on this machine.
+    async fn build(
+        &self,
+        image: &Image,
+        tags: &[String],
+        pinned: &Pinned,
+        files: &dyn Files,
+        log: &dyn BuildLog,
+    ) -> Result<Option<Digest>>;
 }

@@ -13,10 +13,15 @@ use super::FILE;
 pub(super) struct File {
     /// `owner/name`, our mark on what we register.
     pub(super) repository: Option<String>,
+    /// `.env` files, from the root.
+    pub(super) env_files: Vec<String>,
+    /// What `terraform output -json` wrote, from the root.
+    pub(super) terraform_outputs: Vec<String>,
     pub(super) projects: Projects,
     pub(super) prefect: Prefect,
     pub(super) storage: Storage,
     pub(super) python: Python,
+    pub(super) image: Image,
     pub(super) vars: BTreeMap<String, toml::Value>,
     pub(super) environments: BTreeMap<String, Overlay>,
     /// Read with the deployments that come of it, each value with its place.
@@ -55,12 +60,30 @@ pub(super) struct Python {
     pub(super) environment: Option<Vec<String>>,
 }
 
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct Image {
+    pub(super) repository: Option<String>,
+    pub(super) name: Option<String>,
+    pub(super) base: Option<String>,
+    pub(super) builder: Option<String>,
+    pub(super) platforms: Option<Vec<String>>,
+    pub(super) python: Option<String>,
+    pub(super) code: Option<bool>,
+    pub(super) build: Option<bool>,
+    pub(super) user: Option<String>,
+    pub(super) environment: Option<BTreeMap<String, String>>,
+    pub(super) cache: Option<bool>,
+    pub(super) insecure_registries: Option<Vec<String>>,
+}
+
 /// What one environment says otherwise.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub(super) struct Overlay {
     pub(super) prefect: Prefect,
     pub(super) storage: Storage,
+    pub(super) image: Image,
     pub(super) vars: BTreeMap<String, toml::Value>,
     /// Read with the deployments that it is about, each value with its place.
     pub(super) legacy: Option<toml::Value>,

@@ -32,6 +32,10 @@ pub struct AppliedDeployment {
     /// The declared triggers by their names, likewise.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub triggers: BTreeMap<String, AppliedPart>,
+    /// The inputs of its image by their names, each with the first digits of its digest; empty where it has none of ours.
+    /// They tell why an image is made anew.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub image: BTreeMap<String, String>,
     /// Dotted paths of values that came from the process's environment, so that what is live there is not shown when
     /// the files name it no more. A path that ends in `.*` stands for everything below.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
@@ -62,6 +66,7 @@ impl AppliedDeployment {
                 .collect(),
             schedules: parts(Field::Schedules),
             triggers: parts(Field::Triggers),
+            image: BTreeMap::new(),
             hidden,
         }
     }

@@ -5,7 +5,10 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{CodeTree, Diagnostic, Field, Fields, ImageBuild, Place, ReleaseRef, RepoPath, Step};
+use super::{
+    CodeTree, Diagnostic, Field, Fields, Image, ImageState, Outputs, Place, ReleaseRef, RepoPath,
+    Step, put_outputs,
+};
 
 /// A deployment's identity, `flow/name`; neither part holds a `/`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -60,8 +63,9 @@ pub struct Deployment {
     /// What was decided about it that no file says, such as from where its entrypoint counts; shown with its plan.
     /// Lower-case fragments.
     pub notes: Vec<String>,
-    /// The images that its file builds for it.
-    pub images: Vec<ImageBuild>,
+    /// The images that are made for it, by their keys among [`Desired::images`]. `{{ flowyard.step.KEY.image }}` stands in
+    /// the fields for one whose digest is not known yet.
+    pub images: Vec<String>,
     /// The steps that a deploy has to run for it first, in their order.
     pub steps: Vec<Step>,
     /// Dotted paths below `fields` whose value comes from the output of one of `steps` -> the step's key. The value may
@@ -110,8 +114,67 @@ pub struct Project {
 pub struct Desired {
     /// Sorted by path.
     pub projects: Vec<Project>,
+    /// The images that its deployments need, by [`Image::key`].
+    pub images: BTreeMap<String, Image>,
     /// All faults of all files, sorted by place.
     pub diagnostics: Vec<Diagnostic>,
+}
+
+impl Desired {
+    /// The keys of the images that its deployments need, with those deployments and their projects; in a narrowed run not
+    /// every image that was read is needed.
+    pub fn needed_images(&self) -> BTreeMap<&str, Vec<(&Project, &Deployment)>> {
+        let mut needed: BTreeMap<&str, Vec<_>> = BTreeMap::new();
+        for project in &self.projects {
+            for deployment in &project.deployments {
+                for key in &deployment.images {
+                    let users = needed.entry(key.as_str()).or_default();
+                    users.push((project, deployment));
+                }
+            }
+        }
+        needed
+    }
+
+    /// Puts words for every image into the fields of the deployments that need it, for a comparison of two revisions: what
+    /// changes when an input does.
+    pub fn name_images(&mut self) {
+        let named = self.images.iter().map(|(key, image)| {
+            let inputs = key.trim_start_matches("image-");
+            let text = format!("{}, inputs {inputs}", image.repository);
+            (
+                key.clone(),
+                serde_json::json!({"image": text, "tag": inputs}),
+            )
+        });
+        let outputs = named.collect();
+        self.put(&outputs);
+    }
+
+    /// Puts what is known of images into the fields of the deployments that need them.
+    pub fn put_images(&mut self, states: &BTreeMap<String, ImageState>) {
+        let mut outputs = Outputs::new();
+        for (key, state) in states {
+            let mut output = serde_json::json!({"tag": state.tag().to_string()});
+            if let (Some(image), Some(digest)) = (self.images.get(key), &state.found) {
+                output["image"] = image.by_digest(digest).into();
+            }
+            outputs.insert(key.clone(), output);
+        }
+        self.put(&outputs);
+    }
+
+    fn put(&mut self, outputs: &Outputs) {
+        let deployments = self
+            .projects
+            .iter_mut()
+            .flat_map(|one| &mut one.deployments);
+        for deployment in deployments.filter(|one| !one.images.is_empty()) {
+            for (field, value) in &mut deployment.fields {
+                put_outputs(value, field.name(), outputs, &mut deployment.later);
+            }
+        }
+    }
 }
 
 /// Something at the orchestrator that a value names.

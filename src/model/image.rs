@@ -43,7 +43,7 @@ impl fmt::Display for Builder {
 /// [`Pinned`].
 #[derive(Clone, Debug)]
 pub struct Image {
-    /// `registry.example.org/acme/flows`, without a tag.
+    /// `registry.example.org/acme/flows`, without a tag; with one, or a digest, for [`Recipe::Named`].
     pub repository: String,
     /// Who makes it.
     pub builder: Builder,
@@ -64,6 +64,8 @@ pub enum Recipe {
     Layers(Layers),
     /// A Dockerfile and its context.
     Dockerfile(Dockerfile),
+    /// Not made here at all: `repository` names it, with its tag or digest, and it only has to exist.
+    Named,
 }
 
 /// An image of a base, a layer of Python packages, and a layer of code.
@@ -77,6 +79,8 @@ pub struct Layers {
     pub requirements: Option<Requirements>,
     /// The code that it holds; `None` where runs get it from the release.
     pub code: Option<CodeTree>,
+    /// The folder of that code in the image, absolute; the working folder then.
+    pub folder: String,
     /// Variables of the image's environment, beside those of the base.
     pub environment: BTreeMap<String, String>,
     /// The user that it runs as, `name`, `uid` or `uid:gid`; `None` for that of the base.
@@ -100,7 +104,7 @@ pub struct Requirements {
 pub struct Dockerfile {
     /// The Dockerfile.
     pub file: RepoPath,
-    /// Its length and digest are that of the only file here; a Dockerfile may stand outside of its context.
+    /// Its text; a Dockerfile may stand outside of its context.
     pub text: String,
     /// The files of its context that it copies; `base` is the context's folder.
     pub context: CodeTree,
@@ -124,10 +128,42 @@ pub struct Pinned {
     pub builder: String,
 }
 
+/// What is known of an image once its inputs are pinned and its registry was asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImageState {
+    /// What its content depends on beside what git declares.
+    pub pinned: Pinned,
+    /// The digests of everything that its content depends on.
+    pub inputs: Inputs,
+    /// The digest of the manifest that the registry has for these inputs; `None` where it has to be made.
+    pub found: Option<Digest>,
+}
+
+impl ImageState {
+    /// The digest of all inputs, and so the image's tag.
+    pub fn tag(&self) -> Digest {
+        Image::identity(&self.inputs)
+    }
+}
+
 /// The digests of an image's inputs, by the names that people see: `base`, `requirements`, `code`, `Dockerfile` …
 pub type Inputs = BTreeMap<String, Digest>;
 
 impl Image {
+    /// What deployments get: the repository and the digest of the manifest.
+    pub fn by_digest(&self, digest: &Digest) -> String {
+        let mut repository = self.repository.as_str();
+        if matches!(self.recipe, Recipe::Named) {
+            repository = repository.split('@').next().unwrap_or(repository);
+            // A colon after the last slash begins a tag, one before it a port.
+            let name = repository.rfind('/').map_or(0, |slash| slash + 1);
+            if let Some(colon) = repository[name..].find(':') {
+                repository = &repository[..name + colon];
+            }
+        }
+        format!("{repository}@sha256:{digest}")
+    }
+
     /// What it is called within one run, before anything is pinned: the same for the same declaration.
     pub fn key(&self) -> String {
         let mut hasher = Hasher::default();
@@ -185,6 +221,7 @@ impl Image {
                 }
                 if let Some(code) = &layers.code {
                     put("code", code.digest());
+                    put("folder", Digest::of(layers.folder.as_bytes()));
                 }
                 put("environment", map(&layers.environment));
                 put(
@@ -199,6 +236,7 @@ impl Image {
                 put("context", dockerfile.context.digest());
                 put("arguments", map(&dockerfile.arguments));
             }
+            Recipe::Named => put("name", Digest::of(self.repository.as_bytes())),
         }
         inputs
     }

@@ -22,10 +22,12 @@ pub use code::{CodeFile, CodeTree, FileMode, Manifest, ReleaseRef};
 pub use deployment::{Deployment, DeploymentId, Desired, Dialect, Project, Reference};
 pub use diagnostic::{Diagnostic, Place, Severity};
 pub use digest::{Digest, Hasher, ParseDigestError};
-pub use image::{Builder, Dockerfile, Image, Inputs, Layers, Pinned, Recipe, Requirements};
+pub use image::{
+    Builder, Dockerfile, Image, ImageState, Inputs, Layers, Pinned, Recipe, Requirements,
+};
 pub use live::{Live, LiveDeployment, Owner, Refusal};
 pub use nearest::nearest;
 pub use path::RepoPath;
 pub use registration::{Field, Fields, Registration, fingerprint, same};
 pub use schedule::{Schedule, Timing, normal_anchor};
-pub use step::{ImageBuild, Outputs, Step, awaits_output, put_outputs, without_outputs};
+pub use step::{Outputs, Step, awaits_output, put_outputs, without_outputs};

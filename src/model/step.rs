@@ -1,4 +1,4 @@
-//! What a file has done before its deployments are registered: steps that are run, and images that are built.
+//! What a file has run before its deployments are registered, and values that are known only then.
 
 use std::collections::BTreeMap;
 
@@ -23,21 +23,6 @@ pub struct Step {
     pub shown: String,
     /// Where the file says so.
     pub place: Place,
-}
-
-/// An image that a file has built.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ImageBuild {
-    /// `registry.example.org/acme/flows`.
-    pub repository: String,
-    /// The tag; a template of a step's output where it is not known yet.
-    pub tag: String,
-    /// The Dockerfile from the file's folder, or `auto`: one that Prefect makes up.
-    pub dockerfile: String,
-    /// The build's context from the file's folder.
-    pub context: String,
-    /// `linux/amd64`; the builder's own where it is `None`.
-    pub platform: Option<String>,
 }
 
 /// What steps gave, by their keys: an object each.

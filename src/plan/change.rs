@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::diff::{self, Cause, FieldChange};
 use super::parts::{complete, is_of_parts, ours};
-use super::{Action, Change, Options};
+use super::{Action, Change, Options, image};
 use crate::model::{
     Applied, AppliedDeployment, Deployment, Field, Fields, Live, LiveDeployment, Owner, Project,
     Registration, ReleaseRef, awaits_output, fingerprint, same, without_outputs,
@@ -106,12 +106,16 @@ pub(super) fn of(
             fields: all,
         }
     });
-    let remembered = AppliedDeployment::of(
+    let mut remembered = AppliedDeployment::of(
         project.path.clone(),
         project.release.digest,
         &deployment.fields,
         deployment.hidden.keys().cloned().collect(),
     );
+    let states = deployment.images.iter();
+    if let Some(state) = states.filter_map(|key| options.images.get(key)).next_back() {
+        remembered.image = image::remembered(&state.inputs);
+    }
     Change {
         id: deployment.id.clone(),
         action,

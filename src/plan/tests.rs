@@ -53,6 +53,7 @@ pub(super) fn declares(fields: &[(Field, Value)]) -> Desired {
         undecided: Vec::new(),
     };
     Desired {
+        images: BTreeMap::new(),
         projects: vec![project],
         diagnostics: Vec::new(),
     }

@@ -12,9 +12,10 @@ use serde_json::Value;
 use super::document::{Entry, Node, Position};
 use super::draft::Draft;
 use super::faults::Faults;
+use super::image::{self, Asked, Build};
 use super::legacy::Legacy;
 use super::template::Values;
-use crate::model::{Dialect, Field, Fields, ImageBuild, Place, Reference, Step, awaits_output};
+use crate::model::{Dialect, Field, Fields, Place, Reference, Step, awaits_output};
 
 /// The keys of a deployment.
 pub(super) const KEYS: &[&str] = &[
@@ -86,8 +87,10 @@ pub(super) struct Declared {
     pub(super) requirements: Option<(String, Position)>,
     /// See [`Deployment::notes`](crate::model::Deployment::notes).
     pub(super) notes: Vec<String>,
-    /// See [`Deployment::images`](crate::model::Deployment::images).
-    pub(super) images: Vec<ImageBuild>,
+    /// What it says of its image.
+    pub(super) image: Asked,
+    /// The images that its file builds for it.
+    pub(super) images: Vec<Build>,
     /// See [`Deployment::steps`](crate::model::Deployment::steps).
     pub(super) steps: Vec<Step>,
 }
@@ -154,6 +157,13 @@ pub(super) fn read(
         .text(&node, "flow_name")
         .and_then(|(name, at)| check_name(&name, "flow", at, faults).then_some(name));
     let entrypoint = faults.text(&node, "entrypoint");
+    let named = fields
+        .get(&Field::JobVariables)
+        .is_some_and(|variables| !variables["image"].is_null());
+    let image = match image::read(&node, faults) {
+        Asked::Unsaid if named => Asked::None,
+        asked => asked,
+    };
     if entrypoint.is_none() && node.get("entrypoint").is_none_or(Node::is_null) {
         faults
             .error(at, format!("deployment `{name}` has no `entrypoint`"))
@@ -193,6 +203,7 @@ pub(super) fn read(
         exclude,
         requirements: faults.text(&node, "requirements"),
         notes,
+        image,
         images,
         steps,
     })

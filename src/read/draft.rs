@@ -2,7 +2,8 @@
 
 use super::document::{Content, Node};
 use super::faults::Faults;
-use crate::model::{ImageBuild, Step};
+use super::image::Build;
+use crate::model::Step;
 
 /// One deployment of a file, whatever the file's format: from here on there is one reader.
 #[derive(Clone, Debug)]
@@ -13,8 +14,8 @@ pub(super) struct Draft {
     pub(super) default_name: Option<String>,
     /// What was decided about it that the file does not say; shown with its plan. Lower-case fragments.
     pub(super) notes: Vec<String>,
-    /// See [`Deployment::images`](crate::model::Deployment::images).
-    pub(super) images: Vec<ImageBuild>,
+    /// The images that its file builds for it.
+    pub(super) images: Vec<Build>,
     /// See [`Deployment::steps`](crate::model::Deployment::steps).
     pub(super) steps: Vec<Step>,
 }

@@ -15,8 +15,11 @@ use crate::model::{Reference, nearest};
 pub(super) static TEMPLATE: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"\{\{\s*([^{}]*?)\s*\}\}").expect("a valid pattern"));
 
-/// The prefix of values that are known only when the code has been hashed; see [`resolve_code`].
+/// The prefix of values that are known only when the code has been hashed; see [`resolve_late`].
 const CODE: &str = "flowyard.code.";
+
+/// The deployment's image; see [`resolve_late`].
+pub(super) const IMAGE: &str = "flowyard.image";
 
 /// The prefix of what steps give; see [`Step`](crate::model::Step).
 const STEP: &str = "flowyard.step.";
@@ -108,6 +111,7 @@ impl Values {
                 resolved.references.insert(reference?);
                 Value::String(whole.as_str().to_owned())
             } else if name.starts_with(CODE)
+                || name == IMAGE
                 || name.starts_with(STEP)
                 || name.starts_with("ctx.")
                 || (place != Place::Here && is_output(name))
@@ -165,24 +169,19 @@ impl Values {
     }
 }
 
-/// Puts the code's path and digest into the templates that waited for them, in every text of `value`.
-pub fn resolve_code(value: &mut Value, path: &str, digest: &str) {
+/// Resolves what is known only when the code has been hashed: `{{ flowyard.code.path }}`, `{{ flowyard.code.digest }}` and
+/// `{{ flowyard.image }}`, each where `get` knows its name.
+pub fn resolve_late(value: &mut Value, get: &dyn Fn(&str) -> Option<String>) {
     match value {
-        Value::String(text) if text.contains(CODE) => {
+        Value::String(text) if text.contains(CODE) || text.contains(IMAGE) => {
             *text = TEMPLATE
-                .replace_all(text, |found: &regex::Captures<'_>| match &found[1] {
-                    "flowyard.code.path" => path.to_owned(),
-                    "flowyard.code.digest" => digest.to_owned(),
-                    _ => found[0].to_owned(),
+                .replace_all(text, |found: &regex::Captures<'_>| {
+                    get(&found[1]).unwrap_or_else(|| found[0].to_owned())
                 })
                 .into_owned();
         }
-        Value::Array(items) => items
-            .iter_mut()
-            .for_each(|item| resolve_code(item, path, digest)),
-        Value::Object(map) => map
-            .values_mut()
-            .for_each(|item| resolve_code(item, path, digest)),
+        Value::Array(items) => items.iter_mut().for_each(|item| resolve_late(item, get)),
+        Value::Object(map) => map.values_mut().for_each(|item| resolve_late(item, get)),
         _ => {}
     }
 }
@@ -273,7 +272,12 @@ mod tests {
             (json!("{{ $TOKEN }}"), BTreeMap::new())
         );
         let mut value = json!(["{{ flowyard.code.path }}x"]);
-        resolve_code(&mut value, "p/d/", "d");
+        let known = |name: &str| match name {
+            "flowyard.code.path" => Some("p/d/".to_owned()),
+            "flowyard.code.digest" => Some("d".to_owned()),
+            _ => None,
+        };
+        resolve_late(&mut value, &known);
         assert_eq!(value, json!(["p/d/x"]));
     }
 

@@ -13,17 +13,9 @@ fn read(name: &str, text: &str) -> Vec<Diagnostic> {
     let tree = Tree::memory(files.into());
     let settings = Settings {
         environment: Some("prod".to_owned()),
-        environments: BTreeSet::new(),
-        values: Values::default(),
         work_pool: Some("default".to_owned()),
-        work_queue: None,
-        shared: Vec::new(),
-        python: Python::default(),
-        dialect: Dialect::Prefect3,
         run_steps: true,
-        outputs: Outputs::default(),
-        captured: BTreeMap::new(),
-        storage_prefix: String::new(),
+        ..Settings::default()
     };
     let once = || desired(&tree, &discover::find(&tree, &Scope::default()), &settings);
     let (first, second) = (once(), once());

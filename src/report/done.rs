@@ -19,6 +19,8 @@ pub(super) struct Done<'a> {
     pub(super) updated: usize,
     /// Deployments that were removed.
     pub(super) removed: usize,
+    /// Images that were made.
+    pub(super) built: usize,
     /// Releases that became complete.
     pub(super) uploaded: usize,
     /// Items that failed.
@@ -51,6 +53,7 @@ impl<'a> Done<'a> {
             created: 0,
             updated: 0,
             removed: 0,
+            built: 0,
             uploaded: 0,
             failed: 0,
             skipped: 0,
@@ -59,6 +62,7 @@ impl<'a> Done<'a> {
             match (&outcome.status, &outcome.item) {
                 (Status::Failed { .. }, _) => done.failed += 1,
                 (Status::Skipped { .. }, _) => done.skipped += 1,
+                (Status::Done, Item::Image(_)) => done.built += 1,
                 (Status::Done, Item::Release(_)) => done.uploaded += 1,
                 (Status::Done, Item::Removal(_)) => done.removed += 1,
                 (Status::Done, Item::Registration(id)) if done.is_create(id) => done.created += 1,
@@ -76,6 +80,7 @@ impl<'a> Done<'a> {
     /// What an item does, for programs: `upload`, `create`, `update` or `remove`.
     pub(super) fn action(&self, item: &Item) -> &'static str {
         match item {
+            Item::Image(_) => "build",
             Item::Release(_) => "upload",
             Item::Registration(id) if self.is_create(id) => "create",
             Item::Registration(_) => "update",
@@ -99,7 +104,7 @@ impl<'a> Done<'a> {
 
     /// `Deployed`, or how much less than that.
     pub(super) fn heading(&self) -> &'static str {
-        let done = self.created + self.updated + self.removed + self.uploaded;
+        let done = self.created + self.updated + self.removed + self.uploaded + self.built;
         match (self.failed + self.skipped, done) {
             (0, _) => "Deployed",
             (_, 0) => "Nothing was deployed",
@@ -107,12 +112,15 @@ impl<'a> Done<'a> {
         }
     }
 
-    /// `2 created, 1 updated, 14 unchanged, 0 removed; 3 releases uploaded; 1 failed, 2 skipped`.
+    /// `2 created, 1 updated, 14 unchanged, 0 removed; 1 image built; 3 releases uploaded; 1 failed, 2 skipped`.
     pub(super) fn sum(&self) -> String {
         let mut text = format!(
             "{} created, {} updated, {} unchanged, {} removed",
             self.created, self.updated, self.kept, self.removed
         );
+        if self.built > 0 {
+            text += &format!("; {} built", value::count(self.built, "image"));
+        }
         if self.uploaded > 0 {
             text += &format!("; {} uploaded", value::count(self.uploaded, "release"));
         }
@@ -126,6 +134,7 @@ impl<'a> Done<'a> {
 /// What an item is about: a deployment, or the release of a project.
 pub(super) fn subject(item: &Item) -> String {
     match item {
+        Item::Image(name) => name.clone(),
         Item::Release(release) => release.to_string(),
         Item::Registration(id) | Item::Removal(id) => id.to_string(),
     }

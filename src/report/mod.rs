@@ -58,12 +58,15 @@ pub fn all_diagnostics(desired: &Desired, plan: &Plan) -> Vec<Diagnostic> {
     all
 }
 
-/// `2 to create, 1 to update, 14 unchanged, 0 to remove; 3 releases to upload (12 files, 48.2 KB)`.
+/// `2 to create, 1 to update, 14 unchanged, 0 to remove; 1 image to build; 3 releases to upload (12 files, 48.2 KB)`.
 fn to_do(counts: &Counts) -> String {
     let mut text = format!(
         "{} to create, {} to update, {} unchanged, {} to remove",
         counts.create, counts.update, counts.keep, counts.remove
     );
+    if counts.builds > 0 {
+        text += &format!("; {} to build", value::count(counts.builds, "image"));
+    }
     if counts.uploads > 0 {
         text += &format!(
             "; {} to upload ({}, {})",

@@ -11,7 +11,7 @@ use super::done::subject;
 use super::value;
 use crate::apply::{Event, Item, Observer, Outcome, Status};
 use crate::model::RepoPath;
-use crate::plan::{Action, Plan, Upload};
+use crate::plan::{Action, ImagePlan, Plan, Upload};
 
 /// How often what moves by itself is drawn.
 const TICK: Duration = Duration::from_millis(100);
@@ -26,8 +26,11 @@ pub struct Progress {
 }
 
 struct State {
+    builds: ProgressBar,
     uploads: ProgressBar,
     writes: ProgressBar,
+    /// How many images are to be made.
+    images: u64,
     /// What every project still has to do, and how it went so far.
     projects: BTreeMap<RepoPath, Tally>,
     lines: Option<Box<dyn Write + Send>>,
@@ -70,23 +73,49 @@ impl Progress {
         Self {
             multi: MultiProgress::with_draw_target(target),
             state: Mutex::new(State {
+                builds: ProgressBar::hidden(),
                 uploads: ProgressBar::hidden(),
                 writes: ProgressBar::hidden(),
+                images: u64::try_from(plan.counts().builds).unwrap_or(u64::MAX),
                 projects,
                 lines,
             }),
         }
     }
 
+    /// Writes a line above the bars, escaped; where stderr is no terminal, just the line.
+    pub fn line(&self, line: &str) {
+        // A terminal that is gone is no reason to stop a deploy.
+        let line = value::text(line);
+        if self.multi.is_hidden() {
+            let _ = writeln!(io::stderr(), "{line}");
+        } else {
+            let _ = self.multi.println(line);
+        }
+    }
+
+    fn bar(&self, length: u64, template: &str) -> ProgressBar {
+        let bar = ProgressBar::new(length).with_style(style(template));
+        let bar = self.multi.add(bar);
+        if !self.multi.is_hidden() {
+            bar.enable_steady_tick(TICK);
+        }
+        bar
+    }
+
+    fn building(&self, state: &mut State, image: &ImagePlan) {
+        if state.builds.is_hidden() || state.builds.is_finished() {
+            state.builds = self.bar(
+                state.images,
+                "{spinner} building     {bar:30} {pos}/{len} {msg}",
+            );
+        }
+        state.builds.set_message(value::text(&image.repository));
+    }
+
     fn begin(&self, state: &mut State, bytes: u64, writes: usize) {
-        let begin = |length, template| {
-            let bar = ProgressBar::new(length).with_style(style(template));
-            let bar = self.multi.add(bar);
-            if !self.multi.is_hidden() {
-                bar.enable_steady_tick(TICK);
-            }
-            bar
-        };
+        let begin = |length, template| self.bar(length, template);
+        state.builds.finish_and_clear();
         if bytes > 0 {
             state.uploads = begin(
                 bytes,
@@ -100,8 +129,10 @@ impl Progress {
     }
 
     fn over(&self, state: &mut State, outcome: &Outcome) {
-        if !matches!(outcome.item, Item::Release(_)) {
-            state.writes.inc(1);
+        match outcome.item {
+            Item::Image(_) => state.builds.inc(1),
+            Item::Release(_) => {}
+            Item::Registration(_) | Item::Removal(_) => state.writes.inc(1),
         }
         if let Status::Failed { message, .. } = &outcome.status
             && !self.multi.is_hidden()
@@ -115,6 +146,15 @@ impl Progress {
         let Some(lines) = &mut state.lines else {
             return;
         };
+        if let Item::Image(name) = &outcome.item {
+            let word = match outcome.status {
+                Status::Done => "built",
+                Status::Failed { .. } => "failed to build",
+                Status::Skipped { .. } => "did not build",
+            };
+            let _ = writeln!(lines, "{word} {}", value::text(name));
+            return;
+        }
         if let Item::Removal(id) = &outcome.item {
             let word = match outcome.status {
                 Status::Done => "removed",
@@ -152,6 +192,7 @@ impl Observer for Progress {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         match event {
             Event::Begin { bytes, writes, .. } => self.begin(&mut state, *bytes, *writes),
+            Event::Building(image) => self.building(&mut state, image),
             Event::Stored { bytes, .. } => state.uploads.inc(*bytes),
             Event::Over(outcome) => self.over(&mut state, outcome),
             Event::End => state.clear(),
@@ -161,6 +202,7 @@ impl Observer for Progress {
 
 impl State {
     fn clear(&self) {
+        self.builds.finish_and_clear();
         self.uploads.finish_and_clear();
         self.writes.finish_and_clear();
     }

@@ -5,7 +5,9 @@ use serde_json::{Map, Value};
 use super::parts::{SCHEDULES, TRIGGERS};
 use super::{schema, shown, value};
 use crate::model::{Field, ReleaseRef};
-use crate::plan::{Action, Cause, Change, FieldChange, ProjectPlan, Upload};
+use crate::plan::{
+    Action, Cause, Change, FieldChange, ImageAction, ImagePlan, ProjectPlan, Upload,
+};
 
 /// What a row says of its label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -247,6 +249,25 @@ pub(super) fn rebuild(path: &str, fields: &[&FieldChange]) -> Value {
         }
     }
     Value::Object(out)
+}
+
+/// An image that is made or taken up: what happens, and to what, escaped; `None` where it stays as it is.
+pub(super) fn of_image(image: &ImagePlan) -> Option<(&'static str, String)> {
+    let name = match &image.tag {
+        Some(tag) => format!("{}:{}", image.repository, tag.short()),
+        None => image.repository.clone(),
+    };
+    let users = value::count(image.deployments.len(), "deployment");
+    let (verb, why) = match (&image.action, &image.builder) {
+        (ImageAction::Build { reason }, Some(builder)) => {
+            ("build", format!("{builder}: {reason}; for {users}"))
+        }
+        (ImageAction::Build { reason }, None) => ("build", format!("{reason}; for {users}")),
+        (ImageAction::Reuse, None) => ("pin", format!("for {users}")),
+        (ImageAction::Reuse, Some(_)) => ("reuse", format!("already in the registry; for {users}")),
+        (ImageAction::Keep, _) => return None,
+    };
+    Some((verb, value::text(&format!("{name} ({why})"))))
 }
 
 /// A project's code: `3f2a91c04b7e -> 8be0d11aa201 (upload 7 files, 24.1 KB)`; `None` where it stays as it is.

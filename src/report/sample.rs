@@ -131,6 +131,7 @@ fn before() -> Desired {
         (Field::WorkPool, json!("kubernetes")),
     ]);
     Desired {
+        images: BTreeMap::new(),
         projects: vec![
             project(
                 "projects/news/load_dn",
@@ -335,6 +336,7 @@ fn options(prune: bool) -> plan::Options {
         environment: "prod".into(),
         prune,
         narrowed: false,
+        ..plan::Options::default()
     }
 }
 
@@ -379,6 +381,7 @@ pub(super) fn plain(write: impl FnOnce(&mut dyn std::io::Write) -> std::io::Resu
 /// The change of one deployment from `old`, as it is live and was last applied, to `new`.
 pub(super) fn change(field: Field, old: Value, new: Value) -> plan::Change {
     let desired = |value| Desired {
+        images: BTreeMap::new(),
         projects: vec![project(
             "p",
             "same",

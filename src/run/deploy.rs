@@ -5,17 +5,18 @@ use std::sync::atomic::AtomicBool;
 
 use anyhow::Context as _;
 
-use super::{Run, config_of, interrupt, show, steps};
+use super::comparison::{Comparison, TreeFiles};
+use super::{Run, configured, interrupt, read_of, show, steps};
 use crate::apply::{self, Outcome, Status, Work};
-use crate::backend::{self, Content, Question};
+use crate::backend::{self, Files as _, Question};
 use crate::cli;
-use crate::config::{self, Config};
+use crate::config;
 use crate::connect::{self, Backends, LOCAL};
-use crate::discover::{self, Tree};
+use crate::discover::Tree;
 use crate::error::Failure;
-use crate::model::{DeploymentId, Desired, Diagnostic};
+use crate::model::{DeploymentId, Desired, Diagnostic, RepoPath};
 use crate::plan::{self, Plan, Snapshot};
-use crate::report::{self, progress};
+use crate::report::{self, progress::Progress};
 use crate::state::{self, Lease};
 
 /// Shows what a deploy would change.
@@ -52,12 +53,13 @@ pub(super) async fn plan(run: &Run, options: &cli::Plan) -> Result<(), Failure> 
 async fn plan_live(run: &Run, options: &cli::Plan) -> Result<(Plan, Desired, usize), Failure> {
     let narrow = &options.narrow;
     let backends = run.connect().await;
-    let desired = read(run, &run.tree()?, narrow, false, options.keep_going).await?;
+    let tree = run.tree()?;
+    let desired = read(run, &tree, narrow, false, options.keep_going).await?;
     let plan_options = run.plan_options(options.prune && !options.keep_going, narrow.narrows());
-    let (_, plan) = run
-        .observe_and_plan(&backends?, &desired, &plan_options)
-        .await?;
-    tell_unpruned(&plan, &plan_options);
+    let prune = plan_options.clone();
+    let Comparison { desired, plan, .. } =
+        Comparison::of(run, &backends?, &tree, desired, plan_options).await?;
+    tell_unpruned(&plan, &prune);
     let faults =
         errors(&desired.diagnostics, options.keep_going) + errors(&plan.diagnostics, false);
     Ok((plan, desired, faults))
@@ -71,10 +73,10 @@ async fn plan_against(
     revision: &str,
 ) -> Result<(Plan, Desired, usize), Failure> {
     let narrow = &options.narrow;
-    let after = read(run, &run.tree()?, narrow, true, options.keep_going).await?;
+    let mut after = read(run, &run.tree()?, narrow, true, options.keep_going).await?;
     let tree = Tree::revision(run.path(), revision, &crate::model::RepoPath::root())?;
-    let text = config_of(&tree)?;
-    let config = Config::new(&run.global, &run.process, text.as_deref())
+    let mut process = run.process.clone();
+    let (config, _) = configured(&run.global, &mut process, &|name| read_of(&tree, name))
         .with_context(|| format!("read the configuration at `{revision}`"))?;
     let mut before = run.read(&tree, &config, true)?;
     if narrow.narrows() {
@@ -83,6 +85,8 @@ async fn plan_against(
             .projects
             .retain(|one| after.projects.iter().any(|other| other.path == one.path));
     }
+    before.name_images();
+    after.name_images();
     let plan = plan::compare(&before, &after, &run.plan_options(true, narrow.narrows()));
     let faults = errors(&after.diagnostics, options.keep_going);
     Ok((plan, after, faults))
@@ -138,20 +142,13 @@ pub(super) async fn deploy(run: &Run, options: &cli::Deploy) -> Result<(), Failu
     }
     steps::refuse_unknown(run, &desired)?;
     let plan_options = run.plan_options(prune && !options.keep_going, narrow.narrows());
-    let (mut observed, mut plan) = run
-        .observe_and_plan(&backends, &desired, &plan_options)
-        .await?;
-    tell_unpruned(&plan, &plan_options);
-    super::faulty(run, &plan.diagnostics)?;
-    if let Some(saved) = &saved {
-        let moved = plan::moved(&saved.snapshot, &Snapshot::of(&plan));
-        if !moved.is_empty() {
-            return Err(Failure::Stale { moved });
-        }
-    }
-    if plan.writes_nothing() {
-        show::outcomes(&plan, &[], run)?;
-        return incomplete(&desired, &[]);
+    let mut now = Comparison::of(run, &backends, &tree, desired, plan_options.clone()).await?;
+    tell_unpruned(&now.plan, &plan_options);
+    super::faulty(run, &now.plan.diagnostics)?;
+    refuse_stale(saved.as_ref(), &now.plan)?;
+    if now.plan.writes_nothing() {
+        show::outcomes(&now.plan, &[], run)?;
+        return incomplete(&now.desired, &[]);
     }
 
     if run.global.local {
@@ -173,19 +170,33 @@ pub(super) async fn deploy(run: &Run, options: &cli::Deploy) -> Result<(), Failu
     let (_, tag) = state::load(&*backends.store, environment)
         .await
         .map_err(Failure::Unreachable)?;
-    if tag != observed.tag {
-        (observed, plan) = run
-            .observe_and_plan(&backends, &desired, &plan_options)
-            .await?;
-        if let Some(saved) = &saved {
-            let moved = plan::moved(&saved.snapshot, &Snapshot::of(&plan));
-            if !moved.is_empty() {
-                lease.release().await.map_err(Failure::Unreachable)?;
-                return Err(Failure::Stale { moved });
-            }
+    if tag != now.observed.tag {
+        now.again(run, &backends, &tree).await?;
+        if let Err(stale) = refuse_stale(saved.as_ref(), &now.plan) {
+            lease.release().await.map_err(Failure::Unreachable)?;
+            return Err(stale);
         }
     }
-    let content = |path: &crate::model::RepoPath| content(&tree, path);
+    let progress = Arc::new(Progress::new(&now.plan, run.global.verbose > 0));
+    let jobs = usize::from(options.jobs);
+    let built = now
+        .make_images(
+            run,
+            &backends,
+            &tree,
+            builds_at_once(jobs),
+            &progress,
+            &stop,
+        )
+        .await;
+    let Comparison {
+        desired,
+        observed,
+        plan,
+        ..
+    } = &now;
+    let files = TreeFiles(&tree);
+    let content = |path: &RepoPath| files.content(path);
     let work = Work {
         code: desired
             .projects
@@ -196,25 +207,22 @@ pub(super) async fn deploy(run: &Run, options: &cli::Deploy) -> Result<(), Failu
         content: &content,
         store: &*backends.store,
         orchestrator: &*backends.orchestrator,
-        jobs: usize::from(options.jobs),
+        jobs,
+        blocked: &built.blocked,
         stop: &stop,
     };
-    let outcomes = apply::execute(
-        &plan,
-        &work,
-        &progress::Progress::new(&plan, run.global.verbose > 0),
-    )
-    .await;
+    let mut outcomes = built.outcomes;
+    outcomes.extend(apply::execute(plan, &work, &*progress).await);
     interrupted.abort();
-    let kept = remember(&plan, &outcomes, &backends, environment).await;
+    let kept = remember(plan, &outcomes, &backends, environment).await;
     let released = lease.release().await;
-    show::outcomes(&plan, &outcomes, run)?;
+    show::outcomes(plan, &outcomes, run)?;
     for result in [kept, released] {
         if let Err(error) = result {
             tracing::warn!("{error:#}; the next deploy mends it");
         }
     }
-    incomplete(&desired, &outcomes)
+    incomplete(desired, &outcomes)
 }
 
 /// Shows what is registered for this repository and environment.
@@ -278,16 +286,19 @@ fn errors(diagnostics: &[Diagnostic], forgiven: bool) -> usize {
     }
 }
 
-fn content(tree: &Tree, path: &crate::model::RepoPath) -> anyhow::Result<Content> {
-    Ok(match tree.source(path)? {
-        discover::Content::Bytes(bytes) => Content::Bytes(bytes.into()),
-        discover::Content::File(file) => {
-            let length = std::fs::metadata(&file)
-                .with_context(|| format!("read {path}"))?
-                .len();
-            Content::File { path: file, length }
-        }
-    })
+/// Builds at the same time: each of them uses what the machine has.
+fn builds_at_once(jobs: usize) -> usize {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    jobs.min(processors.max(2))
+}
+
+/// Refuses to carry out a saved plan that is not what would be done now.
+fn refuse_stale(saved: Option<&report::json::SavedPlan>, now: &Plan) -> Result<(), Failure> {
+    let moved = saved.map(|saved| plan::moved(&saved.snapshot, &Snapshot::of(now)));
+    match moved {
+        Some(moved) if !moved.is_empty() => Err(Failure::Stale { moved }),
+        _ => Ok(()),
+    }
 }
 
 /// Writes down what was applied, also where a part of it failed.
@@ -302,7 +313,7 @@ async fn remember(
         .filter(|outcome| outcome.status != Status::Done)
         .filter_map(|outcome| match &outcome.item {
             apply::Item::Registration(id) | apply::Item::Removal(id) => Some(id),
-            apply::Item::Release(_) => None,
+            apply::Item::Image(_) | apply::Item::Release(_) => None,
         })
         .collect();
     let next =

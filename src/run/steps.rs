@@ -57,11 +57,16 @@ pub(super) async fn run(run: &Run, desired: &Desired) -> Result<Outputs, Failure
 pub(super) fn refuse_unknown(run: &Run, desired: &Desired) -> Result<(), Failure> {
     let mut faults = Vec::new();
     for deployment in desired.projects.iter().flat_map(|one| &one.deployments) {
-        for (field, _) in deployment
-            .fields
-            .iter()
-            .filter(|(_, value)| awaits_output(value))
-        {
+        // Images are made later, and give no less than this.
+        let images = deployment.images.iter();
+        let images = images.map(|key| (key.clone(), json!({"image": "", "tag": ""})));
+        let images: Outputs = images.collect();
+        let waits = |value: &Value| {
+            let mut value = value.clone();
+            put_outputs(&mut value, "", &images, &mut BTreeMap::new());
+            awaits_output(&value)
+        };
+        for (field, _) in deployment.fields.iter().filter(|(_, value)| waits(value)) {
             let place = deployment.places.get(field).unwrap_or(&deployment.place);
             let message = format!("`{}` names what no step gave", field.name());
             faults.push(Diagnostic::error(place.clone(), message));
@@ -98,13 +103,6 @@ async fn one(
     }
     let folder = run.path().join(step.folder.as_str());
     match step.function.rsplit('.').next() {
-        Some("build_docker_image") => {
-            let image = inputs["image_name"].as_str().unwrap_or_default();
-            let message = format!(
-                "the tag of image {image} is known only when it is built, which flowyard does not do yet"
-            );
-            Err(fault(message, "give the step a `tag`"))
-        }
         Some("run_shell_script") if step.function.starts_with("prefect.") => {
             let text = |value: &Value| {
                 let text = value

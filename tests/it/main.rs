@@ -7,6 +7,7 @@ mod cli;
 mod conformance;
 mod contract;
 mod discover;
+mod docker;
 mod end_to_end;
 mod prefect;
 mod prefect2;

@@ -2,6 +2,9 @@
 //! test process, however that ends.
 
 pub(crate) mod azurite;
+pub(crate) mod base_image;
+pub(crate) mod buildah;
+pub(crate) mod dockerd;
 pub(crate) mod gcs;
 pub(crate) mod machine;
 pub(crate) mod moto;

@@ -92,7 +92,12 @@ impl Reading<'_, '_, '_> {
                 }
             }
         }
-        if let Some((image, image_at)) = self.faults.text(self.node, "image") {
+        // A mapping, true and false say what is built, not what is there.
+        let named = present(self.node, "image").is_some_and(|image| image.as_str().is_some());
+        if let Some((image, image_at)) = named
+            .then(|| self.faults.text(self.node, "image"))
+            .flatten()
+        {
             if all.contains_key("image") {
                 self.faults
                     .error(image_at, "`image` stands here and in `job_variables`");

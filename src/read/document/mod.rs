@@ -31,8 +31,8 @@ pub(super) const MAX_DEPTH: usize = 64;
 /// More values than this are refused; aliases of aliases could otherwise make gigabytes of a kilobyte.
 pub(super) const MAX_NODES: usize = 200_000;
 
-/// A position, both from 1, the column in characters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// A position, both from 1, the column in characters; both 0 by default, which is no place.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Position {
     /// Line.
     pub(in crate::read) line: u32,

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use super::outputs::Outputs;
-use crate::model::{self, Digest, ImageBuild, Place, RepoPath, Step, fingerprint};
+use crate::model::{Place, RepoPath, Step, fingerprint};
 use crate::read::document::{Entry, Node};
 use crate::read::faults::Faults;
+use crate::read::image::Build;
 
 /// The module of Prefect's own steps.
 const PREFECT: &str = "prefect.deployments.steps.";
@@ -32,7 +33,7 @@ pub(super) struct Steps<'a> {
     file: &'a RepoPath,
     run_steps: bool,
     /// The images that they build.
-    pub(super) images: Vec<ImageBuild>,
+    pub(super) images: Vec<Build>,
     /// The steps that a deploy has to run, in their order.
     pub(super) pending: Vec<Step>,
     /// Where they push the code to: `s3` and the like.
@@ -67,7 +68,7 @@ impl<'a> Steps<'a> {
         match (module, name) {
             (PREFECT, "run_shell_script") => self.script(step, &inputs, id, outputs, faults),
             ("prefect_docker.deployments.steps.", "build_docker_image") => {
-                self.image(step, &inputs, id, outputs, notes, faults);
+                self.image(step, &inputs, id, outputs, faults);
             }
             ("prefect_docker.deployments.steps.", "push_docker_image") => {
                 let given =
@@ -169,7 +170,6 @@ impl<'a> Steps<'a> {
         inputs: &Node,
         id: Option<&str>,
         outputs: &mut Outputs,
-        notes: &mut Vec<String>,
         faults: &mut Faults<'_>,
     ) {
         let Some((repository, _)) = faults.text(inputs, "image_name") else {
@@ -177,46 +177,48 @@ impl<'a> Steps<'a> {
             return;
         };
         let given = faults.text(inputs, "tag").map(|(tag, _)| tag);
-        // Without one Prefect takes the time of the build, which nobody knows before.
-        let tag = given.clone().unwrap_or_else(|| {
-            let shown = format!("the build of {repository}");
-            let key = self.pend(step, inputs, shown, faults);
-            format!("{{{{ flowyard.step.{key}.tag }}}}")
-        });
-        let image = format!("{repository}:{tag}");
-        let shown = given.map_or_else(|| repository.clone(), |_| image.clone());
-        let shown = model::without_outputs(&shown);
-        let note =
-            format!("the image {shown} is not built by flowyard yet: build and push it before");
-        if !notes.contains(&note) {
-            notes.push(note);
-        }
+        let key = self.key(step, &inputs.to_value());
+        let later = |name: &str| format!("{{{{ flowyard.step.{key}.{name} }}}}");
+        // Without one Prefect takes the time of the build; ours is the digest of what is built.
+        let tag = given.clone().unwrap_or_else(|| later("tag"));
         let build = |key: &str| value(inputs, key).map(|value| text(&value));
-        self.images.push(ImageBuild {
+        let arguments = inputs.get("buildargs").or_else(|| inputs.get("build_args"));
+        let arguments = arguments.and_then(Node::entries).unwrap_or_default().iter();
+        let additional = faults.texts(inputs, "additional_tags").unwrap_or_default();
+        self.images.push(Build {
             repository: repository.clone(),
-            tag: tag.clone(),
+            tag: given,
+            additional_tags: additional.into_iter().map(|(tag, _)| tag).collect(),
             dockerfile: build("dockerfile").unwrap_or_else(|| "Dockerfile".to_owned()),
             context: build("path").unwrap_or_else(|| ".".to_owned()),
+            arguments: arguments
+                .map(|entry| (entry.key.clone(), text(&entry.value.to_value())))
+                .collect(),
             platform: build("platform"),
+            place: faults.place(step.at),
+            key: key.clone(),
         });
         outputs.add(
             id,
             object([
                 ("image_name", Some(repository.into())),
                 ("tag", Some(tag.into())),
-                ("image", Some(image.into())),
+                ("image", Some(later("image").into())),
                 ("additional_tags", value(inputs, "additional_tags")),
             ]),
         );
+    }
+
+    /// What a step is called in templates: the same step of several deployments of a file has one name.
+    fn key(&self, step: &Entry, inputs: &Value) -> String {
+        fingerprint(&json!([self.file.as_str(), step.key, inputs])).short()
     }
 
     /// Notes a step that a deploy has to run; gives what it is called in templates.
     fn pend(&mut self, step: &Entry, inputs: &Node, shown: String, faults: &Faults<'_>) -> String {
         let inputs = inputs.to_value();
         let folder = self.file.parent().unwrap_or_default();
-        // The same step of several deployments is run once.
-        let print = fingerprint(&json!([self.file.as_str(), step.key, inputs]));
-        let key = Digest::short(&print);
+        let key = self.key(step, &inputs);
         let place: Place = faults.place(step.at);
         self.pending.push(Step {
             key: key.clone(),

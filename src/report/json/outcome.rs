@@ -17,9 +17,12 @@ struct OutcomesDocument<'a> {
 #[derive(Serialize)]
 struct OutcomeDocument<'a> {
     project: &'a str,
-    /// `upload`, `create`, `update` or `remove`.
+    /// `build`, `upload`, `create`, `update` or `remove`.
     action: &'a str,
-    /// The deployment; `null` for an upload.
+    /// The image that was made: its repository and the first digits of its tag.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    image: Option<&'a str>,
+    /// The deployment; `null` for an image and an upload.
     id: Option<String>,
     /// The digest of the release that was uploaded; `null` for a deployment.
     release: Option<String>,
@@ -38,6 +41,7 @@ struct SummaryDocument {
     unchanged: usize,
     removed: usize,
     uploaded: usize,
+    built: usize,
     failed: usize,
     skipped: usize,
 }
@@ -47,6 +51,7 @@ pub fn outcomes(plan: &Plan, outcomes: &[Outcome]) -> String {
     let done = Done::of(plan, outcomes);
     let all = outcomes.iter().map(|outcome| {
         let (id, release) = match &outcome.item {
+            Item::Image(_) => (None, None),
             Item::Release(release) => (None, Some(release.digest.to_string())),
             Item::Registration(id) | Item::Removal(id) => (Some(id.to_string()), None),
         };
@@ -58,6 +63,10 @@ pub fn outcomes(plan: &Plan, outcomes: &[Outcome]) -> String {
         OutcomeDocument {
             project: path(&outcome.project),
             action: done.action(&outcome.item),
+            image: match &outcome.item {
+                Item::Image(name) => Some(name),
+                _ => None,
+            },
             id,
             release,
             status,
@@ -75,6 +84,7 @@ pub fn outcomes(plan: &Plan, outcomes: &[Outcome]) -> String {
             unchanged: done.kept,
             removed: done.removed,
             uploaded: done.uploaded,
+            built: done.built,
             failed: done.failed,
             skipped: done.skipped,
         },
@@ -133,6 +143,7 @@ mod tests {
             "unchanged": 2,
             "removed": 0,
             "uploaded": 1,
+            "built": 0,
             "failed": 1,
             "skipped": 0
           }

@@ -6,8 +6,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{Fault, Place, document, path};
-use crate::model::{DeploymentId, Desired, Digest};
-use crate::plan::{Action, Cause, Plan, Upload};
+use crate::model::{Builder, DeploymentId, Desired, Digest};
+use crate::plan::{Action, Cause, ImageAction, ImagePlan, Plan, Upload};
 use crate::report::{all_diagnostics, shown};
 
 /// A plan, with `desired` for the places of its deployments and the faults of its files.
@@ -67,9 +67,11 @@ pub(super) fn with<T>(
                 .collect(),
         })
         .collect();
+    let images = plan.images.iter().map(ImageDocument::of).collect();
     let counts = plan.counts();
     then(PlanDocument {
         environment: &plan.environment,
+        images,
         projects,
         orphans: plan
             .orphans
@@ -91,6 +93,7 @@ pub(super) fn with<T>(
             uploads: counts.uploads,
             files: counts.files,
             bytes: counts.bytes,
+            builds: counts.builds,
         },
     })
 }
@@ -99,11 +102,46 @@ pub(super) fn with<T>(
 #[derive(Serialize)]
 pub(super) struct PlanDocument<'a> {
     environment: &'a str,
+    images: Vec<ImageDocument<'a>>,
     projects: Vec<ProjectDocument<'a>>,
     orphans: Vec<OrphanDocument<'a>>,
     prune: bool,
     diagnostics: Vec<Fault<'a>>,
     summary: SummaryDocument,
+}
+
+#[derive(Serialize)]
+struct ImageDocument<'a> {
+    repository: &'a str,
+    /// The digest of its inputs; null for one that is only named.
+    tag: Option<Digest>,
+    /// The digest of its manifest; null where it has to be made.
+    digest: Option<String>,
+    builder: Option<&'static str>,
+    action: &'static str,
+    reason: Option<&'a str>,
+    deployments: Vec<String>,
+    place: Place<'a>,
+}
+
+impl<'a> ImageDocument<'a> {
+    fn of(image: &'a ImagePlan) -> Self {
+        let (action, reason) = match &image.action {
+            ImageAction::Build { reason } => ("build", Some(reason.as_str())),
+            ImageAction::Reuse => ("reuse", None),
+            ImageAction::Keep => ("keep", None),
+        };
+        Self {
+            repository: &image.repository,
+            tag: image.tag,
+            digest: image.digest.map(|digest| format!("sha256:{digest}")),
+            builder: image.builder.map(Builder::name),
+            action,
+            reason,
+            deployments: image.deployments.iter().map(ToString::to_string).collect(),
+            place: Place::of(&image.place),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -157,6 +195,7 @@ struct SummaryDocument {
     uploads: usize,
     files: usize,
     bytes: u64,
+    builds: usize,
 }
 
 #[cfg(test)]
@@ -177,7 +216,7 @@ mod tests {
         assert_eq!(
             document["summary"],
             json!({"create": 2, "update": 2, "keep": 2, "remove": 1, "orphaned": 0, "drifted": 2,
-                   "uploads": 2, "files": 9, "bytes": 13_000})
+                   "uploads": 2, "files": 9, "bytes": 13_000, "builds": 0})
         );
         let weekly = &document["projects"][0]["deployments"][2];
         insta::assert_snapshot!(serde_json::to_string_pretty(weekly).expect("it is JSON"), @r#"

@@ -3,7 +3,7 @@
 use super::escape::{block, code};
 use super::{Options, Parts};
 use crate::model::Desired;
-use crate::plan::{Action, Plan, ProjectPlan, Upload};
+use crate::plan::{Action, ImagePlan, Plan, ProjectPlan, Upload};
 use crate::report::rows::{self, Row, Sign};
 use crate::report::{all_diagnostics, as_declared, drift_note, to_do, value};
 
@@ -28,6 +28,10 @@ pub fn plan(plan: &Plan, desired: &Desired, options: &Options) -> String {
     if !diagnostics.is_empty() {
         parts.add(&super::listing::faults(&diagnostics));
     }
+    let images: Vec<String> = plan.images.iter().filter_map(image).collect();
+    if !images.is_empty() {
+        parts.add(&format!("#### Images\n\n{}", block("diff", &images)));
+    }
     if !plan.orphans.is_empty() {
         parts.add(&orphans(plan));
     }
@@ -41,6 +45,13 @@ pub fn plan(plan: &Plan, desired: &Desired, options: &Options) -> String {
         }
     }
     parts.finish()
+}
+
+/// An image as a line of a diff; `None` where it stays as it is.
+fn image(image: &ImagePlan) -> Option<String> {
+    let (verb, text) = rows::of_image(image)?;
+    let sign = if verb == "build" { '+' } else { '!' };
+    Some(format!("{sign} {verb} {text}"))
 }
 
 fn project(project: &ProjectPlan) -> String {

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use crate::plan::{Action, Change, Plan, ProjectPlan, Upload};
+use crate::plan::{Action, Change, ImageAction, ImagePlan, Plan, ProjectPlan, Upload};
 use crate::report::rows::{self, Row, Sign};
 use crate::report::style::{BOLD, CREATE, DIM, DRIFT, REMOVE, UPDATE, paint};
 use crate::report::{Options, as_declared, drift_note, for_environment, to_do, value};
@@ -10,6 +10,7 @@ use crate::report::{Options, as_declared, drift_note, for_environment, to_do, va
 /// Writes a plan: what changes by project and deployment, field by field, what is or would be removed, and one line
 /// that sums it up. The plan's diagnostics are not in it; see [`all_diagnostics`](crate::report::all_diagnostics).
 pub fn plan(plan: &Plan, options: &Options, out: &mut dyn Write) -> io::Result<()> {
+    images(plan, options, out)?;
     for one in &plan.projects {
         if !options.verbose && !changes(one) {
             continue;
@@ -22,6 +23,28 @@ pub fn plan(plan: &Plan, options: &Options, out: &mut dyn Write) -> io::Result<(
         writeln!(out)?;
     }
     summary(plan, out)
+}
+
+fn images(plan: &Plan, options: &Options, out: &mut dyn Write) -> io::Result<()> {
+    let told = |image: &&ImagePlan| options.verbose || image.action != ImageAction::Keep;
+    let mut images = plan.images.iter().filter(told).peekable();
+    if images.peek().is_none() {
+        return Ok(());
+    }
+    writeln!(out, "{}", paint(BOLD, "images"))?;
+    for image in images {
+        match rows::of_image(image) {
+            Some((verb @ "build", text)) => {
+                writeln!(out, "  {} {text}", paint(CREATE, format!("+ {verb}")))?;
+            }
+            Some((verb, text)) => writeln!(out, "  {} {text}", paint(UPDATE, format!("~ {verb}")))?,
+            None => {
+                let text = value::text(&image.repository);
+                writeln!(out, "    {}", paint(DIM, format!("keep  {text}")))?;
+            }
+        }
+    }
+    writeln!(out)
 }
 
 /// Whether there is anything to tell of a project.

@@ -161,6 +161,7 @@ deployments:
 #[test]
 fn an_image_and_a_push_are_an_image_and_a_release() {
     let repo = with(PUSHED);
+    repo.write("flowyard.toml", "[image]\nbuild = false\n");
     let plan = local(&repo, "plan").expect_code(0).stdout;
     let short = &repo.commit("Again")[..7];
     expect(
@@ -325,20 +326,6 @@ fn other_steps_need_a_word() {
             "version: (known at deploy)",
             "runs at deploy: acme.steps.notify",
         ],
-    );
-}
-
-#[test]
-fn an_image_without_a_tag_is_not_deployed() {
-    let repo = with(
-        "build:\n  - prefect_docker.deployments.steps.build_docker_image: {id: i, image_name: acme/x}\ndeployments:\n  - {name: a, entrypoint: flow.py:hello, work_pool: {name: p, job_variables: {image: \"{{ i.image }}\"}}}\n",
-    );
-    let plan = local(&repo, "plan").expect_code(0).stdout;
-    expect(&plan, &["acme/x:(known at deploy)"]);
-    let run = local(&repo, "deploy").expect_code(3);
-    expect(
-        &run.stderr,
-        &["p/prefect.yaml:2:5: error: the tag of image acme/x is known only when it is built"],
     );
 }
 

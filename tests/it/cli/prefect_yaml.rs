@@ -83,6 +83,7 @@ fn repository() -> Repo {
             .replace("hello_again(n", "hello(n"),
     );
     repo.write("jobs/prefect.yaml", FILE);
+    repo.write("flowyard.toml", "[image]\nbuild = false\n");
     repo.commit("Add a prefect.yaml");
     repo
 }
@@ -107,7 +108,7 @@ fn a_real_file_is_planned_deployed_and_then_left_alone() {
           job_variables.image: "acme.azurecr.io/lonn:1.[commit]"
           pull_steps: [{"prefect.deployments.steps.git_clone": {"access_tok…lone.directory }}/jobs"}}]
           schedule schedule: every 1h UTC from [TIME]
-          note: the image acme.azurecr.io/lonn:1.[commit] is not built by flowyard yet: build and push it before
+          note: the image acme.azurecr.io/lonn:1.[commit] is built elsewhere
           note: `push_to_azure_blob_storage` to `flows` is not run: the code goes to flowyard's own storage
           note: the entrypoint counts from the repository's root
       + create hello/månedlig lønn
@@ -118,7 +119,7 @@ fn a_real_file_is_planned_deployed_and_then_left_alone() {
           job_variables.env.STAGE: "dev"
           job_variables.image: "acme.azurecr.io/lonn:1.[commit]"
           schedule monthly: cron "0 6 1 * *" Europe/Oslo
-          note: the image acme.azurecr.io/lonn:1.[commit] is not built by flowyard yet: build and push it before
+          note: the image acme.azurecr.io/lonn:1.[commit] is built elsewhere
           note: `push_to_azure_blob_storage` to `flows` is not run: the code goes to flowyard's own storage
           note: `pull_from_azure_blob_storage` is replaced by the release's own pull step
 

@@ -1,0 +1,183 @@
+//! `buildah`, which needs no daemon and no root, and gives the same bytes for the same inputs.
+//!
+//! Sources: the manuals [buildah-build(1)](https://github.com/containers/buildah/blob/main/docs/buildah-build.1.md),
+//! buildah-push(1) and buildah-manifest-push(1).
+
+use std::path::Path;
+
+use async_trait::async_trait;
+
+use super::context::BuildContext;
+use super::fault::{Attempt, Step};
+use super::program::Program;
+use super::{Settings, dockerfile, dockerfile_of, in_full};
+use crate::backend::{Build, BuildLog, Error, Files, Kind, Result};
+use crate::model::{Digest, Image, Pinned};
+
+const SERVICE: &str = "buildah";
+
+/// What buildah reads, beside what any program may. No credentials: a command of the Dockerfile, which may run as root on
+/// this machine, could read them from its parents.
+const INHERITED: &[&str] = &[
+    "BUILDAH_*",
+    "CONTAINERS_*",
+    "STORAGE_*",
+    "REGISTRY_AUTH_FILE",
+    "DOCKER_CONFIG",
+];
+
+/// Builds by `buildah`.
+pub struct Buildah {
+    settings: Settings,
+}
+
+impl Buildah {
+    /// One with these settings. Nothing is started.
+    pub fn new(settings: Settings) -> Self {
+        Self { settings }
+    }
+
+    fn program(&self) -> Program {
+        Program::new("buildah", &self.settings.environment, INHERITED).args(&self.settings.buildah)
+    }
+}
+
+/// One build, as its steps see it.
+struct Steps<'a> {
+    attempt: Attempt<'a>,
+    log: &'a dyn BuildLog,
+}
+
+impl Steps<'_> {
+    async fn run(&self, program: Program, step: Step, doing: &str) -> Result<()> {
+        let ended = program.run(self.log).await;
+        let ended = ended.map_err(|error| self.attempt.unstarted("buildah", &error))?;
+        if ended.success {
+            Ok(())
+        } else {
+            Err(self.attempt.failed(step, doing, &ended))
+        }
+    }
+}
+
+#[async_trait]
+impl Build for Buildah {
+    fn subject(&self) -> String {
+        SERVICE.to_owned()
+    }
+
+    fn version(&self) -> &'static str {
+        "buildah 1"
+    }
+
+    async fn build(
+        &self,
+        image: &Image,
+        tags: &[String],
+        pinned: &Pinned,
+        files: &dyn Files,
+        log: &dyn BuildLog,
+    ) -> Result<Option<Digest>> {
+        let recipe = dockerfile_of(SERVICE, image)?;
+        let repository = in_full(&image.repository);
+        let host = repository.split('/').next().unwrap_or_default();
+        let steps = Steps {
+            attempt: Attempt {
+                service: SERVICE,
+                login: format!("`buildah login {host}`"),
+                recipe,
+            },
+            log,
+        };
+        let Some(last) = tags.last() else {
+            return Err(Error::new(Kind::Other, SERVICE, "no tag to push to"));
+        };
+        let context = BuildContext::write(recipe, pinned, files)
+            .await
+            .map_err(|error| Error::new(Kind::Other, SERVICE, format!("{error:#}")))?;
+
+        // `--tls-verify=false` on the build would be for all of its bases.
+        for (base, digest) in &pinned.bases {
+            let base = dockerfile::by_digest(base, digest);
+            if !self.settings.is_plain(&base) {
+                continue;
+            }
+            for platform in &image.platforms {
+                let program = self
+                    .program()
+                    .args(["pull", "--quiet", "--tls-verify=false"])
+                    .args(["--platform", platform, &base]);
+                let doing = format!("pull {base}");
+                steps.run(program, Step::Transfer, &doing).await?;
+            }
+        }
+
+        // An index has a name of its own in the storage, because a build adds to one that is there.
+        let index = (image.platforms.len() > 1).then(|| {
+            let folder = context.folder();
+            let unique = folder.parent().and_then(Path::file_name);
+            let unique = unique.map(|one| one.to_string_lossy().to_lowercase());
+            format!("localhost/{}:index", unique.unwrap_or_default())
+        });
+        // One layer a command, which the next build and push can do without. Its cache takes what was made on `scratch`
+        // for one platform for another's (1.28).
+        let layers = !recipe.bases.is_empty();
+        let name = format!("{repository}:{last}");
+        let network = self.settings.network.as_ref();
+        let doing = format!("build {}", image.repository);
+        let mut result = Ok(());
+        // One by one: of platforms at once, the order in the index would be that in which they are done.
+        for platform in &image.platforms {
+            if result.is_err() {
+                break;
+            }
+            let program = self
+                .program()
+                // Makes two builds the same.
+                .args(["build", "--timestamp=0"])
+                .args(layers.then_some("--layers"))
+                .arg(format!("--platform={platform}"))
+                .args(match &index {
+                    Some(index) => ["--manifest", index],
+                    None => ["--tag", &name],
+                })
+                .args(network.map(|network| format!("--network={network}")))
+                .build_arguments("--build-arg", &recipe.arguments)
+                .arg("--file")
+                .arg(context.dockerfile())
+                .arg(context.folder());
+            result = steps.run(program, Step::Build, &doing).await;
+        }
+
+        let output = context.output();
+        for tag in tags {
+            if result.is_err() {
+                break;
+            }
+            let to = format!("{repository}:{tag}");
+            let (command, from): (&[&str], _) = match &index {
+                Some(index) => (&["manifest", "push", "--all"], index),
+                None => (&["push"], &name),
+            };
+            let plain = self.settings.is_plain(&repository);
+            let program = self
+                .program()
+                .args(command)
+                .args(plain.then_some("--tls-verify=false"))
+                .arg("--digestfile")
+                .arg(&output)
+                .arg(from)
+                .arg(format!("docker://{to}"));
+            let doing = format!("push {to}");
+            result = steps.run(program, Step::Transfer, &doing).await;
+        }
+        if let Some(index) = &index {
+            // What it names stays, as the cache of the next build.
+            let _ = self.program().args(["manifest", "rm", index]).quiet().await;
+        }
+        result?;
+        let text = std::fs::read_to_string(output).unwrap_or_default();
+        let digest = text.trim().strip_prefix("sha256:");
+        Ok(digest.and_then(|digits| digits.parse().ok()))
+    }
+}

@@ -1,0 +1,160 @@
+//! `[image]`, and what the environment says of images and registries.
+
+use std::collections::BTreeMap;
+
+use secrecy::SecretString;
+
+use super::{Environment, Terraform, file};
+
+/// How images are made, and where they go.
+#[derive(Debug, Default)]
+pub struct Image {
+    /// `registry.example.org/acme/flows`; without it nothing is built.
+    pub repository: Option<String>,
+    /// An image that is not built here, which deployments without one of their own run in, pinned by its digest.
+    pub name: Option<String>,
+    /// What images without a Dockerfile are made on: `python:3.12-slim`.
+    pub base: Option<String>,
+    /// `oci`, `docker`, `buildah` or `acr`, as written.
+    pub builder: Option<String>,
+    /// `linux/amd64` and the like; empty for that alone.
+    pub platforms: Vec<String>,
+    /// The Python of the base, `3.12`, where it does not tell.
+    pub python: Option<String>,
+    /// Whether the images that steps of `prefect.yaml` files build are built here.
+    pub build: bool,
+    /// Whether images hold the code.
+    pub code: bool,
+    /// The user that they run as.
+    pub user: Option<String>,
+    /// Variables of their environment.
+    pub environment: BTreeMap<String, String>,
+    /// Whether `docker buildx` keeps its cache in the registry.
+    pub cache: bool,
+    /// Hosts, with their port, that are spoken to without TLS.
+    pub insecure: Vec<String>,
+    /// `FLOWYARD_REGISTRY_USERNAME` and `FLOWYARD_REGISTRY_PASSWORD`.
+    pub login: Option<(String, SecretString)>,
+    /// `GITHUB_ACTOR` and `GITHUB_TOKEN`, for ghcr.io.
+    pub github: Option<(String, SecretString)>,
+    /// The folder of docker's `config.json`: `DOCKER_CONFIG`, else `~/.docker`; `None` where neither is known.
+    pub docker_config: Option<String>,
+    /// What the programs that build may see: where they are found and what they listen to. No secret of ours is in it.
+    pub programs: BTreeMap<String, String>,
+    /// The folder for what is worth keeping between runs: below `XDG_CACHE_HOME`, else `~/.cache`.
+    pub cache_folder: Option<String>,
+}
+
+/// The variables that programs which build see.
+const PASSED: &[&str] = &[
+    "PATH",
+    "HOME",
+    "USERPROFILE",
+    "LOCALAPPDATA",
+    "APPDATA",
+    "SYSTEMROOT",
+    "TMPDIR",
+    "TEMP",
+    "LANG",
+    "LC_ALL",
+    "LD_LIBRARY_PATH",
+    "XDG_CACHE_HOME",
+    "XDG_CONFIG_HOME",
+    "XDG_DATA_HOME",
+    "XDG_RUNTIME_DIR",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "all_proxy",
+    "no_proxy",
+    "NETRC",
+    "AZURE_CONFIG_DIR",
+    "REGISTRY_AUTH_FILE",
+    "STORAGE_DRIVER",
+    "CONTAINERS_STORAGE_CONF",
+    "BUILDAH_ISOLATION",
+];
+
+impl Image {
+    /// Joins the environment, the chosen environment's overlay and the file, in this order.
+    pub(super) fn new(
+        file: file::Image,
+        over: file::Image,
+        environment: &Environment,
+        terraform: &Terraform,
+    ) -> anyhow::Result<Self> {
+        let put = |text: Option<String>| text.map(|text| terraform.put(&text)).transpose();
+        let variable = |name: &str| {
+            environment
+                .get(name)
+                .filter(|value| !value.is_empty())
+                .cloned()
+        };
+        let list = |name: &str, written: Option<Vec<String>>| match variable(name) {
+            Some(text) => text
+                .split(',')
+                .map(|one| one.trim().to_owned())
+                .filter(|one| !one.is_empty())
+                .collect(),
+            None => written.unwrap_or_default(),
+        };
+        let login = |user: &str, password: &str| {
+            Some((variable(user)?, SecretString::from(variable(password)?)))
+        };
+        let below_home = |folder: &str| variable("HOME").map(|home| format!("{home}/{folder}"));
+        let mut variables = file.environment.unwrap_or_default();
+        variables.extend(over.environment.unwrap_or_default());
+        Ok(Self {
+            repository: variable("FLOWYARD_IMAGE_REPOSITORY")
+                .or(put(over.repository)?)
+                .or(put(file.repository)?),
+            // Recipes of Pangeo Forge name it so.
+            name: variable("FLOWYARD_IMAGE_NAME")
+                .or_else(|| variable("BAKERY_IMAGE"))
+                .or(over.name)
+                .or(file.name),
+            base: variable("FLOWYARD_IMAGE_BASE").or(over.base).or(file.base),
+            builder: variable("FLOWYARD_IMAGE_BUILDER")
+                .or(over.builder)
+                .or(file.builder),
+            platforms: list(
+                "FLOWYARD_IMAGE_PLATFORMS",
+                over.platforms.or(file.platforms),
+            ),
+            python: variable("FLOWYARD_IMAGE_PYTHON")
+                .or(over.python)
+                .or(file.python),
+            code: over.code.or(file.code).unwrap_or_default(),
+            build: over.build.or(file.build).unwrap_or(true),
+            user: over.user.or(file.user),
+            environment: variables,
+            cache: over.cache.or(file.cache).unwrap_or_default(),
+            insecure: list(
+                "FLOWYARD_IMAGE_INSECURE_REGISTRIES",
+                over.insecure_registries.or(file.insecure_registries),
+            ),
+            login: login("FLOWYARD_REGISTRY_USERNAME", "FLOWYARD_REGISTRY_PASSWORD"),
+            github: login("GITHUB_ACTOR", "GITHUB_TOKEN"),
+            docker_config: variable("DOCKER_CONFIG").or_else(|| below_home(".docker")),
+            programs: environment
+                .iter()
+                .filter(|(name, _)| {
+                    PASSED.contains(&name.as_str())
+                        || ["DOCKER_", "BUILDX_", "BUILDKIT_", "UV_"]
+                            .iter()
+                            .any(|prefix| name.starts_with(prefix))
+                })
+                .map(|(name, value)| (name.clone(), value.clone()))
+                .collect(),
+            cache_folder: variable("XDG_CACHE_HOME")
+                .or_else(|| below_home(".cache"))
+                .or_else(|| variable("LOCALAPPDATA"))
+                .map(|folder| format!("{folder}/flowyard")),
+        })
+    }
+}

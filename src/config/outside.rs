@@ -1,0 +1,164 @@
+//! Values that stand in files beside `flowyard.toml`: `.env` files, and what Terraform made.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Context as _, bail};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{Environment, FILE, file::File};
+
+/// The files that a configuration names, by their paths from the root.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Beside {
+    /// Files of `NAME=value` lines; the earlier wins.
+    pub env_files: Vec<String>,
+    /// Files that `terraform output -json` wrote; the later wins.
+    pub terraform_outputs: Vec<String>,
+}
+
+impl Beside {
+    /// The files that the text of a `flowyard.toml` names; none where there is no such text.
+    pub fn of(text: Option<&str>) -> anyhow::Result<Self> {
+        let Some(text) = text else {
+            return Ok(Self::default());
+        };
+        let file = File::parse(text)?;
+        Ok(Self {
+            env_files: file.env_files,
+            terraform_outputs: file.terraform_outputs,
+        })
+    }
+}
+
+/// Adds the variables of a `.env` file to those of the process, which win.
+pub fn add_env_file(path: &str, text: &str, environment: &mut Environment) -> anyhow::Result<()> {
+    for (at, pair) in dotenvy::from_read_iter(text.as_bytes()).enumerate() {
+        // The error holds the line, which may be a secret.
+        let Ok((name, value)) = pair else {
+            bail!("{path}: entry {} is not NAME=value", at + 1);
+        };
+        environment.entry(name).or_insert(value);
+    }
+    Ok(())
+}
+
+/// The outputs of Terraform that templates and the configuration can name.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Terraform {
+    /// Texts, numbers and booleans by their names.
+    values: BTreeMap<String, Value>,
+    /// What cannot be named: the names of sensitive outputs, and of those that are lists or objects.
+    withheld: BTreeSet<String>,
+}
+
+#[derive(Deserialize)]
+struct Output {
+    #[serde(default)]
+    sensitive: bool,
+    value: Value,
+}
+
+impl Terraform {
+    /// Adds what `terraform output -json` wrote.
+    pub fn add(&mut self, path: &str, text: &str) -> anyhow::Result<()> {
+        let outputs: BTreeMap<String, Output> = serde_json::from_str(text).with_context(|| {
+            format!("read {path}, which is not what `terraform output -json` writes")
+        })?;
+        for (name, output) in outputs {
+            let plain = !output.sensitive && !output.value.is_array() && !output.value.is_object();
+            if plain && !output.value.is_null() {
+                self.withheld.remove(&name);
+                self.values.insert(name, output.value);
+            } else {
+                self.values.remove(&name);
+                self.withheld.insert(name);
+            }
+        }
+        Ok(())
+    }
+
+    /// The values by the names that templates have for them: `flowyard.terraform.NAME`.
+    pub fn values(&self) -> impl Iterator<Item = (String, Value)> {
+        let values = self.values.iter();
+        values.map(|(name, value)| (format!("flowyard.terraform.{name}"), value.clone()))
+    }
+
+    /// Puts outputs into a text of the configuration: `azure://{{ flowyard.terraform.account }}/flows`.
+    pub(super) fn put(&self, text: &str) -> anyhow::Result<String> {
+        let mut out = String::with_capacity(text.len());
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once("{{") {
+            let Some((name, behind)) = after.split_once("}}") else {
+                break;
+            };
+            let name = name.trim();
+            let Some(output) = name.strip_prefix("flowyard.terraform.") else {
+                bail!(
+                    "{FILE}: `{name}` cannot stand in `{text}`: only {{{{ flowyard.terraform.NAME }}}} can"
+                );
+            };
+            out += before;
+            match self.values.get(output) {
+                Some(Value::String(value)) => out += value,
+                Some(value) => out += &value.to_string(),
+                None if self.withheld.contains(output) => bail!(
+                    "{FILE}: Terraform's output `{output}` is sensitive or no plain value, so it cannot stand in `{text}`"
+                ),
+                None => bail!(
+                    "{FILE}: `{text}` names Terraform's output `{output}`, which is in none of the files under \
+                     `terraform-outputs`"
+                ),
+            }
+            rest = behind;
+        }
+        Ok(out + rest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OUTPUTS: &str = r#"{"account": {"sensitive": false, "type": "string", "value": "acmedata"},
+        "replicas": {"type": "number", "value": 3},
+        "key": {"sensitive": true, "type": "string", "value": "s3cret"},
+        "zones": {"type": ["list", "string"], "value": ["a"]}}"#;
+
+    #[test]
+    fn outputs_stand_in_for_names() {
+        let mut terraform = Terraform::default();
+        terraform.add("o.json", OUTPUTS).expect("outputs");
+        let put = |text| terraform.put(text).map_err(|error| error.to_string());
+        assert_eq!(
+            put("azure://{{ flowyard.terraform.account }}/x{{flowyard.terraform.replicas}}"),
+            Ok("azure://acmedata/x3".to_owned())
+        );
+        assert_eq!(put("plain {{ open"), Ok("plain {{ open".to_owned()));
+        for (text, why) in [
+            ("{{ flowyard.terraform.key }}", "is sensitive"),
+            ("{{ flowyard.terraform.zones }}", "no plain value"),
+            ("{{ flowyard.terraform.none }}", "in none of the files"),
+            ("{{ $HOME }}", "only {{ flowyard.terraform.NAME }} can"),
+        ] {
+            let error = put(text).expect_err("a fault");
+            assert!(error.contains(why) && !error.contains("s3cret"), "{error}");
+        }
+        assert_eq!(terraform.values().count(), 2);
+        let error = terraform.add("o.json", "[]").expect_err("a fault");
+        assert!(error.to_string().contains("terraform output -json"));
+    }
+
+    #[test]
+    fn the_process_wins_over_its_files() {
+        let mut environment = Environment::from([("A".to_owned(), "1".to_owned())]);
+        let text = "# x\nA=2\nexport B='two words'\nBAKERY_IMAGE=pangeo/forge:1\n";
+        add_env_file(".env", text, &mut environment).expect("lines");
+        assert_eq!(environment["A"], "1");
+        assert_eq!(environment["B"], "two words");
+        assert_eq!(environment["BAKERY_IMAGE"], "pangeo/forge:1");
+        let error =
+            add_env_file(".env", "X=1\nhunter2 is it\n", &mut environment).expect_err("a fault");
+        assert_eq!(error.to_string(), ".env: entry 2 is not NAME=value");
+    }
+}

@@ -1,0 +1,163 @@
+//! What a deployment says of its image: the key `image` of a deployment file, and the steps of a `prefect.yaml`.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::model::{Builder, nearest};
+use crate::read::document::{Content, Node, Position};
+use crate::read::faults::{Faults, present};
+
+/// The image of a deployment, before its project's code is known.
+#[derive(Clone, Debug, PartialEq)]
+pub(in crate::read) enum Asked {
+    /// Nothing is said: what the configuration makes of its project.
+    Unsaid,
+    /// `image: false`, or one named by itself, which is left as it is.
+    None,
+    /// `image: true`, or a mapping.
+    Built(Box<Wish>),
+}
+
+/// A mapping `image`; what is not in it comes from `[image]` in the configuration.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(in crate::read) struct Wish {
+    /// Where it stands.
+    pub(super) at: Position,
+    pub(super) repository: Option<String>,
+    /// An image that is not built here.
+    pub(super) name: Option<String>,
+    pub(super) base: Option<String>,
+    pub(super) builder: Option<Builder>,
+    pub(super) platforms: Vec<String>,
+    pub(super) python: Option<String>,
+    pub(super) code: Option<bool>,
+    pub(super) user: Option<String>,
+    pub(super) environment: BTreeMap<String, String>,
+    /// From the project's folder.
+    pub(super) dockerfile: Option<(String, Position)>,
+    /// Likewise.
+    pub(super) context: Option<(String, Position)>,
+    pub(super) arguments: BTreeMap<String, String>,
+}
+
+const KEYS: &[&str] = &[
+    "repository",
+    "name",
+    "base",
+    "builder",
+    "platforms",
+    "python",
+    "code",
+    "user",
+    "environment",
+    "dockerfile",
+    "context",
+    "arguments",
+];
+
+/// Reads the key `image`; a text is not for here: it names an image that is left as it is.
+pub(in crate::read) fn read(deployment: &Node, faults: &mut Faults<'_>) -> Asked {
+    let Some(node) = present(deployment, "image") else {
+        return Asked::Unsaid;
+    };
+    let entries = match &node.content {
+        Content::Scalar(Value::Bool(true)) => {
+            return Asked::Built(Box::new(Wish {
+                at: node.at,
+                ..Wish::default()
+            }));
+        }
+        Content::Map(entries) => entries,
+        _ => return Asked::None,
+    };
+    faults.unknown_keys(entries, KEYS, "`image`");
+    let text = |key: &str, faults: &mut Faults<'_>| faults.text(node, key).map(|(text, _)| text);
+    let builder = faults.text(node, "builder");
+    let wish = Wish {
+        at: node.at,
+        repository: text("repository", faults),
+        name: text("name", faults),
+        base: text("base", faults),
+        builder: builder.and_then(|(name, at)| match parse_builder(&name) {
+            Ok(builder) => Some(builder),
+            Err(hint) => {
+                faults
+                    .error(at, format!("`{name}` builds no images"))
+                    .hint(hint);
+                None
+            }
+        }),
+        platforms: faults
+            .texts(node, "platforms")
+            .unwrap_or_default()
+            .into_iter()
+            .map(|(platform, _)| platform)
+            .collect(),
+        python: text("python", faults),
+        code: faults.boolean(node, "code"),
+        user: text("user", faults),
+        environment: variables(node, "environment", faults),
+        dockerfile: faults.text(node, "dockerfile"),
+        context: faults.text(node, "context"),
+        arguments: variables(node, "arguments", faults),
+    };
+    let both = |faults: &mut Faults<'_>, one: &str, other: &str| {
+        faults
+            .error(node.at, format!("`image` has both `{one}` and `{other}`"))
+            .hint("keep one of them");
+    };
+    match &wish {
+        Wish {
+            base: Some(_),
+            dockerfile: Some(_),
+            ..
+        } => both(faults, "base", "dockerfile"),
+        Wish {
+            name: Some(_),
+            base: Some(_),
+            ..
+        } => both(faults, "name", "base"),
+        Wish {
+            name: Some(_),
+            dockerfile: Some(_),
+            ..
+        } => both(faults, "name", "dockerfile"),
+        _ => {}
+    }
+    Asked::Built(Box::new(wish))
+}
+
+/// The builder of a name; otherwise what to write instead.
+pub fn parse_builder(name: &str) -> Result<Builder, String> {
+    let known = Builder::ALL.map(Builder::name);
+    match Builder::ALL.into_iter().find(|one| one.name() == name) {
+        Some(builder) => Ok(builder),
+        None => Err(match nearest(name, known) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("known are: {}", known.join(", ")),
+        }),
+    }
+}
+
+fn variables(node: &Node, key: &str, faults: &mut Faults<'_>) -> BTreeMap<String, String> {
+    let Some(map) = faults.mapping(node, key) else {
+        return BTreeMap::new();
+    };
+    let mut variables = BTreeMap::new();
+    for entry in map.entries().unwrap_or_default() {
+        match &entry.value.content {
+            Content::Scalar(Value::String(text)) => {
+                variables.insert(entry.key.clone(), text.clone());
+            }
+            Content::Scalar(other) if !other.is_null() => {
+                variables.insert(entry.key.clone(), other.to_string());
+            }
+            _ => {
+                let message = format!("`{}` is a text, not {}", entry.key, entry.value.kind());
+                faults.error(entry.value.at, message);
+            }
+        }
+    }
+    variables
+}

@@ -1,0 +1,408 @@
+//! The images that deployments need: what their files and the configuration say becomes [`Image`]s.
+//!
+//! A deployment has an image of ours where its file says so (`image: true`, or a mapping), where its project has a
+//! `Dockerfile`, where `[image]` in `flowyard.toml` names a base, or where the steps of its `prefect.yaml` build one. One
+//! that names an image by itself (`image: text`, `job_variables.image`) is left alone.
+
+mod asked;
+mod context;
+mod dockerfile;
+mod project;
+mod requirements;
+
+use std::collections::BTreeMap;
+
+use crate::discover::Tree;
+use crate::model::{
+    Builder, CodeTree, Diagnostic, Dockerfile, Image, Layers, Place, Recipe, RepoPath,
+};
+
+use asked::Wish;
+pub use asked::parse_builder;
+pub(super) use asked::{Asked, read};
+use context::Patterns;
+pub(super) use project::Images;
+
+/// `[image]` of the configuration.
+#[derive(Clone, Debug, Default)]
+pub struct Defaults {
+    /// Whether the images of `prefect.yaml` steps are built here; otherwise someone else does.
+    pub build: bool,
+    /// Where images go, without a tag; `None` builds none.
+    pub repository: Option<String>,
+    /// An image that is not built here.
+    pub name: Option<String>,
+    /// What images without a Dockerfile are made on.
+    pub base: Option<String>,
+    /// Who makes them; `None` for our own builder, and docker where there is a Dockerfile.
+    pub builder: Option<Builder>,
+    /// Empty for `linux/amd64`.
+    pub platforms: Vec<String>,
+    /// The Python of the base.
+    pub python: Option<String>,
+    /// Whether images hold the code.
+    pub code: bool,
+    /// The user that they run as.
+    pub user: Option<String>,
+    /// Variables of their environment.
+    pub environment: BTreeMap<String, String>,
+}
+
+/// An image that the steps of a `prefect.yaml` build.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Build {
+    /// How templates name what it gives: `{{ flowyard.step.KEY.image }}`.
+    pub(super) key: String,
+    /// `registry.example.org/acme/flows`.
+    pub(super) repository: String,
+    /// The tag as the file gives it; a template of a step's output where it is not known yet.
+    pub(super) tag: Option<String>,
+    /// Tags beside it.
+    pub(super) additional_tags: Vec<String>,
+    /// The Dockerfile from the file's folder, or `auto`: one that Prefect makes up.
+    pub(super) dockerfile: String,
+    /// The build's context from the file's folder.
+    pub(super) context: String,
+    /// `--build-arg`.
+    pub(super) arguments: BTreeMap<String, String>,
+    /// `linux/amd64`; the builder's own where it is `None`.
+    pub(super) platform: Option<String>,
+    /// Where the step stands.
+    pub(super) place: Place,
+}
+
+/// What of a project decides about its images.
+pub(super) struct Composer<'a> {
+    pub(super) tree: &'a Tree,
+    pub(super) project: &'a RepoPath,
+    pub(super) code: &'a CodeTree,
+    pub(super) requirements: Option<&'a RepoPath>,
+    pub(super) defaults: &'a Defaults,
+}
+
+/// What came of a question for an image.
+pub(super) type Composed = Result<Option<Image>, Vec<Diagnostic>>;
+
+/// The folder of the code in our images.
+const CODE: &str = "/opt/flowyard/code";
+
+impl Composer<'_> {
+    /// The image that a deployment asks for; `None` where it has none of ours. `place` is that of the deployment.
+    pub(super) fn asked(&self, asked: &Asked, place: &Place) -> Composed {
+        let none = Wish::default();
+        let (wish, place) = match asked {
+            Asked::None => return Ok(None),
+            Asked::Unsaid => (&none, place.clone()),
+            Asked::Built(wish) => {
+                let at = Place::at(place.path.clone(), wish.at.line, wish.at.column);
+                (&**wish, at)
+            }
+        };
+        let defaults = self.defaults;
+        let said = *asked != Asked::Unsaid;
+        let own = self.project.join("Dockerfile");
+        let own = self.tree.position(&own).map(|_| "Dockerfile".to_owned());
+        let written = wish.dockerfile.as_ref().map(|(written, _)| written.clone());
+        let named = wish.base.is_some() || wish.name.is_some();
+        let dockerfile = written.or_else(|| own.filter(|_| !named));
+        let fault = |message: &str, hint: &str| {
+            Err(vec![
+                Diagnostic::error(place.clone(), message).hint(hint.to_owned()),
+            ])
+        };
+        let name = wish.name.as_ref().or(defaults.name.as_ref());
+        let base = wish.base.as_ref().or(defaults.base.as_ref());
+        if let Some(name) =
+            name.filter(|_| wish.name.is_some() || (base.is_none() && dockerfile.is_none()))
+        {
+            return Ok(Some(Image {
+                repository: name.clone(),
+                builder: Builder::Oci,
+                platforms: vec![PLATFORM.to_owned()],
+                tags: Vec::new(),
+                recipe: Recipe::Named,
+                place,
+            }));
+        }
+        if base.is_none() && dockerfile.is_none() {
+            if !said {
+                return Ok(None);
+            }
+            let message = "the image has neither a base nor a Dockerfile";
+            return fault(
+                message,
+                "give it a `base`, or name one as `base` under `[image]` in flowyard.toml",
+            );
+        }
+        let Some(repository) = wish.repository.as_ref().or(defaults.repository.as_ref()) else {
+            if !said {
+                return Ok(None);
+            }
+            let message = "the image has no `repository`, so there is no place for it";
+            return fault(
+                message,
+                "name one under `[image]` in flowyard.toml, or set FLOWYARD_IMAGE_REPOSITORY",
+            );
+        };
+        let recipe = match dockerfile {
+            Some(written) => {
+                let context = wish.context.as_ref().map_or(".", |(context, _)| context);
+                self.dockerfile(&written, context, &wish.arguments, &place)?
+            }
+            None => {
+                let mut environment = defaults.environment.clone();
+                environment.extend(wish.environment.clone());
+                let code = wish.code.unwrap_or(defaults.code);
+                self.layers(
+                    Layers {
+                        base: base.cloned().unwrap_or_default(),
+                        python: wish.python.clone().or_else(|| defaults.python.clone()),
+                        code: code.then(|| self.code.clone()),
+                        folder: CODE.to_owned(),
+                        environment,
+                        user: wish.user.clone().or_else(|| defaults.user.clone()),
+                        ..Layers::default()
+                    },
+                    &place,
+                )?
+            }
+        };
+        let platforms = if wish.platforms.is_empty() {
+            &defaults.platforms
+        } else {
+            &wish.platforms
+        };
+        self.image(
+            repository,
+            wish.builder,
+            platforms,
+            Vec::new(),
+            recipe,
+            place,
+        )
+    }
+
+    /// The image that a step of a `prefect.yaml` in the project's folder builds.
+    pub(super) fn built(&self, build: &Build) -> Composed {
+        let platforms: Vec<String> = build.platform.iter().cloned().collect();
+        let tags = build
+            .tag
+            .iter()
+            .chain(&build.additional_tags)
+            .cloned()
+            .collect();
+        let recipe = if build.dockerfile == "auto" {
+            // Prefect would build on its own image and put the folder below its home.
+            let name = self.project.file_name();
+            let layers = Layers {
+                base: self
+                    .defaults
+                    .base
+                    .clone()
+                    .unwrap_or_else(|| "prefecthq/prefect:3-latest".to_owned()),
+                python: self.defaults.python.clone(),
+                code: Some(self.code.clone()),
+                folder: format!(
+                    "/opt/prefect/{}",
+                    if name.is_empty() { "flows" } else { name }
+                ),
+                user: self.defaults.user.clone(),
+                environment: self.defaults.environment.clone(),
+                ..Layers::default()
+            };
+            self.layers(layers, &build.place)?
+        } else {
+            self.dockerfile(
+                &build.dockerfile,
+                &build.context,
+                &build.arguments,
+                &build.place,
+            )?
+        };
+        self.image(
+            &build.repository,
+            None,
+            &platforms,
+            tags,
+            recipe,
+            build.place.clone(),
+        )
+    }
+
+    fn image(
+        &self,
+        repository: &str,
+        builder: Option<Builder>,
+        platforms: &[String],
+        tags: Vec<String>,
+        recipe: Recipe,
+        place: Place,
+    ) -> Composed {
+        let layered = matches!(recipe, Recipe::Layers(_));
+        let builder = match builder.or(self.defaults.builder) {
+            Some(Builder::Oci) if !layered => {
+                let message = "the builder `oci` reads no Dockerfile";
+                let hint = "take `docker`, `buildah` or `acr`, or give the image a `base` instead";
+                return Err(vec![Diagnostic::error(place, message).hint(hint)]);
+            }
+            // One configured for Dockerfiles has no say where there is none.
+            Some(builder) if !layered => builder,
+            None if !layered => Builder::Docker,
+            _ => Builder::Oci,
+        };
+        let mut platforms = platforms.to_vec();
+        platforms.sort();
+        platforms.dedup();
+        if platforms.is_empty() {
+            platforms.push(PLATFORM.to_owned());
+        }
+        if let Some(wrong) = platforms.iter().find(|one| !is_platform(one)) {
+            let message = format!("`{wrong}` is no platform");
+            return Err(vec![
+                Diagnostic::error(place, message).hint("such as linux/amd64 or linux/arm64"),
+            ]);
+        }
+        Ok(Some(Image {
+            repository: repository.trim_end_matches('/').to_owned(),
+            builder,
+            platforms,
+            tags,
+            recipe,
+            place,
+        }))
+    }
+
+    fn layers(&self, mut layers: Layers, place: &Place) -> Result<Recipe, Vec<Diagnostic>> {
+        if let Some(file) = self.requirements {
+            match requirements::read(self.tree, file) {
+                Ok(requirements) => layers.requirements = Some(requirements),
+                Err((path, why)) => {
+                    let fault = Diagnostic::error(Place::file(path), why);
+                    return Err(vec![
+                        fault.related(place.clone(), "the image that needs it"),
+                    ]);
+                }
+            }
+        }
+        Ok(Recipe::Layers(layers))
+    }
+
+    fn dockerfile(
+        &self,
+        written: &str,
+        context: &str,
+        arguments: &BTreeMap<String, String>,
+        place: &Place,
+    ) -> Result<Recipe, Vec<Diagnostic>> {
+        let fault = |message: String, hint: &str| {
+            vec![Diagnostic::error(place.clone(), message).hint(hint.to_owned())]
+        };
+        let Some(folder) = self.project.resolve(context) else {
+            let message = format!("the build's context `{context}` leads out of the repository");
+            return Err(fault(message, "a build sees files of the repository only"));
+        };
+        let file = self.project.resolve(written);
+        let Some(file) = file.filter(|file| self.tree.position(file).is_some()) else {
+            let message = format!("the Dockerfile `{written}` does not exist");
+            return Err(fault(
+                message,
+                "it is looked for from the folder of the deployment file",
+            ));
+        };
+        let text = match self.tree.read(&file).map(String::from_utf8) {
+            Ok(Ok(text)) => text,
+            Ok(Err(_)) => {
+                return Err(fault(
+                    format!("{file} is not UTF-8 text"),
+                    "save the file as UTF-8",
+                ));
+            }
+            Err(error) => return Err(fault(format!("{error:#}"), "make the file readable")),
+        };
+        let needs = dockerfile::needs(&text, arguments);
+        let mut faults: Vec<Diagnostic> = needs
+            .faults
+            .iter()
+            .map(|(line, why)| Diagnostic::error(Place::at(file.clone(), *line, 1), why.clone()))
+            .collect();
+        let ignored = [
+            format!("{file}.dockerignore"),
+            folder.join(".dockerignore").as_str().to_owned(),
+        ]
+        .into_iter()
+        .find_map(|path| {
+            let index = self.tree.position(&RepoPath::new(path))?;
+            self.tree.read(&self.tree.entries()[index].path).ok()
+        });
+        let ignored = Patterns::ignore_file(&String::from_utf8_lossy(&ignored.unwrap_or_default()));
+        let copied = Patterns::of(needs.sources.iter().map(|(source, _)| source.as_str()));
+        let wanted =
+            |path: &str| (needs.everything || copied.match_path(path)) && !ignored.match_path(path);
+        let context = match context::files(self.tree, &folder, wanted) {
+            Ok(context) => context,
+            Err((path, why)) => {
+                faults.push(
+                    Diagnostic::error(Place::file(path), why)
+                        .hint("leave it out with a .dockerignore"),
+                );
+                CodeTree::default()
+            }
+        };
+        for (source, line) in &needs.sources {
+            let one = Patterns::of(std::iter::once(source.as_str()));
+            let everything = matches!(source.trim_matches(['.', '/']), "" | "*");
+            if faults.is_empty()
+                && !everything
+                && !context
+                    .files()
+                    .iter()
+                    .any(|file| one.match_path(&file.path))
+            {
+                let message = format!(
+                    "`{source}` is not in the build's context {}",
+                    shown(&folder)
+                );
+                let hint =
+                    "it does not exist, is ignored by git, or is left out by a .dockerignore";
+                faults
+                    .push(Diagnostic::error(Place::at(file.clone(), *line, 1), message).hint(hint));
+            }
+        }
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        Ok(Recipe::Dockerfile(Dockerfile {
+            file,
+            text,
+            context,
+            arguments: arguments.clone(),
+            bases: needs.bases,
+        }))
+    }
+}
+
+/// The platform of images that name none: that of nearly every cluster.
+const PLATFORM: &str = "linux/amd64";
+
+/// `os/architecture` or `os/architecture/variant`.
+fn is_platform(text: &str) -> bool {
+    let parts: Vec<&str> = text.split('/').collect();
+    let plain = |part: &&str| {
+        !part.is_empty()
+            && part
+                .chars()
+                .all(|one| one.is_ascii_alphanumeric() || "._-".contains(one))
+    };
+    (2..=3).contains(&parts.len()) && parts.iter().all(plain)
+}
+
+fn shown(folder: &RepoPath) -> String {
+    if folder.is_root() {
+        "(the repository's root)".to_owned()
+    } else {
+        folder.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,143 @@
+//! What git declares beside what is live, and the plan from one to the other.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use anyhow::Context as _;
+
+use super::Run;
+use super::build_log::Log;
+use crate::apply::{self, Built};
+use crate::backend::{BuildLog, Content, Files};
+use crate::connect::{Backends, LOCAL};
+use crate::discover::{self, Tree};
+use crate::error::Failure;
+use crate::model::{Desired, RepoPath};
+use crate::observe::{self, Observed};
+use crate::plan::{self, ImagePlan, Plan};
+use crate::report::progress::{self, Progress};
+
+/// The three sides, and the plan that comes of them.
+pub(super) struct Comparison {
+    /// What git declares, with the digests of the images that are known.
+    pub(super) desired: Desired,
+    /// What is live, and what was last applied.
+    pub(super) observed: Observed,
+    /// What a deploy would change.
+    pub(super) plan: Plan,
+    options: plan::Options,
+}
+
+impl Comparison {
+    /// Asks what is live, and compares.
+    pub(super) async fn of(
+        run: &Run,
+        backends: &Backends,
+        tree: &Tree,
+        desired: Desired,
+        options: plan::Options,
+    ) -> Result<Self, Failure> {
+        let mut comparison = Self {
+            desired,
+            observed: Observed::default(),
+            plan: Plan::default(),
+            options,
+        };
+        comparison.again(run, backends, tree).await?;
+        Ok(comparison)
+    }
+
+    /// Asks once more.
+    pub(super) async fn again(
+        &mut self,
+        run: &Run,
+        backends: &Backends,
+        tree: &Tree,
+    ) -> Result<(), Failure> {
+        let waiting = progress::spinner(&format!("reading {}", backends.orchestrator.subject()));
+        let live = observe::live(
+            &*backends.store,
+            &*backends.orchestrator,
+            &self.desired,
+            &run.config.environment,
+            self.options.narrowed,
+        );
+        let files = TreeFiles(tree);
+        let images = observe::images(&*backends.images, &self.desired, &files);
+        let both = tokio::try_join!(live, images);
+        drop(waiting);
+        let (observed, (images, faults)) = both.map_err(Failure::Unreachable)?;
+        self.observed = observed;
+        self.options.images = images;
+        self.diff();
+        self.plan.diagnostics.extend(faults);
+        self.plan.diagnostics.sort();
+        Ok(())
+    }
+
+    fn diff(&mut self) {
+        self.desired.put_images(&self.options.images);
+        self.plan = plan::diff(
+            &self.desired,
+            &self.observed.live,
+            &self.observed.applied,
+            &self.observed.complete,
+            &self.options,
+        );
+    }
+
+    /// Makes the images of the plan. What is registered has their digests in it, which nobody knew before, so the plan is
+    /// made anew; as its images it keeps those that were to be made.
+    pub(super) async fn make_images(
+        &mut self,
+        run: &Run,
+        backends: &Backends,
+        tree: &Tree,
+        jobs: usize,
+        progress: &Arc<Progress>,
+        stop: &AtomicBool,
+    ) -> Built {
+        let logs = run.path().join(LOCAL).join("logs");
+        let log =
+            |image: &ImagePlan| -> Box<dyn BuildLog> { Box::new(Log::new(image, &logs, progress)) };
+        let work = apply::Images {
+            desired: &self.desired,
+            states: &self.options.images,
+            backend: &*backends.images,
+            files: &TreeFiles(tree),
+            log: &log,
+            jobs,
+            stop,
+        };
+        let built = apply::images(&self.plan, &work, &**progress).await;
+        if built.digests.is_empty() {
+            return built;
+        }
+        for (key, digest) in &built.digests {
+            if let Some(state) = self.options.images.get_mut(key) {
+                state.found = Some(*digest);
+            }
+        }
+        let images = std::mem::take(&mut self.plan.images);
+        self.diff();
+        self.plan.images = images;
+        built
+    }
+}
+
+/// The files of a tree as backends take them.
+pub(super) struct TreeFiles<'a>(pub(super) &'a Tree);
+
+impl Files for TreeFiles<'_> {
+    fn content(&self, path: &RepoPath) -> anyhow::Result<Content> {
+        Ok(match self.0.source(path)? {
+            discover::Content::Bytes(bytes) => Content::Bytes(bytes.into()),
+            discover::Content::File(file) => {
+                let length = std::fs::metadata(&file)
+                    .with_context(|| format!("read {path}"))?
+                    .len();
+                Content::File { path: file, length }
+            }
+        })
+    }
+}
