@@ -207,14 +207,11 @@ impl Images for ByRecipe {
     }
 
     async fn find(&self, reference: &str) -> Result<Option<Digest>> {
-        let reference = parse(reference)?;
-        let version = reference.version_or_latest();
-        for source in &self.sources {
-            if let Some(digest) = source.repository(&reference).head(&version).await? {
-                return Ok(Some(digest));
-            }
-        }
-        Ok(None)
+        self.oci.find(reference).await
+    }
+
+    async fn resolve(&self, reference: &str) -> Result<Option<Digest>> {
+        self.oci.resolve(reference).await
     }
 
     async fn pin(&self, image: &Image, files: &dyn Files) -> Result<Pinned> {

@@ -162,7 +162,7 @@ async fn the_flow_of_each_builders_image_runs() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failed_image_skips_exactly_its_deployments() {
     let api = Server::shared().api();
-    api.create_process_pool("built").await;
+    api.create_process_pool("built-apart").await;
     let repo = Repo::new();
     for (name, command) in [
         ("fails", "RUN echo why it fails >&2; exit 3"),
@@ -179,7 +179,7 @@ async fn a_failed_image_skips_exactly_its_deployments() {
         repo.write(
             &format!("{name}/daily.deployment.yaml"),
             format!(
-                "entrypoint: flow.py:image_{name}\nwork_pool: built\nimage: {{builder: buildah}}\n"
+                "entrypoint: flow.py:image_{name}\nwork_pool: built-apart\nimage: {{builder: buildah}}\n"
             ),
         );
     }

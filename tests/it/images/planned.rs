@@ -20,7 +20,7 @@ fn project(flow: &str, image: &str) -> Repo {
     repo.write("p/requirements.txt", "humanize==4.9.0\n");
     repo.write(
         "p/daily.deployment.yaml",
-        format!("entrypoint: flow.py:{flow}\nwork_pool: images\n"),
+        format!("entrypoint: flow.py:{flow}\nwork_pool: images-{flow}\n"),
     );
     repo.write("flowyard.toml", image);
     repo.commit("Add a flow");
@@ -50,7 +50,10 @@ async fn image_of(deployment: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_image_is_made_once_and_pinned() {
-    Server::shared().api().create_process_pool("images").await;
+    Server::shared()
+        .api()
+        .create_process_pool("images-once")
+        .await;
     let proxy = Proxy::start(Registry::shared().port());
     let through = format!("127.0.0.1:{}/acme/once", proxy.port());
     let based = base().replace(
@@ -66,7 +69,7 @@ async fn an_image_is_made_once_and_pinned() {
     assert!(plan.contains("images\n  + build "), "{plan}");
     assert!(plan.contains("(oci: new; for 1 deployment)"), "{plan}");
     assert!(
-        plan.contains("job_variables.image: \"(known at deploy)\""),
+        plan.contains("job_variables.image: (known at deploy)"),
         "{plan}"
     );
     assert!(plan.contains("; 1 image to build."), "{plan}");
@@ -149,7 +152,10 @@ fn inspected(image: &str) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_named_image_is_pinned_or_refused() {
-    Server::shared().api().create_process_pool("images").await;
+    Server::shared()
+        .api()
+        .create_process_pool("images-bakery")
+        .await;
     let repo = project("bakery", "env-files = ['.env']\n");
     repo.write(".env", format!("BAKERY_IMAGE={}\n", base()));
     let plan = registered(&repo, "plan").run().expect_code(0).stdout;

@@ -118,6 +118,17 @@ impl Images for Oci {
         repository.head(&reference.version_or_latest()).await
     }
 
+    async fn resolve(&self, written: &str) -> Result<Option<Digest>> {
+        let reference = reference(written)?;
+        let version = reference.version_or_latest();
+        for source in &self.sources {
+            if let Some(digest) = source.repository(&reference).head(&version).await? {
+                return Ok(Some(digest));
+            }
+        }
+        Ok(None)
+    }
+
     async fn pin(&self, image: &Image, files: &dyn Files) -> Result<Pinned> {
         let layers = recipe(image)?;
         let platforms = platforms(image)?;
