@@ -31,7 +31,14 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 ];
 
 /// Vendors know the seams and the model, not each other.
-const VENDORS: &[&str] = &["azure", "folder", "object_store", "oci", "prefect"];
+const VENDORS: &[&str] = &[
+    "azure",
+    "docker",
+    "folder",
+    "object_store",
+    "oci",
+    "prefect",
+];
 
 /// Lines beyond which a file becomes a folder.
 const LONGEST: usize = 600;
