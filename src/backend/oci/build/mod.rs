@@ -114,7 +114,7 @@ impl Images for Oci {
 
     async fn find(&self, written: &str) -> Result<Option<Digest>> {
         let reference = reference(written)?;
-        let repository = self.target.repository(&reference)?;
+        let repository = self.target.repository(&reference);
         repository.head(&reference.version_or_latest()).await
     }
 
@@ -154,7 +154,7 @@ impl Images for Oci {
         let platforms = platforms(image)?;
         let reference = reference(&image.repository)?;
         let target = Target {
-            repository: self.target.repository(&reference)?,
+            repository: self.target.repository(&reference),
             reference,
         };
         let Some(&base_digest) = pinned.bases.get(&layers.base) else {
@@ -257,9 +257,9 @@ fn reference(written: &str) -> Result<Reference> {
 fn recipe(image: &Image) -> Result<&Layers> {
     match &image.recipe {
         Recipe::Layers(layers) => Ok(layers),
-        Recipe::Dockerfile(_) => {
+        Recipe::Dockerfile(_) | Recipe::Named => {
             let message = format!(
-                "the builder `{}` makes no image of a Dockerfile",
+                "the builder `{}` makes images of layers alone",
                 Builder::Oci
             );
             Err(Error::new(Kind::Other, &image.repository, message)
