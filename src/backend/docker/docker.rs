@@ -165,6 +165,10 @@ impl Build for Docker {
                 .arg(context.dockerfile())
                 .arg(context.folder());
             run(program, Step::Build, &building).await?;
+            if driver == Driver::Daemon {
+                // The daemon's digest may be that of its own copy, which is not what it pushes.
+                return Ok(None);
+            }
             let text = std::fs::read(metadata).unwrap_or_default();
             let metadata: Option<Metadata> = serde_json::from_slice(&text).ok();
             return Ok(metadata.and_then(|one| digest(&one.digest?)));

@@ -1,7 +1,7 @@
 //! Programs that make images from Dockerfiles: `docker`, `buildah`, and `az acr build`, where a registry on Azure does it.
 //!
-//! A build gets a folder with exactly the files that the image declares ([`context`]) and the Dockerfile with its bases
-//! named by the digests that were planned ([`dockerfile`]); it cannot see anything else of the repository, and none of our
+//! A build gets a folder with exactly the files that the image declares (`context.rs`) and the Dockerfile with its bases
+//! named by the digests that were planned (`dockerfile.rs`); it cannot see anything else of the repository, and none of our
 //! environment but what [`Settings::environment`] says. What the programs print is streamed to a
 //! [`BuildLog`](super::BuildLog); the values of build arguments, which may be secrets, are taken out of it and of every
 //! message.
