@@ -19,15 +19,17 @@ mod context;
 mod docker;
 mod dockerfile;
 mod fault;
+mod login;
 mod program;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 pub use acr::Acr;
 pub use buildah::Buildah;
 pub use docker::Docker;
 
-use super::{Error, Kind, Result};
+use super::{Error, Kind, Logins, Result};
 use crate::model::{Dockerfile, Image, Recipe};
 
 /// What the programs are started with.
@@ -44,6 +46,8 @@ pub struct Settings {
     pub plain_http: BTreeSet<String>,
     /// Flags that `buildah` gets before its command, such as `--root` and `--storage-driver`.
     pub buildah: Vec<String>,
+    /// Logins that the programs cannot know; `None` where they are to use their own only.
+    pub logins: Option<Arc<dyn Logins>>,
 }
 
 /// The tag of the cache in the image's repository.
