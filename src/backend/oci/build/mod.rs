@@ -64,7 +64,7 @@ pub struct Oci {
     pythons: Cells<Digest, Python>,
     resolved: Cells<Digest, String>,
     packages: Cells<Digest, Packages>,
-    codes: Cells<(Digest, Compression), Layer>,
+    codes: Cells<(Digest, String, Compression), Layer>,
 }
 
 type Cells<K, V> = Mutex<HashMap<K, Arc<OnceCell<V>>>>;
