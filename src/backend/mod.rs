@@ -17,6 +17,7 @@ use std::path::PathBuf;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use secrecy::SecretString;
 
 use crate::model::{
     DeploymentId, Dialect, Digest, Field, Image, Live, LiveDeployment, Pinned, Reference,
@@ -221,6 +222,14 @@ pub trait Images: Send + Sync {
         files: &dyn Files,
         log: &dyn BuildLog,
     ) -> Result<Digest>;
+}
+
+/// Who knows user names and passwords of registries, for programs that speak to them by themselves.
+#[async_trait]
+pub trait Logins: Send + Sync {
+    /// The user name and the password, or a token in its place, that we were given for the registry's host (`docker.io`,
+    /// `localhost:5000`); `None` where there are none but those that the programs find in their own files.
+    async fn login(&self, registry: &str) -> Result<Option<(String, SecretString)>>;
 }
 
 /// A program that makes images from Dockerfiles and pushes them itself.

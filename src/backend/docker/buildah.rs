@@ -3,14 +3,14 @@
 //! Sources: the manuals [buildah-build(1)](https://github.com/containers/buildah/blob/main/docs/buildah-build.1.md),
 //! buildah-push(1) and buildah-manifest-push(1).
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 
 use super::context::BuildContext;
 use super::fault::{Attempt, Step};
 use super::program::Program;
-use super::{Settings, dockerfile, dockerfile_of, in_full};
+use super::{Settings, dockerfile, dockerfile_of, in_full, login};
 use crate::backend::{Build, BuildLog, Error, Files, Kind, Result};
 use crate::model::{Digest, Image, Pinned};
 
@@ -37,8 +37,24 @@ impl Buildah {
         Self { settings }
     }
 
-    fn program(&self) -> Program {
-        Program::new("buildah", &self.settings.environment, INHERITED).args(&self.settings.buildah)
+    fn program(&self, logins: Option<&Path>) -> Program {
+        Program::new("buildah", &self.settings.environment, INHERITED)
+            .env("REGISTRY_AUTH_FILE", logins)
+            .args(&self.settings.buildah)
+    }
+
+    /// The files in which buildah looks for logins, the one that counts most last.
+    fn files(&self) -> Vec<PathBuf> {
+        let get = |name: &str| {
+            let value = self.settings.environment.get(name);
+            value.filter(|value| !value.is_empty()).map(Path::new)
+        };
+        let docker = get("DOCKER_CONFIG").map(Path::to_owned);
+        let docker = docker.or_else(|| Some(get("HOME")?.join(".docker")));
+        let own = get("XDG_RUNTIME_DIR").map(|folder| folder.join("containers/auth.json"));
+        let own = get("REGISTRY_AUTH_FILE").map(Path::to_owned).or(own);
+        let docker = docker.map(|folder| folder.join("config.json"));
+        docker.into_iter().chain(own).collect()
     }
 }
 
@@ -96,6 +112,16 @@ impl Build for Buildah {
             .await
             .map_err(|error| Error::new(Kind::Other, SERVICE, format!("{error:#}")))?;
 
+        let logins = login::needed(&self.settings, image, pinned).await?;
+        let file = if logins.is_empty() {
+            None
+        } else {
+            let folder = login::for_buildah(&self.files(), &logins);
+            Some(folder.map_err(|error| Error::new(Kind::Other, SERVICE, format!("{error:#}")))?)
+        };
+        let logins = file.as_ref().map(|folder| folder.path().join(login::AUTH));
+        let logins = logins.as_deref();
+
         // `--tls-verify=false` on the build would be for all of its bases.
         for (base, digest) in &pinned.bases {
             let base = dockerfile::by_digest(base, digest);
@@ -104,7 +130,7 @@ impl Build for Buildah {
             }
             for platform in &image.platforms {
                 let program = self
-                    .program()
+                    .program(logins)
                     .args(["pull", "--quiet", "--tls-verify=false"])
                     .args(["--platform", platform, &base]);
                 let doing = format!("pull {base}");
@@ -132,7 +158,7 @@ impl Build for Buildah {
                 break;
             }
             let program = self
-                .program()
+                .program(logins)
                 // Makes two builds the same.
                 .args(["build", "--timestamp=0"])
                 .args(layers.then_some("--layers"))
@@ -161,7 +187,7 @@ impl Build for Buildah {
             };
             let plain = self.settings.is_plain(&repository);
             let program = self
-                .program()
+                .program(logins)
                 .args(command)
                 .args(plain.then_some("--tls-verify=false"))
                 .arg("--digestfile")
@@ -173,7 +199,7 @@ impl Build for Buildah {
         }
         if let Some(index) = &index {
             // What it names stays, as the cache of the next build.
-            let _ = self.program().args(["manifest", "rm", index]).quiet().await;
+            let _ = self.program(None).args(["manifest", "rm", index]).quiet().await;
         }
         result?;
         let text = std::fs::read_to_string(output).unwrap_or_default();

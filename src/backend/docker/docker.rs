@@ -4,14 +4,17 @@
 //! [`docker build`](https://docs.docker.com/build/building/variables/) and of
 //! [the registry cache](https://docs.docker.com/build/cache/backends/registry/).
 
+use std::path::{Path, PathBuf};
+
 use async_trait::async_trait;
 use serde::Deserialize;
+use tempfile::TempDir;
 use tokio::sync::OnceCell;
 
 use super::context::{BuildContext, TIME};
 use super::fault::{Attempt, Step};
 use super::program::{Ended, Program};
-use super::{CACHE_TAG, Settings, dockerfile_of, only_platform};
+use super::{CACHE_TAG, Settings, dockerfile_of, login, only_platform};
 use crate::backend::{Build, BuildLog, Error, Files, Kind, Result};
 use crate::model::{Digest, Image, Pinned};
 
@@ -59,15 +62,23 @@ impl Docker {
         }
     }
 
-    fn program(&self) -> Program {
-        Program::new("docker", &self.settings.environment, INHERITED)
+    fn program(&self, config: Option<&Path>) -> Program {
+        Program::new("docker", &self.settings.environment, INHERITED).env("DOCKER_CONFIG", config)
+    }
+
+    /// The folder of the client's configuration.
+    fn config(&self) -> Option<PathBuf> {
+        let get = |name: &str| self.settings.environment.get(name);
+        let own = get("DOCKER_CONFIG").filter(|folder| !folder.is_empty());
+        own.map(PathBuf::from)
+            .or_else(|| Some(Path::new(get("HOME")?).join(".docker")))
     }
 
     /// Asks once whether buildx is there. An error only where there is no Docker at all.
     async fn buildx(&self, attempt: &Attempt<'_>) -> Result<Option<Driver>> {
         let ask = async || {
             let run = async |arguments: [&str; 2]| {
-                let ended = self.program().args(arguments).quiet().await;
+                let ended = self.program(None).args(arguments).quiet().await;
                 ended.map_err(|error| attempt.unstarted("docker", &error))
             };
             if !run(["buildx", "version"]).await?.success {
@@ -114,7 +125,7 @@ impl Build for Docker {
         log: &dyn BuildLog,
     ) -> Result<Option<Digest>> {
         let recipe = dockerfile_of(SERVICE, image)?;
-        let host = image.repository.split('/').next().unwrap_or_default();
+        let host = login::host(&image.repository);
         let attempt = Attempt {
             service: SERVICE,
             login: format!("`docker login {host}`"),
@@ -124,6 +135,14 @@ impl Build for Docker {
         let context = BuildContext::write(recipe, pinned, files)
             .await
             .map_err(|error| Error::new(Kind::Other, SERVICE, format!("{error:#}")))?;
+        let logins = login::needed(&self.settings, image, pinned).await?;
+        let config = if logins.is_empty() {
+            None
+        } else {
+            let folder = login::for_docker(self.config().as_deref(), &logins);
+            Some(folder.map_err(|error| Error::new(Kind::Other, SERVICE, format!("{error:#}")))?)
+        };
+        let config = config.as_ref().map(TempDir::path);
         let run = async |program: Program, step: Step, doing: &str| -> Result<Ended> {
             let ended = program.run(log).await;
             let ended = ended.map_err(|error| attempt.unstarted("docker", &error))?;
@@ -143,7 +162,7 @@ impl Build for Docker {
             );
             let cached = self.settings.registry_cache && driver == Driver::Own;
             let program = self
-                .program()
+                .program(config)
                 .args(["buildx", "build", "--push", "--progress=plain"])
                 .arg("--metadata-file")
                 .arg(&metadata)
@@ -165,6 +184,10 @@ impl Build for Docker {
                 .arg(context.dockerfile())
                 .arg(context.folder());
             run(program, Step::Build, &building).await?;
+            if driver == Driver::Daemon {
+                // The daemon's digest may be that of its own copy, which is not what it pushes.
+                return Ok(None);
+            }
             let text = std::fs::read(metadata).unwrap_or_default();
             let metadata: Option<Metadata> = serde_json::from_slice(&text).ok();
             return Ok(metadata.and_then(|one| digest(&one.digest?)));
@@ -172,7 +195,7 @@ impl Build for Docker {
         let hint = "install buildx, or name one platform";
         let platform = only_platform(SERVICE, image, hint)?;
         let program = self
-            .program()
+            .program(config)
             .args(["build", &format!("--platform={platform}")]);
         let program = self
             .common(program, image, tags)
@@ -186,7 +209,7 @@ impl Build for Docker {
         let mut pushed = None;
         for tag in tags {
             let name = format!("{}:{tag}", image.repository);
-            let program = self.program().args(["push", &name]);
+            let program = self.program(config).args(["push", &name]);
             let ended = run(program, Step::Transfer, &format!("push {name}")).await?;
             // `1.0: digest: sha256:… size: 943`
             let start = format!("{tag}: digest: ");

@@ -1,7 +1,7 @@
 //! Programs that make images from Dockerfiles: `docker`, `buildah`, and `az acr build`, where a registry on Azure does it.
 //!
-//! A build gets a folder with exactly the files that the image declares ([`context`]) and the Dockerfile with its bases
-//! named by the digests that were planned ([`dockerfile`]); it cannot see anything else of the repository, and none of our
+//! A build gets a folder with exactly the files that the image declares (`context.rs`) and the Dockerfile with its bases
+//! named by the digests that were planned (`dockerfile.rs`); it cannot see anything else of the repository, and none of our
 //! environment but what [`Settings::environment`] says. What the programs print is streamed to a
 //! [`BuildLog`](super::BuildLog); the values of build arguments, which may be secrets, are taken out of it and of every
 //! message.
@@ -19,15 +19,17 @@ mod context;
 mod docker;
 mod dockerfile;
 mod fault;
+mod login;
 mod program;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 pub use acr::Acr;
 pub use buildah::Buildah;
 pub use docker::Docker;
 
-use super::{Error, Kind, Result};
+use super::{Error, Kind, Logins, Result};
 use crate::model::{Dockerfile, Image, Recipe};
 
 /// What the programs are started with.
@@ -44,6 +46,8 @@ pub struct Settings {
     pub plain_http: BTreeSet<String>,
     /// Flags that `buildah` gets before its command, such as `--root` and `--storage-driver`.
     pub buildah: Vec<String>,
+    /// Logins that the programs cannot know; `None` where they are to use their own only.
+    pub logins: Option<Arc<dyn Logins>>,
 }
 
 /// The tag of the cache in the image's repository.

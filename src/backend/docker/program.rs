@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::ffi::{OsStr, OsString};
 use std::io;
+use std::path::Path;
 use std::process::Stdio;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -111,6 +112,16 @@ impl Program {
         self.environment
             .entry(name.to_owned())
             .or_insert_with(|| value.to_owned());
+        self
+    }
+
+    /// Sets a variable, where there is a value.
+    #[must_use]
+    pub(super) fn env(mut self, name: &str, value: Option<&Path>) -> Self {
+        if let Some(value) = value {
+            let value = value.to_string_lossy().into_owned();
+            self.environment.insert(name.to_owned(), value);
+        }
         self
     }
 

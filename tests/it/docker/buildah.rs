@@ -1,10 +1,12 @@
 //! `buildah`, which needs no daemon.
 
+use std::sync::Arc;
+
 use flowyard::backend::docker::{Buildah, Settings};
 use flowyard::backend::{Build as _, Kind};
 use flowyard::model::{FileMode, Recipe};
 
-use super::{Project, TOKEN, registered, repository, settings};
+use super::{Given, Project, TOKEN, registered, repository, settings};
 use crate::services::buildah::Buildah as Storage;
 use crate::services::dockerd::Dockerd;
 use crate::services::registry::Registry;
@@ -124,6 +126,12 @@ async fn a_registry_that_refuses_is_told() {
     assert_eq!(error.kind, Kind::Denied, "{error}");
     let login = format!("log in: `buildah login {}`", registry.name());
     assert_eq!(error.hint, Some(login));
+    let settings = Settings {
+        logins: Some(Arc::new(Given)),
+        ..with_storage(&storage)
+    };
+    let digest = project.build(&Buildah::new(settings), &["1"]).await;
+    assert!(digest.expect("it may").is_some());
 }
 
 #[tokio::test]

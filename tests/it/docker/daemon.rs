@@ -1,12 +1,14 @@
 //! `docker` with its own daemon.
 
+use std::sync::Arc;
+
 use flowyard::backend::docker::{Docker, Settings};
 use flowyard::backend::{Build as _, Kind};
 
-use super::{Project, TOKEN, platform, registered, repository, settings};
+use super::{Given, Project, TOKEN, platform, registered, repository, settings};
 use crate::services::dockerd::Dockerd;
 use crate::services::process::free_port;
-use crate::services::registry::Registry;
+use crate::services::registry::{PASSWORD, Registry};
 
 /// The real client and the shared daemon. The client's folder has no plugin; one that the machine has for all users is
 /// another way to the same image.
@@ -111,6 +113,13 @@ async fn a_registry_that_refuses_or_is_away_is_told() {
     assert_eq!(error.kind, Kind::Denied, "{error}");
     let login = format!("log in: `docker login {}`", registry.name());
     assert_eq!(error.hint, Some(login));
+    let settings = Settings {
+        logins: Some(Arc::new(Given)),
+        ..with_daemon(dockerd)
+    };
+    let digest = project.build(&Docker::new(settings), &["1"]).await;
+    assert!(digest.expect("it may").is_some());
+    assert!(!project.log().contains(PASSWORD), "{}", project.log());
 
     let project = Project::greeting(&format!("127.0.0.1:{}/flows", free_port()));
     let error = project.fails(&docker).await;

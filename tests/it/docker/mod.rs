@@ -8,15 +8,17 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use anyhow::Context as _;
+use async_trait::async_trait;
 use bytes::Bytes;
 use flowyard::backend::docker::Settings;
-use flowyard::backend::{self, Build, BuildLog, Content, Files};
+use flowyard::backend::{self, Build, BuildLog, Content, Files, Logins};
 use flowyard::model::{
     Builder, CodeFile, CodeTree, Digest, Dockerfile, FileMode, Image, Pinned, Place, Recipe,
     RepoPath,
 };
+use secrecy::SecretString;
 
-use crate::services::registry::Registry;
+use crate::services::registry::{self, Registry};
 use crate::services::{self, base_image};
 
 /// The value of the build argument `TOKEN`, which is not to be seen anywhere.
@@ -171,6 +173,18 @@ async fn registered(repository: &str, tag: &str) -> (Option<Digest>, serde_json:
     let bytes = response.bytes().await.expect("the registry answers");
     let manifest = serde_json::from_slice(&bytes).expect("a manifest is JSON");
     (Some(Digest::of(&bytes)), manifest)
+}
+
+/// Knows who may write to a registry that has a password.
+struct Given;
+
+#[async_trait]
+impl Logins for Given {
+    async fn login(&self, host: &str) -> backend::Result<Option<(String, SecretString)>> {
+        let open = Registry::shared().name();
+        let login = (registry::USER.to_owned(), registry::PASSWORD.into());
+        Ok((host != open).then_some(login))
+    }
 }
 
 /// Settings with the variables of this process that every program needs, and a key that none is to see.

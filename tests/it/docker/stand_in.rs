@@ -191,7 +191,9 @@ async fn buildx_builds_for_all_platforms_and_keeps_its_cache() {
             .build(&Docker::new(settings), &["latest", "abc"])
             .await
             .expect("it is built");
-        assert_eq!(digest.map(|one| one.to_string()), Some("1".repeat(64)));
+        // That of a daemon may be that of its own copy.
+        let told = cached.then(|| "1".repeat(64));
+        assert_eq!(digest.map(|one| one.to_string()), told);
         assert_eq!(project.log(), "made with ***");
         let cache = "type=registry,ref=ghcr.io/acme/flows:buildcache";
         let to = "mode=max,ignore-error=true,oci-mediatypes=true,image-manifest=true";

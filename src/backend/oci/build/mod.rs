@@ -270,7 +270,7 @@ fn recipe(image: &Image) -> Result<&Layers> {
         Recipe::Layers(layers) => Ok(layers),
         Recipe::Dockerfile(_) | Recipe::Named => {
             let message = format!(
-                "the builder `{}` makes no image of a Dockerfile",
+                "the builder `{}` makes images of layers alone",
                 Builder::Oci
             );
             Err(Error::new(Kind::Other, &image.repository, message)
