@@ -7,7 +7,7 @@ use futures::future::try_join_all;
 
 use super::Oci;
 use super::base::Base;
-use super::image::{Added, CODE, config, labels};
+use super::image::{Added, config, labels};
 use super::layer::{self, Entry, Layer};
 use super::push::{Origin, Target, cell};
 use crate::backend::oci::document::{
@@ -60,7 +60,9 @@ impl Oci {
 
     /// The layer of code, made once for all platforms and images of a run that have the same.
     async fn code(&self, work: &Work<'_>, code: &CodeTree) -> Result<Layer> {
-        let layer = cell(&self.codes, (code.digest(), work.compression));
+        let folder = work.layers.folder.trim_matches('/');
+        let key = (code.digest(), folder.to_owned(), work.compression);
+        let layer = cell(&self.codes, key);
         let layer = layer.get_or_try_init(|| async {
             let mut entries = Vec::with_capacity(code.files().len());
             for file in code.files() {
@@ -69,7 +71,7 @@ impl Oci {
                     Error::new(Kind::Other, &path, format!("it cannot be read: {error:#}"))
                 })?;
                 entries.push(Entry {
-                    path: format!("{}/{}", &CODE[1..], file.path),
+                    path: format!("{folder}/{}", file.path),
                     executable: file.mode == FileMode::Executable,
                     content,
                     digest: Some(file.sha256),

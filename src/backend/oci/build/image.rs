@@ -13,9 +13,6 @@ use crate::backend::oci::document::Sha256;
 use crate::backend::{Error, Kind, Result};
 use crate::model::{Digest, Layers};
 
-/// Where code is, and runs start.
-pub(super) const CODE: &str = "/opt/flowyard/code";
-
 /// The time of everything.
 const EPOCH: &str = "1970-01-01T00:00:00Z";
 /// What a process has that is given no `PATH`.
@@ -81,7 +78,7 @@ pub(super) fn config(
         run.insert("User".to_owned(), user.as_str().into());
     }
     if layers.code.is_some() {
-        run.insert("WorkingDir".to_owned(), CODE.into());
+        run.insert("WorkingDir".to_owned(), layers.folder.as_str().into());
     }
     whole.insert("config".to_owned(), run.into());
 
@@ -196,6 +193,7 @@ mod tests {
                 files: CodeTree::default(),
             }),
             code: Some(CodeTree::default()),
+            folder: "/opt/flowyard/code".into(),
             environment: [("LANG", "nb_NO.UTF-8"), ("A", "1=2")]
                 .map(|(name, value)| (name.to_owned(), value.to_owned()))
                 .into(),
@@ -233,7 +231,7 @@ mod tests {
         assert_eq!(run["Entrypoint"], json!(["/start"]));
         assert_eq!(run["Cmd"], json!(["python3"]));
         assert_eq!(run["User"], "1000:1000");
-        assert_eq!(run["WorkingDir"], CODE);
+        assert_eq!(run["WorkingDir"], "/opt/flowyard/code");
         assert_eq!(run.get("OnBuild"), None);
         assert_eq!(
             run["Labels"],

@@ -64,7 +64,7 @@ pub struct Oci {
     pythons: Cells<Digest, Python>,
     resolved: Cells<Digest, String>,
     packages: Cells<Digest, Packages>,
-    codes: Cells<(Digest, Compression), Layer>,
+    codes: Cells<(Digest, String, Compression), Layer>,
 }
 
 type Cells<K, V> = Mutex<HashMap<K, Arc<OnceCell<V>>>>;
@@ -257,9 +257,9 @@ fn reference(written: &str) -> Result<Reference> {
 fn recipe(image: &Image) -> Result<&Layers> {
     match &image.recipe {
         Recipe::Layers(layers) => Ok(layers),
-        Recipe::Dockerfile(_) => {
+        Recipe::Dockerfile(_) | Recipe::Named => {
             let message = format!(
-                "the builder `{}` makes no image of a Dockerfile",
+                "the builder `{}` makes images of layers alone",
                 Builder::Oci
             );
             Err(Error::new(Kind::Other, &image.repository, message)

@@ -1,0 +1,1 @@
+//! Images in a real registry, and containers of them.
