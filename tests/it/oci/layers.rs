@@ -1,8 +1,10 @@
 //! Images of code, in layouts: what is in them, and that the same inputs give the same bytes.
 
+use std::sync::Arc;
+
 use flowyard::backend::Images as _;
 use flowyard::backend::oci::layout::Layout;
-use flowyard::backend::oci::{Repository as _, Version};
+use flowyard::backend::oci::{Compression, Oci, Repositories, Repository as _, Version};
 use flowyard::model::{Digest, Image};
 use serde_json::json;
 
@@ -11,7 +13,7 @@ use super::{
     repository, stored, texts_of,
 };
 use crate::contract;
-use crate::services::buildah::skopeo;
+use crate::services::buildah::{Buildah, skopeo};
 
 const FLOWS: &str = "registry.example.org/acme/flows";
 const BASE: &str = "registry.example.org/base";
@@ -175,4 +177,55 @@ async fn an_image_for_two_platforms_is_an_index() {
     let oci = Machine::new().local(&layout);
     assert!(repository(&layout, FLOWS).has(&digest).await.expect("an answer"));
     assert_eq!(oci.find(&format!("{FLOWS}:none")).await.expect("an answer"), None);
+}
+
+/// The media types of an image's layers, without what is common to all of them.
+async fn packings(layout: &Layout, digest: &Digest) -> Vec<String> {
+    let image = stored(&layout.named(FLOWS), digest).await;
+    let layers = image["layers"].as_array().expect("layers");
+    let kind = |layer: &serde_json::Value| {
+        let text = layer["mediaType"].as_str().expect("a type");
+        let end = text.strip_prefix("application/vnd.oci.image.layer.v1.tar");
+        end.expect("a layer").to_owned()
+    };
+    layers.iter().map(kind).collect()
+}
+
+#[tokio::test]
+async fn layers_are_packed_as_the_base_shows_that_they_can_be() {
+    let (_folder, layout, path) = layout();
+    base(&layout, BASE, GLIBC).await;
+    let machine = Machine::new();
+    let digest = project("1\n").make(&machine.local(&layout)).await;
+    assert_eq!(packings(&layout, &digest).await, ["", "+gzip"]);
+
+    let mut settings = machine.settings();
+    settings.compression = Some(Compression::Zstd);
+    let places: Arc<dyn Repositories> = Arc::new(layout.clone());
+    let oci = Oci::new(settings, places.clone(), vec![places]);
+    let zstd = project("1\n").make(&oci).await;
+    assert_eq!(packings(&layout, &zstd).await, ["", "+zstd"]);
+    assert_ne!(digest, zstd, "and it has another name");
+
+    // What stands on that is packed so too, and others can unpack it.
+    let mut upper = project("2\n");
+    upper.layers().base = format!("{FLOWS}@sha256:{zstd}");
+    let upper = upper.make(&machine.local(&layout)).await;
+    assert_eq!(packings(&layout, &upper).await, ["", "+zstd", "+zstd"]);
+    let buildah = Buildah::new();
+    let place = |name| buildah.folder().join(name).display().to_string();
+    let storage = format!("[vfs@{}+{}]", place("root"), place("run"));
+    output(
+        skopeo()
+            .arg("copy")
+            .arg(oci_path(&path, &format!("{FLOWS}:latest")))
+            .arg(format!("containers-storage:{storage}localhost/flows:1")),
+    );
+    let mut command = std::process::Command::new("buildah");
+    command.args(buildah.flags());
+    let name = output(command.args(["from", "--quiet", "localhost/flows:1"]));
+    let mut command = std::process::Command::new("buildah");
+    let root = output(command.args(buildah.flags()).args(["mount", name.trim()]));
+    let file = std::path::Path::new(root.trim()).join("opt/flowyard/code/flow.py");
+    assert_eq!(std::fs::read_to_string(file).expect("unpacked"), "2\n");
 }

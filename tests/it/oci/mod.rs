@@ -290,7 +290,10 @@ async fn layers_of(repository: &dyn Repository, digest: &Digest) -> Vec<Digest> 
 async fn texts_of(repository: &dyn Repository, layer: &Digest) -> BTreeMap<String, String> {
     use std::io::Read as _;
     let packed = repository::read(repository, layer).await.expect("a blob");
-    let plain = zstd::decode_all(&packed[..]).expect("zstd");
+    let mut plain = Vec::new();
+    flate2::read::MultiGzDecoder::new(&packed[..])
+        .read_to_end(&mut plain)
+        .expect("gzip");
     let mut archive = tar::Archive::new(&plain[..]);
     let mut texts = BTreeMap::new();
     for entry in archive.entries().expect("an archive") {

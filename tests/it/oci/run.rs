@@ -139,7 +139,7 @@ async fn a_base_of_another_registry_is_copied() {
 }
 
 #[tokio::test]
-async fn a_base_in_dockers_format_gets_gzip() {
+async fn a_base_in_dockers_format_is_taken_over_as_it_is() {
     let docker = named("docker-base");
     output(
         skopeo()

@@ -122,11 +122,8 @@ pub(super) fn translate(stderr: &str, scene: &Scene<'_>) -> Error {
     if let Some(found) = UNREADABLE.captures(&text) {
         let name = name(&found);
         let what = name.strip_prefix("cause: ").unwrap_or(&name);
-        return fault(
-            Kind::Other,
-            format!("a requirement cannot be read: {what}"),
-        )
-        .hint("write it as `name==1.2` or `name>=1.2,<2`, one a line");
+        return fault(Kind::Other, format!("a requirement cannot be read: {what}"))
+            .hint("write it as `name==1.2` or `name>=1.2,<2`, one a line");
     }
     if text.contains("No interpreter found") || text.contains("No Python") {
         let message = format!(
