@@ -80,29 +80,28 @@ pub(super) struct Host {
 }
 
 impl Host {
-    /// `name` as in a reference; `plain` where it may be spoken to in plain http.
+    /// `name` as in a reference; `plain` where it may be spoken to in plain http. What is no host, which no parsed reference
+    /// has, is a registry that cannot be reached.
     pub(super) fn new(
         name: &str,
         plain: bool,
         client: reqwest::Client,
         credentials: Arc<Credentials>,
-    ) -> Result<Self> {
+    ) -> Self {
         let at = match name {
             DOCKER_HUB => "registry-1.docker.io",
             other => other,
         };
         let scheme = if plain { "http" } else { "https" };
-        let base = Url::parse(&format!("{scheme}://{at}/")).map_err(|error| {
-            Error::new(Kind::Other, name, format!("no host of a registry: {error}"))
-        })?;
-        Ok(Self {
+        let base = Url::parse(&format!("{scheme}://{at}/"));
+        Self {
             name: name.to_owned(),
             auth: Auth::new(name, client.clone(), credentials),
-            base,
+            base: base.unwrap_or_else(|_| nowhere()),
             client,
             answered: AtomicBool::new(false),
             largest: AtomicUsize::new(0),
-        })
+        }
     }
 
     pub(super) fn name(&self) -> &str {
@@ -249,6 +248,11 @@ impl Host {
     }
 }
 
+/// A place that nobody is at (RFC 2606).
+fn nowhere() -> Url {
+    Url::parse("https://registry.invalid/").expect("a constant URL is one")
+}
+
 /// The next piece of an answer, which must come in time.
 pub(super) async fn piece(response: &mut Response) -> Attempt<Option<Bytes>> {
     match tokio::time::timeout(PATIENCE, response.chunk()).await {
@@ -263,7 +267,7 @@ mod tests {
 
     fn host(name: &str, plain: bool) -> Host {
         let client = crate::backend::transfer::patient_client().expect("a client");
-        Host::new(name, plain, client, Arc::default()).expect("a host")
+        Host::new(name, plain, client, Arc::default())
     }
 
     fn resolved(host: &Host, location: &str) -> std::result::Result<String, String> {
@@ -281,6 +285,10 @@ mod tests {
         assert_eq!(
             hub.url("library/python/manifests/3.12").as_str(),
             "https://registry-1.docker.io/v2/library/python/manifests/3.12"
+        );
+        assert_eq!(
+            host("no host", false).url("x").host_str(),
+            Some("registry.invalid")
         );
         let local = host("localhost:5000", true);
         assert_eq!(local.url("x").as_str(), "http://localhost:5000/v2/x");

@@ -177,8 +177,8 @@ impl Repositories for Layout {
         self.subject()
     }
 
-    fn repository(&self, reference: &Reference) -> Result<Arc<dyn Repository>> {
-        Ok(Arc::new(self.named(&reference.name())))
+    fn repository(&self, reference: &Reference) -> Arc<dyn Repository> {
+        Arc::new(self.named(&reference.name()))
     }
 }
 

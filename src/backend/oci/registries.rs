@@ -44,27 +44,21 @@ impl Registries {
         })
     }
 
-    /// The repository that a reference names; its version does not matter. Sends nothing. An error where the host is
-    /// none, which no parsed reference has.
-    pub fn repository(&self, reference: &Reference) -> Result<Registry> {
+    /// The repository that a reference names; its version does not matter. Sends nothing.
+    pub fn repository(&self, reference: &Reference) -> Registry {
         let name = &reference.registry;
         let mut hosts = self
             .shared
             .hosts
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        let host = match hosts.get(name) {
-            Some(host) => Arc::clone(host),
-            None => {
-                let plain = is_loopback(name) || self.shared.insecure.contains(name);
-                let credentials = Arc::clone(&self.shared.credentials);
-                let host = Host::new(name, plain, self.shared.client.clone(), credentials)?;
-                let host = Arc::new(host);
-                hosts.insert(name.clone(), Arc::clone(&host));
-                host
-            }
-        };
-        Ok(Registry::new(host, &reference.repository))
+        let host = hosts.entry(name.clone()).or_insert_with(|| {
+            let plain = is_loopback(name) || self.shared.insecure.contains(name);
+            let credentials = Arc::clone(&self.shared.credentials);
+            let client = self.shared.client.clone();
+            Arc::new(Host::new(name, plain, client, credentials))
+        });
+        Registry::new(Arc::clone(host), &reference.repository)
     }
 }
 
@@ -113,8 +107,10 @@ mod tests {
         let registries = registries.expect("a client");
         let url = |text: &str| {
             let reference: Reference = text.parse().expect("a reference");
-            let repository = registries.repository(&reference).expect("a repository");
-            repository.url("tags/list").to_string()
+            registries
+                .repository(&reference)
+                .url("tags/list")
+                .to_string()
         };
         assert_eq!(
             url("r.example:5000/x"),

@@ -186,7 +186,7 @@ impl Machine {
 /// The repository that a name stands for.
 fn repository(places: &dyn Repositories, name: &str) -> Arc<dyn Repository> {
     let reference: Reference = name.parse().expect("a name");
-    places.repository(&reference).expect("a repository")
+    places.repository(&reference)
 }
 
 /// A layer of empty files, as plain tar; a path with `->` is a link.

@@ -64,8 +64,8 @@ impl Oci {
     }
 
     /// The layer of code, made once for all platforms and images of a run that have the same.
-    async fn code(&self, work: &Work<'_>, code: &CodeTree) -> Result<Layer> {
-        let folder = work.layers.folder.trim_matches('/');
+    async fn code(&self, work: &Work<'_>, code: &CodeTree, folder: &str) -> Result<Layer> {
+        let folder = folder.trim_matches('/');
         let key = (code.digest(), folder.to_owned(), work.compression);
         let layer = cell(&self.codes, key);
         let layer = layer.get_or_try_init(|| async {
@@ -149,7 +149,7 @@ impl Oci {
         };
         let code = async {
             match &work.layers.code {
-                Some(code) => self.code(work, code).await.map(Some),
+                Some(code) => self.code(work, code, &work.layers.folder).await.map(Some),
                 None => Ok(None),
             }
         };

@@ -24,7 +24,7 @@ impl Oci {
             .get_or_try_init(|| async {
                 let version = reference.version_or_latest();
                 for (at, source) in self.sources.iter().enumerate() {
-                    let repository = source.repository(&reference)?;
+                    let repository = source.repository(&reference);
                     if let Some(digest) = repository.head(&version).await? {
                         return Ok((at, digest));
                     }
@@ -54,7 +54,7 @@ impl Oci {
         let mut at = known.map(|(at, _)| at);
         if at.is_none() && self.sources.len() > 1 {
             for (number, source) in self.sources.iter().enumerate() {
-                let repository = source.repository(&reference)?;
+                let repository = source.repository(&reference);
                 if repository.head(&Version::Digest(digest)).await?.is_some() {
                     at = Some(number);
                     break;
@@ -65,7 +65,7 @@ impl Oci {
             let message = "there is no place to look for base images";
             return Err(Error::new(Kind::NotFound, written, message));
         };
-        let repository = source.repository(&reference)?;
+        let repository = source.repository(&reference);
         let key = (reference.to_string(), digest, platform.clone());
         let base = cell(&self.bases, key)
             .get_or_try_init(|| async {

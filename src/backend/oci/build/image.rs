@@ -193,7 +193,7 @@ mod tests {
                 files: CodeTree::default(),
             }),
             code: Some(CodeTree::default()),
-            folder: "/opt/flowyard/code".into(),
+            folder: "/opt/flowyard/code".to_owned(),
             environment: [("LANG", "nb_NO.UTF-8"), ("A", "1=2")]
                 .map(|(name, value)| (name.to_owned(), value.to_owned()))
                 .into(),

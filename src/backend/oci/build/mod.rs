@@ -114,8 +114,19 @@ impl Images for Oci {
 
     async fn find(&self, written: &str) -> Result<Option<Digest>> {
         let reference = reference(written)?;
-        let repository = self.target.repository(&reference)?;
+        let repository = self.target.repository(&reference);
         repository.head(&reference.version_or_latest()).await
+    }
+
+    async fn resolve(&self, written: &str) -> Result<Option<Digest>> {
+        let reference = reference(written)?;
+        let version = reference.version_or_latest();
+        for source in &self.sources {
+            if let Some(digest) = source.repository(&reference).head(&version).await? {
+                return Ok(Some(digest));
+            }
+        }
+        Ok(None)
     }
 
     async fn pin(&self, image: &Image, files: &dyn Files) -> Result<Pinned> {
@@ -154,7 +165,7 @@ impl Images for Oci {
         let platforms = platforms(image)?;
         let reference = reference(&image.repository)?;
         let target = Target {
-            repository: self.target.repository(&reference)?,
+            repository: self.target.repository(&reference),
             reference,
         };
         let Some(&base_digest) = pinned.bases.get(&layers.base) else {
