@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use flowyard::backend::oci::{Registries, Repositories, Version};
+use flowyard::backend::oci::{Registries, Version};
 use flowyard::backend::{Images as _, Kind};
 use flowyard::model::{Digest, Image};
 
