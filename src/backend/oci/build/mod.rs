@@ -47,7 +47,7 @@ pub struct Settings {
     pub uv: Uv,
     /// A folder for what is remembered between runs, such as `~/.cache/flowyard/images`; `None` remembers nothing.
     pub cache: Option<PathBuf>,
-    /// How layers are packed; `None` for zstd, or gzip where the base comes in Docker's format.
+    /// How layers are packed; `None` for gzip, or zstd where a layer of the base is packed so.
     pub compression: Option<Compression>,
 }
 
