@@ -4,7 +4,8 @@
   benches/compare.py                 everything
   benches/compare.py start           how long the command takes to start, and its size
   benches/compare.py plan            a plan without changes of 1,000 and of 10,000 projects
-  benches/compare.py formats         the same plan from .deployment.py files and from prefect.yaml files
+  benches/compare.py formats         the same plan from .deployment.py files and from prefect.yaml files, and Prefect's
+                                     own commands for a few of them
   benches/compare.py upload          2,000 small files, and one of 1 GB
   benches/compare.py deploy50        50 deployments on a Prefect server
 
@@ -100,7 +101,8 @@ def plan(programs, options) -> None:
 
 
 def formats(programs, options) -> None:
-    """Plans without changes of monorepos that declare alike deployments in other formats, in turn."""
+    """Plans without changes of monorepos that declare alike deployments in other formats, in turn; and what Prefect's
+    own command of each format takes for a few of their projects."""
     flowyard, _ = programs
     names = {"yaml": "3 `.deployment.yaml` each", "python": "a `.deployment.py` each", "prefect-yaml": "a `prefect.yaml` each"}
     runs = {form: [] for form in names}
@@ -123,9 +125,44 @@ def formats(programs, options) -> None:
         for form, taken in runs.items()
     ]
     table(["repository", "wall", "CPU", "peak memory"], rows)
+    walls = {form: median([one.wall for one in taken[1:]]) for form, taken in runs.items()}
     for form in ("python", "prefect-yaml"):
-        taken = median([one.wall for one in runs[form][1:]])
-        verdict(f"{names[form]}: under 1 s", taken < 1, f"{taken:.2f} s")
+        verdict(f"{names[form]}: under 1 s", walls[form] < 1, f"{walls[form]:.2f} s")
+    own_commands(options, walls)
+
+
+def own_commands(options, walls: dict[str, float]) -> None:
+    """Prefect's own command of each format, which registers and has no plan, in the folders of a few projects: once for
+    what is not registered yet, then again with nothing changed."""
+    venv = services.prefect() / "bin"
+    names = {"python": "`python NAME.deployment.py`", "prefect-yaml": "`prefect deploy --all`"}
+    rows = []
+    with services.running_prefect() as api:
+        # A pool that takes an image: `flow.deploy` refuses any other.
+        template = {"job_configuration": {"image": "{{ image }}"}, "variables": {"properties": {"image": {"type": "string"}}}}
+        api.call("POST", "/work_pools/", {"name": "default", "type": "docker", "base_job_template": template})
+        for form, name in names.items():
+            root = monorepo(options.projects, form)
+            folders = sorted((root / "projects").glob("*/*"))[: options.own]
+            # Some of the flows import from the root.
+            env = environment(PREFECT_API_URL=api.url, NO_COLOR="1", PYTHONPATH=root, **api.environment())
+
+            def command(folder):
+                if form == "python":
+                    return [venv / "python", *folder.glob("*.deployment.py")]
+                return [venv / "prefect", "--no-prompt", "deploy", "--all"]
+
+            api.clear()
+            first, again = ([run(command(folder), env=env, cwd=folder).wall for folder in folders] for _ in range(2))
+            registered = len(api.deployments())
+            if registered != 3 * len(folders):
+                raise SystemExit(f"{name} registered {registered} deployments of {3 * len(folders)}")
+            each = median(again)
+            rows.append([name, seconds(first), seconds(again), f"{each * options.projects / 60:.0f} min",
+                         f"{each * options.projects / walls[form]:,.0f} times"])
+    print(f"\nPrefect's own commands in {options.own} of the projects, three deployments each, on Prefect 3 with SQLite:\n")
+    head = ["command, once a project", "first", "nothing changed", f"that {options.projects:,} times", "of flowyard's plan"]
+    table(head, rows)
 
 
 def monorepo(projects: int, declared_as: str = "yaml") -> pathlib.Path:
@@ -459,6 +496,7 @@ def main() -> None:
     parser.add_argument("--projects", type=int, default=1000, help="projects of the smaller monorepo (1000)")
     parser.add_argument("--files", type=int, default=2000, help="small files to upload (2000)")
     parser.add_argument("--megabytes", type=int, default=1000, help="length of the large file (1000)")
+    parser.add_argument("--own", type=int, default=10, help="projects that Prefect's own commands are measured with (10)")
     parser.add_argument("--flows", type=int, default=10, help="flows with five deployments each (10)")
     options = parser.parse_args()
     unknown = set(options.parts) - set(PARTS)

@@ -3,8 +3,8 @@
 
 Each project has one flow, three deployments of it, a requirements file, and modules and data files up to
 FILES_PER_PROJECT. FORMAT says how the deployments are declared: `yaml` (a file each; the default), `python` (one
-`.deployment.py` that loops over its settings), or `prefect-yaml` (one `prefect.yaml` with anchors). Every fourth flow imports the shared folder `lib`. The same arguments give the same bytes. With git
-on the path everything is committed.
+`.deployment.py` that loops over its settings), or `prefect-yaml` (one `prefect.yaml` with anchors). Every fourth flow
+imports the shared folder `lib`. The same arguments give the same bytes. With git on the path everything is committed.
 """
 
 import pathlib

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow, bail};
+use azure_core::credentials::TokenCredential;
 use secrecy::ExposeSecret as _;
 use url::Url;
 
@@ -13,7 +14,7 @@ use crate::backend::azure::{self, Container};
 use crate::backend::folder::Registrations;
 use crate::backend::object_store::{Bucket, Folder, Gcs, S3};
 use crate::backend::prefect::{self, Pull, Server};
-use crate::backend::{Images, Orchestrator, Store, transfer};
+use crate::backend::{self, Images, Orchestrator, Store, transfer};
 use crate::config::Config;
 use crate::model::Dialect;
 
@@ -51,7 +52,7 @@ pub fn backends(config: &Config, root: &Path) -> anyhow::Result<Backends> {
     Ok(Backends {
         store: location.store(config, &http)?,
         orchestrator: orchestrator(config, &location, http.clone())?,
-        images: images::remote(config, http)?,
+        images: images::remote(config, &http)?,
     })
 }
 
@@ -261,13 +262,21 @@ fn azure_auth(
     if let Some(sas) = &azure.sas_token {
         return Ok(azure::Auth::Sas(sas.clone()));
     }
+    Ok(azure::Auth::Entra(azure_identity(config, http)?))
+}
+
+fn azure_identity(
+    config: &Config,
+    http: &reqwest::Client,
+) -> backend::Result<Arc<dyn TokenCredential>> {
+    let azure = &config.storage.azure;
     let identity = azure::Identity {
         tenant: azure.tenant_id.clone(),
         client: azure.client_id.clone(),
         secret: azure.client_secret.clone(),
         token_file: azure.federated_token_file.clone().map(PathBuf::from),
     };
-    Ok(azure::Auth::Entra(azure::entra(identity, http)?))
+    azure::entra(identity, http)
 }
 
 fn s3_endpoint(config: &Config) -> Option<String> {

@@ -11,6 +11,11 @@ use flowyard::error::Failure;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
+/// A plan of thousands of deployments makes millions of small texts: with this allocator it takes a fifth less time than
+/// with that of the system.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     log(cli.global.verbose);

@@ -72,7 +72,7 @@ async fn one_image(
     files: &dyn Files,
 ) -> backend::Result<ImageState> {
     if matches!(image.recipe, Recipe::Named) {
-        let found = images.find(&image.repository).await?;
+        let found = images.resolve(&image.repository).await?;
         let Some(digest) = found else {
             let message = format!("the image {} does not exist", image.repository);
             let error = backend::Error::new(Kind::NotFound, images.subject(), message);

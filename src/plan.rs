@@ -20,7 +20,7 @@ use rayon::prelude::*;
 use serde_json::{Map, Value};
 
 use crate::model::{
-    Applied, AppliedDeployment, DeploymentId, Desired, Diagnostic, Digest, Field, Fields,
+    Applied, AppliedDeployment, DeploymentId, Desired, Diagnostic, Dialect, Digest, Field, Fields,
     ImageState, Live, LiveDeployment, Registration, ReleaseRef, RepoPath, fingerprint,
 };
 
@@ -132,6 +132,8 @@ pub struct Options {
     pub narrowed: bool,
     /// What is known of the images that are needed, by their keys; empty where nobody was asked.
     pub images: BTreeMap<String, ImageState>,
+    /// The release of the server, which decides what a field is that is let go of.
+    pub dialect: Dialect,
 }
 
 /// How many of what a plan holds.

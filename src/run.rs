@@ -289,6 +289,7 @@ impl Run {
             prune,
             narrowed,
             images: BTreeMap::new(),
+            dialect: self.dialect(),
         }
     }
 

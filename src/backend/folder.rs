@@ -83,15 +83,15 @@ impl Registrations {
     }
 
     fn files(&self) -> Result<Vec<PathBuf>> {
-        let mut files = Vec::new();
-        for flow in self.entries(&self.folder)? {
-            // Only folders are ours; a stray file is left alone.
-            if flow.is_dir() {
-                let json = |path: &PathBuf| path.extension().is_some_and(|end| end == "json");
-                files.extend(self.entries(&flow)?.into_iter().filter(json));
-            }
-        }
-        Ok(files)
+        // Only folders are ours; a stray file is left alone.
+        let flows = self.entries(&self.folder)?;
+        let files: Vec<Vec<PathBuf>> = flows
+            .par_iter()
+            .filter(|flow| flow.is_dir())
+            .map(|flow| self.entries(flow))
+            .collect::<Result<_>>()?;
+        let json = |path: &PathBuf| path.extension().is_some_and(|end| end == "json");
+        Ok(files.into_iter().flatten().filter(json).collect())
     }
 
     fn entries(&self, folder: &Path) -> Result<Vec<PathBuf>> {

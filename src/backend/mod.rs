@@ -200,9 +200,13 @@ pub trait Images: Send + Sync {
     /// Where images go, for messages: `registry.example.org`, or a folder.
     fn subject(&self) -> String;
 
-    /// The digest of what a reference names, `repository:tag` or `repository@sha256:…`; `None` where there is no such
-    /// image. One request, which changes nothing.
+    /// The digest of an image of ours, `repository:tag`, where ours go; `None` where there is no such image. One request,
+    /// which changes nothing.
     async fn find(&self, reference: &str) -> Result<Option<Digest>>;
+
+    /// The digest of an image that someone else made, `repository:tag` or `repository@sha256:…`, wherever such images are;
+    /// `None` where there is none. Changes nothing.
+    async fn resolve(&self, reference: &str) -> Result<Option<Digest>>;
 
     /// Pins what is open in an image: the digests of its bases, the versions of its packages. Changes nothing; runs no code
     /// of the repository or of a package. [`Kind::NotFound`] where a base or a package does not exist.

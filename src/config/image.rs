@@ -1,6 +1,7 @@
 //! `[image]`, and what the environment says of images and registries.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use secrecy::SecretString;
 
@@ -31,6 +32,8 @@ pub struct Image {
     pub environment: BTreeMap<String, String>,
     /// Whether `docker buildx` keeps its cache in the registry.
     pub cache: bool,
+    /// The network of the commands that builds run, such as `host`.
+    pub network: Option<String>,
     /// Hosts, with their port, that are spoken to without TLS.
     pub insecure: Vec<String>,
     /// `FLOWYARD_REGISTRY_USERNAME` and `FLOWYARD_REGISTRY_PASSWORD`.
@@ -39,46 +42,21 @@ pub struct Image {
     pub github: Option<(String, SecretString)>,
     /// The folder of docker's `config.json`: `DOCKER_CONFIG`, else `~/.docker`; `None` where neither is known.
     pub docker_config: Option<String>,
-    /// What the programs that build may see: where they are found and what they listen to. No secret of ours is in it.
-    pub programs: BTreeMap<String, String>,
+    /// What the programs that build are chosen from: where they are found, and what they listen to.
+    pub programs: Programs,
     /// The folder for what is worth keeping between runs: below `XDG_CACHE_HOME`, else `~/.cache`.
     pub cache_folder: Option<String>,
 }
 
-/// The variables that programs which build see.
-const PASSED: &[&str] = &[
-    "PATH",
-    "HOME",
-    "USERPROFILE",
-    "LOCALAPPDATA",
-    "APPDATA",
-    "SYSTEMROOT",
-    "TMPDIR",
-    "TEMP",
-    "LANG",
-    "LC_ALL",
-    "LD_LIBRARY_PATH",
-    "XDG_CACHE_HOME",
-    "XDG_CONFIG_HOME",
-    "XDG_DATA_HOME",
-    "XDG_RUNTIME_DIR",
-    "SSL_CERT_FILE",
-    "SSL_CERT_DIR",
-    "HTTP_PROXY",
-    "HTTPS_PROXY",
-    "ALL_PROXY",
-    "NO_PROXY",
-    "http_proxy",
-    "https_proxy",
-    "all_proxy",
-    "no_proxy",
-    "NETRC",
-    "AZURE_CONFIG_DIR",
-    "REGISTRY_AUTH_FILE",
-    "STORAGE_DRIVER",
-    "CONTAINERS_STORAGE_CONF",
-    "BUILDAH_ISOLATION",
-];
+/// The process's environment, for programs that build; each is given what it needs of it. Debugging shows the names only.
+#[derive(Clone, Default)]
+pub struct Programs(pub Environment);
+
+impl fmt::Debug for Programs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.0.keys()).finish()
+    }
+}
 
 impl Image {
     /// Joins the environment, the chosen environment's overlay and the file, in this order.
@@ -134,6 +112,9 @@ impl Image {
             user: over.user.or(file.user),
             environment: variables,
             cache: over.cache.or(file.cache).unwrap_or_default(),
+            network: variable("FLOWYARD_IMAGE_NETWORK")
+                .or(over.network)
+                .or(file.network),
             insecure: list(
                 "FLOWYARD_IMAGE_INSECURE_REGISTRIES",
                 over.insecure_registries.or(file.insecure_registries),
@@ -141,16 +122,7 @@ impl Image {
             login: login("FLOWYARD_REGISTRY_USERNAME", "FLOWYARD_REGISTRY_PASSWORD"),
             github: login("GITHUB_ACTOR", "GITHUB_TOKEN"),
             docker_config: variable("DOCKER_CONFIG").or_else(|| below_home(".docker")),
-            programs: environment
-                .iter()
-                .filter(|(name, _)| {
-                    PASSED.contains(&name.as_str())
-                        || ["DOCKER_", "BUILDX_", "BUILDKIT_", "UV_"]
-                            .iter()
-                            .any(|prefix| name.starts_with(prefix))
-                })
-                .map(|(name, value)| (name.clone(), value.clone()))
-                .collect(),
+            programs: Programs(environment.clone()),
             cache_folder: variable("XDG_CACHE_HOME")
                 .or_else(|| below_home(".cache"))
                 .or_else(|| variable("LOCALAPPDATA"))

@@ -1,36 +1,282 @@
-//! Who makes which image.
-use crate::backend::Images;
-use crate::config::Config;
-use std::path::Path;
+//! Who makes which image, and where images are looked for.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-pub(super) fn local(_config: &Config, _folder: &Path) -> anyhow::Result<Arc<dyn Images>> {
-    Ok(Arc::new(Temporary))
+
+use async_trait::async_trait;
+
+use super::azure_identity;
+use crate::backend::docker::{self, Acr, Buildah, Docker};
+use crate::backend::oci::layout::Layout;
+use crate::backend::oci::{
+    self, Credentials, DOCKER_HUB, Login, Oci, Reference, Registries, Repositories, Uv, Version,
+};
+use crate::backend::{Build, BuildLog, Error, Files, Images, Kind, Result};
+use crate::config::{self, Config};
+use crate::model::{Builder, Digest, Image, Pinned, Recipe};
+
+/// What `uv` sees of the environment: where its own things are, and how to reach package indexes.
+const FOR_UV: &[&str] = &[
+    "PATH",
+    "HOME",
+    "USERPROFILE",
+    "LOCALAPPDATA",
+    "APPDATA",
+    "SYSTEMROOT",
+    "TMPDIR",
+    "TEMP",
+    "LANG",
+    "LC_ALL",
+    "LD_LIBRARY_PATH",
+    "XDG_CACHE_HOME",
+    "XDG_CONFIG_HOME",
+    "XDG_DATA_HOME",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "all_proxy",
+    "no_proxy",
+    "NETRC",
+];
+
+/// Images in registries.
+pub(super) fn remote(config: &Config, http: &reqwest::Client) -> anyhow::Result<Arc<dyn Images>> {
+    let registries: Arc<dyn Repositories> = Arc::new(registries(config, Some(http))?);
+    Ok(Arc::new(ByRecipe {
+        oci: Oci::new(
+            oci_settings(config),
+            registries.clone(),
+            vec![registries.clone()],
+        ),
+        target: registries.clone(),
+        sources: vec![registries],
+        programs: programs(config),
+        local: false,
+    }))
 }
-pub(super) fn remote(_config: &Config, _http: reqwest::Client) -> anyhow::Result<Arc<dyn Images>> {
-    Ok(Arc::new(Temporary))
+
+/// Images in a layout below `folder`; what they are made on comes from there or from a registry.
+pub(super) fn local(config: &Config, folder: &Path) -> anyhow::Result<Arc<dyn Images>> {
+    let layout: Arc<dyn Repositories> = Arc::new(Layout::new(folder.join("images")));
+    let registries: Arc<dyn Repositories> = Arc::new(registries(config, None)?);
+    let sources = vec![layout.clone(), registries];
+    Ok(Arc::new(ByRecipe {
+        oci: Oci::new(oci_settings(config), layout.clone(), sources.clone()),
+        target: layout,
+        sources,
+        programs: programs(config),
+        local: true,
+    }))
 }
-struct Temporary;
-use crate::backend::{self, *};
-use crate::model::*;
-#[async_trait::async_trait]
-impl Images for Temporary {
+
+fn registries(config: &Config, http: Option<&reqwest::Client>) -> anyhow::Result<Registries> {
+    let image = &config.image;
+    let environment = &image.programs.0;
+    let mut logins = BTreeMap::new();
+    let mut login = |host: String, pair: &Option<(String, secrecy::SecretString)>| {
+        if let Some((username, password)) = pair {
+            let (username, password) = (username.clone(), password.clone());
+            logins.insert(host, Login { username, password });
+        }
+    };
+    login("ghcr.io".to_owned(), &image.github);
+    let own = image.repository.as_ref().and_then(|text| text.parse().ok());
+    let own = own.map_or_else(|| DOCKER_HUB.to_owned(), |own: Reference| own.registry);
+    login(own, &image.login);
+    let get = |name: &str| environment.get(name).filter(|value| !value.is_empty());
+    let docker = image
+        .docker_config
+        .as_ref()
+        .map(|folder| Path::new(folder).join("config.json"));
+    let podman = get("REGISTRY_AUTH_FILE").map(PathBuf::from).or_else(|| {
+        let folder = get("XDG_RUNTIME_DIR")?;
+        Some(Path::new(folder).join("containers").join("auth.json"))
+    });
+    let credentials = Credentials {
+        logins,
+        files: docker.into_iter().chain(podman).collect(),
+        helpers: get("PATH").map(Into::into),
+        // Only registries on Azure are shown it; where there is none, they are asked without.
+        entra: http.and_then(|http| azure_identity(config, http).ok()),
+    };
+    Ok(Registries::new(oci::Options {
+        credentials,
+        insecure: image.insecure.iter().cloned().collect(),
+    })?)
+}
+
+fn oci_settings(config: &Config) -> oci::Settings {
+    let environment = config.image.programs.0.iter();
+    let environment = environment
+        .filter(|(name, _)| FOR_UV.contains(&name.as_str()) || name.starts_with("UV_"))
+        .map(|(name, value)| (name.clone(), value.clone()));
+    let cache = config.image.cache_folder.as_ref();
+    oci::Settings {
+        uv: Uv {
+            program: PathBuf::from("uv"),
+            environment: environment.collect(),
+        },
+        cache: cache.map(|folder| Path::new(folder).join("images")),
+        compression: None,
+    }
+}
+
+fn programs(config: &Config) -> BTreeMap<Builder, Arc<dyn Build>> {
+    let image = &config.image;
+    let settings = docker::Settings {
+        environment: image.programs.0.clone(),
+        network: image.network.clone(),
+        registry_cache: image.cache,
+        plain_http: image.insecure.iter().cloned().collect::<BTreeSet<_>>(),
+        ..docker::Settings::default()
+    };
+    let buildah: Arc<dyn Build> = Arc::new(Buildah::new(settings.clone()));
+    // Where there is no Docker, what reads Dockerfiles as well makes its images.
+    let docker: Arc<dyn Build> = match (is_there("docker", image), is_there("buildah", image)) {
+        (false, true) => buildah.clone(),
+        _ => Arc::new(Docker::new(settings.clone())),
+    };
+    BTreeMap::from([
+        (Builder::Docker, docker),
+        (Builder::Buildah, buildah),
+        (Builder::Acr, Arc::new(Acr::new(settings)) as Arc<dyn Build>),
+    ])
+}
+
+/// Whether a program is found on the PATH.
+fn is_there(program: &str, image: &config::Image) -> bool {
+    let path = image.programs.0.get("PATH");
+    let folders = path.map(std::env::split_paths);
+    let name = format!("{program}{}", std::env::consts::EXE_SUFFIX);
+    folders
+        .into_iter()
+        .flatten()
+        .any(|folder| folder.join(&name).is_file())
+}
+
+/// All images: those of layers are made here, those of Dockerfiles by programs.
+struct ByRecipe {
+    oci: Oci,
+    /// Where images go.
+    target: Arc<dyn Repositories>,
+    /// Where bases and named images are looked for, in this order.
+    sources: Vec<Arc<dyn Repositories>>,
+    programs: BTreeMap<Builder, Arc<dyn Build>>,
+    /// Whether images stay on this machine.
+    local: bool,
+}
+
+impl ByRecipe {
+    fn program(&self, image: &Image) -> Result<&Arc<dyn Build>> {
+        self.programs.get(&image.builder).ok_or_else(|| {
+            let message = format!("{} reads no Dockerfile", image.builder);
+            Error::new(Kind::Other, &image.repository, message)
+        })
+    }
+
+    /// The digest of a base of a Dockerfile; `None` where it is left to the program: on this machine it may be known to
+    /// Docker alone, and a registry need not be reached.
+    async fn base(&self, written: &str) -> Result<Option<Digest>> {
+        let reference = parse(written)?;
+        let version = reference.version_or_latest();
+        for source in &self.sources {
+            match source.repository(&reference).head(&version).await {
+                Ok(None) => {}
+                Err(_) if self.local => {}
+                found => return found,
+            }
+        }
+        if self.local {
+            return Ok(None);
+        }
+        let error = Error::new(Kind::NotFound, written, "there is no such base image");
+        Err(error.hint("check the name after `FROM`, and whether its registry needs a login"))
+    }
+}
+
+#[async_trait]
+impl Images for ByRecipe {
     fn subject(&self) -> String {
-        "none".into()
+        self.target.subject()
     }
-    async fn find(&self, _: &str) -> backend::Result<Option<Digest>> {
-        Ok(None)
+
+    async fn find(&self, reference: &str) -> Result<Option<Digest>> {
+        self.oci.find(reference).await
     }
-    async fn pin(&self, _: &Image, _: &dyn Files) -> backend::Result<Pinned> {
-        Ok(Pinned::default())
+
+    async fn resolve(&self, reference: &str) -> Result<Option<Digest>> {
+        self.oci.resolve(reference).await
     }
+
+    async fn pin(&self, image: &Image, files: &dyn Files) -> Result<Pinned> {
+        let Recipe::Dockerfile(dockerfile) = &image.recipe else {
+            return self.oci.pin(image, files).await;
+        };
+        let mut pinned = Pinned {
+            builder: self.program(image)?.version().to_owned(),
+            ..Pinned::default()
+        };
+        for base in &dockerfile.bases {
+            if let Some(digest) = self.base(base).await? {
+                pinned.bases.insert(base.clone(), digest);
+            }
+        }
+        Ok(pinned)
+    }
+
     async fn build(
         &self,
-        _: &Image,
-        _: &Pinned,
-        _: &dyn Files,
+        image: &Image,
+        pinned: &Pinned,
+        files: &dyn Files,
         log: &dyn BuildLog,
-    ) -> backend::Result<Digest> {
-        log.line("x");
-        Ok(Digest::of(b"x"))
+    ) -> Result<Digest> {
+        if !matches!(image.recipe, Recipe::Dockerfile(_)) {
+            return self.oci.build(image, pinned, files, log).await;
+        }
+        let program = self.program(image)?;
+        if self.local {
+            let message = format!("{} cannot be made with --local", image.repository);
+            let error = Error::new(Kind::Other, program.subject(), message);
+            return Err(error.hint(
+                "images of Dockerfiles go to a registry: set `repository` under `[image]`, or `build = false`",
+            ));
+        }
+        let tag = Image::identity(&image.inputs(pinned)).to_string();
+        let mut tags = image.tags.clone();
+        tags.push(tag.clone());
+        let told = program.build(image, &tags, pinned, files, log).await?;
+        // What the registry has is what counts.
+        let reference = parse(&image.repository)?.with(Version::Tag(tag));
+        let found = self
+            .target
+            .repository(&reference)
+            .head(&reference.version_or_latest())
+            .await?;
+        match (found, told) {
+            (Some(found), Some(told)) if found != told => {
+                let message = format!("{reference} is {found} and not {told}, which was pushed");
+                Err(Error::new(Kind::Conflict, program.subject(), message)
+                    .hint("someone else pushes the same tag; run the deploy again"))
+            }
+            (Some(found), _) => Ok(found),
+            (None, _) => {
+                let message = format!("{reference} was pushed, and is not there");
+                Err(Error::new(Kind::Unavailable, program.subject(), message))
+            }
+        }
     }
+}
+
+fn parse(text: &str) -> Result<Reference> {
+    text.parse().map_err(|error: oci::ParseReferenceError| {
+        Error::new(Kind::Other, text, error.to_string())
+            .hint("write it as registry.example.org/acme/flows")
+    })
 }

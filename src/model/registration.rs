@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{DeploymentId, Digest, Hasher, Owner};
+use super::{DeploymentId, Dialect, Digest, Owner};
 
 /// A field of a registered deployment; the order is the order of reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -92,8 +92,8 @@ impl Field {
         }
     }
 
-    /// The value of a field that nobody ever set.
-    pub fn default_value(self) -> Value {
+    /// The value of a field that nobody ever set, at a server of this release.
+    pub fn default_value(self, dialect: Dialect) -> Value {
         match self {
             Self::Tags => Value::Array(Vec::new()),
             Self::Parameters
@@ -102,7 +102,7 @@ impl Field {
             | Self::JobVariables
             | Self::Triggers
             | Self::Slas => Value::Object(serde_json::Map::new()),
-            Self::EnforceParameterSchema => Value::Bool(true),
+            Self::EnforceParameterSchema => Value::Bool(dialect == Dialect::Prefect3),
             Self::Paused => Value::Bool(false),
             _ => Value::Null,
         }
@@ -143,37 +143,49 @@ pub fn same(a: &Value, b: &Value) -> bool {
 
 /// A digest that is equal for values that are [`same`]; what we remember of an applied value without keeping it.
 pub fn fingerprint(value: &Value) -> Digest {
-    fn feed(value: &Value, hasher: &mut Hasher) {
+    // Into one text first: the pieces are shorter than what a hash takes at a time.
+    fn feed(value: &Value, text: &mut String) {
         match value {
             Value::Number(number) => {
+                text.push('n');
                 // An integer beyond 2^53 has no exact float; its own digits are its only spelling then.
-                let text = match number.as_f64() {
-                    Some(float) if float.abs() < 9_007_199_254_740_992.0 => format!("n{float};"),
-                    _ => format!("n{number};"),
-                };
-                hasher.update(text.as_bytes());
+                match number.as_f64() {
+                    Some(float) if float.abs() < 9_007_199_254_740_992.0 => {
+                        text.push_str(&float.to_string());
+                    }
+                    _ => text.push_str(&number.to_string()),
+                }
+                text.push(';');
             }
             Value::Array(items) => {
-                hasher.update(b"[");
-                items.iter().for_each(|item| feed(item, hasher));
-                hasher.update(b"]");
+                text.push('[');
+                items.iter().for_each(|item| feed(item, text));
+                text.push(']');
             }
             Value::Object(map) => {
-                hasher.update(b"{");
-                let sorted: BTreeMap<_, _> = map.iter().collect();
+                text.push('{');
+                let mut sorted: Vec<_> = map.iter().collect();
+                sorted.sort_unstable_by_key(|(key, _)| *key);
                 for (key, value) in sorted {
-                    hasher.update(format!("k{}:{key}", key.len()).as_bytes());
-                    feed(value, hasher);
+                    measured('k', key, text);
+                    feed(value, text);
                 }
-                hasher.update(b"}");
+                text.push('}');
             }
-            Value::String(text) => hasher.update(format!("s{}:{text}", text.len()).as_bytes()),
-            Value::Bool(_) | Value::Null => hasher.update(value.to_string().as_bytes()),
+            Value::String(string) => measured('s', string, text),
+            Value::Bool(one) => text.push_str(if *one { "true" } else { "false" }),
+            Value::Null => text.push_str("null"),
         }
     }
-    let mut hasher = Hasher::default();
-    feed(value, &mut hasher);
-    hasher.finish()
+    fn measured(kind: char, string: &str, text: &mut String) {
+        text.push(kind);
+        text.push_str(&string.len().to_string());
+        text.push(':');
+        text.push_str(string);
+    }
+    let mut text = String::with_capacity(256);
+    feed(value, &mut text);
+    Digest::of(text.as_bytes())
 }
 
 #[cfg(test)]

@@ -31,13 +31,13 @@ pub(super) fn of(
         project: project.path.clone(),
     };
     let current = live.map(|live| live_side(live, &deployment.fields));
-    let wanted = wanted(deployment, current.as_deref(), last);
+    let wanted = wanted(deployment, current.as_deref(), last, options);
 
     let mut fields = Vec::new();
     let mut changed = BTreeSet::new();
     for (field, new) in &wanted {
         let old = current.as_ref().and_then(|current| current.get(field));
-        let default = field.default_value();
+        let default = field.default_value(options.dialect);
         let keeps = match current.as_deref() {
             Some(current) if is_unread(*field, current) => {
                 let left = last.and_then(|last| last.fields.get(field));
@@ -143,6 +143,7 @@ fn wanted<'a>(
     deployment: &'a Deployment,
     current: Option<&Fields>,
     last: Option<&AppliedDeployment>,
+    options: &Options,
 ) -> BTreeMap<Field, Cow<'a, Value>> {
     let mut wanted: BTreeMap<Field, Cow<'a, Value>> = deployment
         .fields
@@ -152,13 +153,15 @@ fn wanted<'a>(
     if let (Some(last), Some(current)) = (last, current) {
         for field in last.fields.keys() {
             // The code is never let go of: steps that a file spells out take its place.
-            let gone = !wanted.contains_key(field) && *field != Field::Code;
+            if wanted.contains_key(field) || *field == Field::Code {
+                continue;
+            }
             let as_left = match current.get(field) {
                 Some(live) => last.holds(*field, live, None),
                 None => is_unread(*field, current),
             };
-            if gone && as_left {
-                wanted.insert(*field, Cow::Owned(field.default_value()));
+            if as_left {
+                wanted.insert(*field, Cow::Owned(field.default_value(options.dialect)));
             }
         }
     }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::Options;
-use crate::model::{Deployment, Diagnostic, Field, Live, Reference, Refusal, nearest};
+use crate::model::{Deployment, Diagnostic, Dialect, Field, Live, Reference, Refusal, nearest};
 
 /// What only the comparison can find wrong: owners, pools, queues, blocks and variables, and what the orchestrator
 /// cannot hold.
@@ -49,7 +49,7 @@ pub(super) fn against_live(
         diagnostics.push(Diagnostic::error(at, message).hint(hint));
     }
     for refusal in &live.refused {
-        if refuses(refusal, deployment) {
+        if refuses(refusal, deployment, options.dialect) {
             let one = Diagnostic::error(place(refusal.field), refusal.why.clone());
             diagnostics.push(one.hint(refusal.hint.clone()));
         }
@@ -109,7 +109,7 @@ pub(super) fn against_live(
 }
 
 /// Whether a deployment declares what the orchestrator cannot hold.
-fn refuses(refusal: &Refusal, deployment: &Deployment) -> bool {
+fn refuses(refusal: &Refusal, deployment: &Deployment, dialect: Dialect) -> bool {
     /// A trigger, or one of those inside of it.
     fn is_of_kind(trigger: &Value, kind: &str) -> bool {
         trigger["type"] == *kind
@@ -121,7 +121,7 @@ fn refuses(refusal: &Refusal, deployment: &Deployment) -> bool {
         return false;
     };
     match &refusal.kind {
-        None => *value != refusal.field.default_value(),
+        None => *value != refusal.field.default_value(dialect),
         Some(kind) => value.as_object().is_some_and(|all| {
             all.values()
                 .any(|one| is_of_kind(&one["trigger"], kind.as_str()))

@@ -169,6 +169,23 @@ fn the_second_deploy_does_nothing() {
 }
 
 #[test]
+fn what_is_let_go_of_becomes_what_the_release_makes_of_a_new_one() {
+    for (dialect, default) in [(Dialect::Prefect2, false), (Dialect::Prefect3, true)] {
+        let options = Options {
+            dialect,
+            ..options()
+        };
+        let (live, applied) = deployed(&declares(&[(
+            Field::EnforceParameterSchema,
+            json!(!default),
+        )]));
+        let plan = diff(&declares(&[]), &live, &applied, &BTreeSet::new(), &options);
+        let fields = &registration(&plan).fields;
+        assert_eq!(fields[&Field::EnforceParameterSchema], json!(default));
+    }
+}
+
+#[test]
 fn one_field_changes_that_field() {
     let before = declares(&[
         (Field::Parameters, json!({"n": 1, "m": 2})),

@@ -135,7 +135,7 @@ pub(super) fn read(
     };
     let at = entries.first().map_or(node.at, |entry| entry.at);
     check_keys(entries, faults);
-    let mut node = overlay::lay(&node, setting, faults);
+    let mut node = overlay::lay(node, setting, faults);
     let mut references = overlay::resolve(&mut node, setting.values, faults);
     let mut notes: Vec<String> = notes
         .into_iter()
@@ -149,7 +149,7 @@ pub(super) fn read(
         .collect();
     legacy::translate(&mut node, setting, &mut references, &mut notes, faults);
 
-    dialect::check(&node, setting.dialect, faults);
+    dialect::check(&mut node, setting.dialect, faults);
     let (fields, places) = fields::read(&node, default_name.as_deref(), setting, faults);
     let hidden = overlay::hidden(&node);
     let name = name(&node, default_name.as_deref(), faults)?;
@@ -216,24 +216,16 @@ fn text_of(value: &Value) -> String {
 }
 
 fn check_keys(entries: &[Entry], faults: &mut Faults<'_>) {
-    let known: Vec<Entry> = entries
-        .iter()
-        .filter(
-            |entry| match LATER.iter().find(|(key, _)| *key == entry.key) {
-                Some((key, hint)) => {
-                    if !entry.value.is_null() {
-                        faults
-                            .error(entry.at, format!("`{key}` is not supported yet"))
-                            .hint(*hint);
-                    }
-                    false
-                }
-                None => true,
-            },
-        )
-        .cloned()
-        .collect();
-    faults.unknown_keys(&known, KEYS, "a deployment");
+    let later = |entry: &Entry| LATER.iter().find(|(key, _)| *key == entry.key);
+    for entry in entries.iter().filter(|entry| !entry.value.is_null()) {
+        if let Some((key, hint)) = later(entry) {
+            faults
+                .error(entry.at, format!("`{key}` is not supported yet"))
+                .hint(*hint);
+        }
+    }
+    let now = entries.iter().filter(|entry| later(entry).is_none());
+    faults.unknown_keys(now, KEYS, "a deployment");
 }
 
 fn name(node: &Node, default: Option<&str>, faults: &mut Faults<'_>) -> Option<String> {

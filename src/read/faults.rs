@@ -58,11 +58,16 @@ impl<'a> Faults<'a> {
     }
 
     /// Refuses every key that is not in `known`, with the nearest that is.
-    pub(super) fn unknown_keys(&mut self, entries: &[Entry], known: &[&str], of: &str) {
-        for entry in entries
-            .iter()
-            .filter(|entry| !known.contains(&entry.key.as_str()))
-        {
+    pub(super) fn unknown_keys<'e>(
+        &mut self,
+        entries: impl IntoIterator<Item = &'e Entry>,
+        known: &[&str],
+        of: &str,
+    ) {
+        for entry in entries {
+            if known.contains(&entry.key.as_str()) {
+                continue;
+            }
             let near = nearest(&entry.key, known.iter().copied());
             let hint = match near {
                 Some(near) => format!("did you mean `{near}`?"),

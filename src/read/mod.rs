@@ -113,13 +113,21 @@ pub fn desired(tree: &Tree, found: &Found, settings: &Settings) -> Desired {
     let mut diagnostics = found.diagnostics.clone();
     diagnostics.extend(rule_faults);
     diagnostics.extend_from_slice(legacy.diagnostics());
-    let mut projects: Vec<Project> = Vec::with_capacity(readings.len());
+    let composed: Vec<reading::Composed> = found
+        .projects
+        .par_iter()
+        .zip(readings)
+        .zip(trees)
+        .map(|((found, reading), (code, faults))| {
+            reading.compose(found, tree, code, faults, settings)
+        })
+        .collect();
+    let mut projects: Vec<Project> = Vec::with_capacity(composed.len());
     let mut images = BTreeMap::new();
-    for ((found, reading), (code, faults)) in found.projects.iter().zip(readings).zip(trees) {
-        let composed = reading.compose(found, tree, code, faults, settings);
-        diagnostics.extend(composed.diagnostics);
-        images.extend(composed.images);
-        projects.push(composed.project);
+    for one in composed {
+        diagnostics.extend(one.diagnostics);
+        images.extend(one.images);
+        projects.push(one.project);
     }
     refuse_duplicates(&mut projects, &mut diagnostics);
     diagnostics.sort();

@@ -16,7 +16,7 @@ use super::{Draft, Settings, code, drafts, parameters, python, template};
 use crate::discover::{DeploymentFile, Format, FoundProject, Tree};
 use crate::model::{
     CodeTree, Deployment, DeploymentId, Diagnostic, Field, Image, Place, Project, Reference,
-    ReleaseRef, RepoPath, put_outputs,
+    ReleaseRef, RepoPath, awaits_output, put_outputs,
 };
 
 /// One project as read, before its code is known.
@@ -216,8 +216,10 @@ impl<'a> Reading<'a> {
         let mut deployments = Vec::with_capacity(self.deployments.len());
         for (path, mut declared, entrypoint) in self.deployments {
             let at = Place::at(path.clone(), entrypoint.at.line, entrypoint.at.column);
+            let own_steps = brings_code(&declared);
+            let needed = images.of_deployment(&mut declared, &path, settings);
             // Its own steps lead to where the path counts from.
-            let target = if brings_code(&declared) {
+            let target = if own_steps {
                 Some(entrypoint.written.clone())
             } else {
                 let inside = entrypoint.file.below(code.base());
@@ -231,7 +233,6 @@ impl<'a> Reading<'a> {
                     .push(Diagnostic::error(at, message).hint(hint));
                 continue;
             };
-            let needed = images.of_deployment(&mut declared, &path, settings);
             let mut deployment = complete(&path, declared, &entrypoint, target, &release, settings);
             deployment.images = needed;
             deployments.push(deployment);
@@ -330,7 +331,7 @@ fn complete(
         .values_mut()
         .for_each(|value: &mut Value| template::resolve_late(value, &known));
     let mut later = BTreeMap::new();
-    for (field, value) in &mut fields {
+    for (field, value) in fields.iter_mut().filter(|(_, value)| awaits_output(value)) {
         put_outputs(value, field.name(), &settings.outputs, &mut later);
     }
     Deployment {

@@ -283,10 +283,12 @@ pub(super) fn project_code(project: &ProjectPlan) -> Option<String> {
         .collect();
     old.sort();
     old.dedup();
-    let created = project
-        .changes
-        .iter()
-        .any(|change| change.action == Action::Create);
+    // One whose code comes from elsewhere, such as its image, needs no release.
+    let created = project.changes.iter().any(|change| {
+        let registration = change.registration.as_ref();
+        let code = registration.and_then(|one| one.fields.get(&Field::Code));
+        change.action == Action::Create && code.is_some()
+    });
     let upload = match project.upload {
         Upload::Needed { files, bytes } => {
             format!(

@@ -335,7 +335,6 @@ fn options(prune: bool) -> plan::Options {
         repository: "acme/data".into(),
         environment: "prod".into(),
         prune,
-        narrowed: false,
         ..plan::Options::default()
     }
 }

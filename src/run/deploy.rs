@@ -42,7 +42,10 @@ pub(super) async fn plan(run: &Run, options: &cli::Plan) -> Result<(), Failure> 
         let text = report::json::save_plan(&plan, &desired, &saved);
         std::fs::write(path, text).with_context(|| format!("write {}", path.display()))?;
     }
-    if options.check && !plan.is_empty() {
+    let changes = options.check && !plan.is_empty();
+    // The process ends here, and would only be longer about it if it took thousands of deployments apart first.
+    std::mem::forget((plan, desired));
+    if changes {
         return Err(Failure::Changes);
     }
     Ok(())
@@ -57,8 +60,13 @@ async fn plan_live(run: &Run, options: &cli::Plan) -> Result<(Plan, Desired, usi
     let desired = read(run, &tree, narrow, false, options.keep_going).await?;
     let plan_options = run.plan_options(options.prune && !options.keep_going, narrow.narrows());
     let prune = plan_options.clone();
-    let Comparison { desired, plan, .. } =
-        Comparison::of(run, &backends?, &tree, desired, plan_options).await?;
+    let Comparison {
+        desired,
+        observed,
+        plan,
+        ..
+    } = Comparison::of(run, &backends?, &tree, desired, plan_options).await?;
+    std::mem::forget(observed);
     tell_unpruned(&plan, &prune);
     let faults =
         errors(&desired.diagnostics, options.keep_going) + errors(&plan.diagnostics, false);

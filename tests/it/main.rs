@@ -9,6 +9,8 @@ mod contract;
 mod discover;
 mod docker;
 mod end_to_end;
+mod fuzz;
+mod images;
 mod prefect;
 mod prefect2;
 mod registry;

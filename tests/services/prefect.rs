@@ -220,7 +220,6 @@ pub(crate) struct RunState {
     /// `SCHEDULED`, `PENDING`, `RUNNING`, `COMPLETED`, `FAILED`, `CRASHED` …
     pub(crate) kind: String,
     /// What Prefect says about it, if anything.
-    #[expect(dead_code, reason = "shown where a run failed")]
     pub(crate) message: String,
 }
 

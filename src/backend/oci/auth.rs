@@ -373,4 +373,31 @@ mod tests {
         // A push includes reading the same repository.
         assert_eq!(Access::push("a").and_pull("a"), Access::push("a"));
     }
+
+    #[tokio::test]
+    async fn a_password_does_not_leave_tls() {
+        let login = Login {
+            username: "user".to_owned(),
+            password: "hush".to_owned().into(),
+        };
+        let credentials = Credentials {
+            logins: BTreeMap::from([("r.example".to_owned(), login)]),
+            ..Credentials::default()
+        };
+        let client = crate::backend::transfer::patient_client().expect("a client");
+        let auth = Auth::new("r.example", client, Arc::new(credentials));
+        let base = Url::parse("https://r.example/").expect("a URL");
+        let text = HeaderValue::from_static("Bearer realm=\"http://127.0.0.1:1/token\"");
+        let headers = HeaderMap::from_iter([(reqwest::header::WWW_AUTHENTICATE, text)]);
+        let fault = auth
+            .challenged(&headers, &Access::pull("x"), &base, None)
+            .await
+            .expect_err("plain http");
+        let error = fault.explain("r.example", "reading");
+        assert_eq!(error.kind, Kind::Denied);
+        assert_eq!(
+            error.message,
+            "reading: it wants the credentials at 127.0.0.1 in plain http, which is refused"
+        );
+    }
 }

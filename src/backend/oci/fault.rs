@@ -236,6 +236,10 @@ fn hint(registry: &str, kind: Kind, code: Option<StatusCode>, message: &str) -> 
         (Kind::NotFound, _) if registry.contains(".dkr.ecr.") => {
             Some("make the repository first: `aws ecr create-repository`".to_owned())
         }
+        (Kind::Unavailable, 0) if message.contains("UnknownIssuer") => Some(
+            "let SSL_CERT_FILE name a file with the certificate of the authority that the registry trusts"
+                .to_owned(),
+        ),
         (Kind::Unavailable, 0) if message.contains("InvalidContentType") => Some(
             "it does not speak TLS; allow plain http to this host by name if that is meant".to_owned(),
         ),
@@ -380,6 +384,16 @@ mod tests {
             "{text}"
         );
         assert!(told("docker.io", refused(429, "")).contains("counts pulls"));
+        for (cause, hint) in [
+            ("invalid peer certificate: UnknownIssuer", "SSL_CERT_FILE"),
+            (
+                "received corrupt message of type InvalidContentType",
+                "plain http",
+            ),
+        ] {
+            let text = told("r.example", Fault::Unreachable(cause.to_owned()));
+            assert!(text.contains(hint), "{text}");
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! One registry: requests to it with authentication, redirects and repetition.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable};
@@ -11,11 +11,11 @@ use reqwest::{Method, Response, StatusCode};
 use url::Url;
 
 use super::auth::{Access, Auth};
+use super::body::Body;
 use super::credentials::Credentials;
 use super::fault::{Fault, Refusal};
 use super::{DOCKER_HUB, plain_http};
-use crate::backend::transfer::{Pieces, share};
-use crate::backend::{Content, Error, Kind, Result};
+use crate::backend::{Error, Kind, Result};
 
 /// How often a request is sent at the most.
 const TRIES: usize = 6;
@@ -27,8 +27,6 @@ const BUDGET: Duration = Duration::from_secs(30);
 const PATIENCE: Duration = Duration::from_secs(90);
 /// How many redirects are followed.
 const REDIRECTS: usize = 5;
-/// Pieces of a file that may wait to be sent.
-const PIECE: usize = 1 << 20;
 
 pub(super) type Attempt<T> = std::result::Result<T, Fault>;
 
@@ -40,14 +38,6 @@ pub(super) struct Call<'a> {
     pub(super) headers: HeaderMap,
     pub(super) body: Body<'a>,
     pub(super) access: &'a Access,
-}
-
-/// The body of a request.
-#[derive(Clone, Debug)]
-pub(super) enum Body<'a> {
-    Empty,
-    Bytes(Bytes),
-    Content(&'a Content),
 }
 
 impl<'a> Call<'a> {
@@ -90,29 +80,28 @@ pub(super) struct Host {
 }
 
 impl Host {
-    /// `name` as in a reference; `plain` where it may be spoken to in plain http.
+    /// `name` as in a reference; `plain` where it may be spoken to in plain http. What is no host, which no parsed reference
+    /// has, is a registry that cannot be reached.
     pub(super) fn new(
         name: &str,
         plain: bool,
         client: reqwest::Client,
         credentials: Arc<Credentials>,
-    ) -> Result<Self> {
+    ) -> Self {
         let at = match name {
             DOCKER_HUB => "registry-1.docker.io",
             other => other,
         };
         let scheme = if plain { "http" } else { "https" };
-        let base = Url::parse(&format!("{scheme}://{at}/")).map_err(|error| {
-            Error::new(Kind::Other, name, format!("no host of a registry: {error}"))
-        })?;
-        Ok(Self {
+        let base = Url::parse(&format!("{scheme}://{at}/"));
+        Self {
             name: name.to_owned(),
             auth: Auth::new(name, client.clone(), credentials),
-            base,
+            base: base.unwrap_or_else(|_| nowhere()),
             client,
             answered: AtomicBool::new(false),
             largest: AtomicUsize::new(0),
-        })
+        }
     }
 
     pub(super) fn name(&self) -> &str {
@@ -219,28 +208,13 @@ impl Host {
         if let Some(header) = header.filter(|_| self.is_own(&call.url)) {
             request = request.header(AUTHORIZATION, header.clone());
         }
-        let moved = Arc::new(AtomicU64::new(0));
-        let mut _share = None;
-        request = match &call.body {
-            Body::Empty => request,
-            Body::Bytes(bytes) | Body::Content(Content::Bytes(bytes)) => {
-                let stream = counted(bytes.clone(), Arc::clone(&moved));
-                request
-                    .header(CONTENT_LENGTH, bytes.len())
-                    .body(reqwest::Body::wrap_stream(stream))
-            }
-            Body::Content(Content::File { path, length }) => {
-                _share = Some(share(2 * PIECE).await);
-                let pieces = Pieces::new(&self.name, path, *length);
-                let stream = read(pieces, Arc::clone(&moved));
-                request
-                    .header(CONTENT_LENGTH, *length)
-                    .body(reqwest::Body::wrap_stream(stream))
-            }
-        };
+        let sending = call.body.sending(&self.name).await;
+        if let Some((length, body)) = sending.body {
+            request = request.header(CONTENT_LENGTH, length).body(body);
+        }
         tokio::select! {
             response = request.send() => Ok(response?),
-            () = stalled(&moved, PATIENCE) => Err(Fault::TimedOut),
+            () = sending.moved.stalled(PATIENCE) => Err(Fault::TimedOut),
         }
     }
 
@@ -274,6 +248,11 @@ impl Host {
     }
 }
 
+/// A place that nobody is at (RFC 2606).
+fn nowhere() -> Url {
+    Url::parse("https://registry.invalid/").expect("a constant URL is one")
+}
+
 /// The next piece of an answer, which must come in time.
 pub(super) async fn piece(response: &mut Response) -> Attempt<Option<Bytes>> {
     match tokio::time::timeout(PATIENCE, response.chunk()).await {
@@ -282,51 +261,13 @@ pub(super) async fn piece(response: &mut Response) -> Attempt<Option<Bytes>> {
     }
 }
 
-/// Ends when `moved` has not changed for as long as that.
-async fn stalled(moved: &AtomicU64, patience: Duration) {
-    let mut seen = moved.load(Ordering::Relaxed);
-    loop {
-        tokio::time::sleep(patience).await;
-        let now = moved.load(Ordering::Relaxed);
-        if now == seen {
-            return;
-        }
-        seen = now;
-    }
-}
-
-type Stream = futures::stream::BoxStream<'static, Result<Bytes>>;
-
-/// Pieces of a file; `moved` counts them as they are taken.
-fn read(pieces: Pieces, moved: Arc<AtomicU64>) -> Stream {
-    let next = move |mut pieces: Pieces| {
-        let moved = Arc::clone(&moved);
-        async move {
-            moved.fetch_add(1, Ordering::Relaxed);
-            let piece = pieces.next(PIECE).await?;
-            Ok(piece.map(|piece| (piece, pieces)))
-        }
-    };
-    Box::pin(futures::stream::try_unfold(pieces, next))
-}
-
-/// Pieces of what is in memory.
-fn counted(bytes: Bytes, moved: Arc<AtomicU64>) -> Stream {
-    let next = move |mut rest: Bytes| {
-        moved.fetch_add(1, Ordering::Relaxed);
-        let piece = rest.split_to(rest.len().min(PIECE));
-        std::future::ready(Ok((!piece.is_empty()).then_some((piece, rest))))
-    };
-    Box::pin(futures::stream::try_unfold(bytes, next))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn host(name: &str, plain: bool) -> Host {
         let client = crate::backend::transfer::patient_client().expect("a client");
-        Host::new(name, plain, client, Arc::default()).expect("a host")
+        Host::new(name, plain, client, Arc::default())
     }
 
     fn resolved(host: &Host, location: &str) -> std::result::Result<String, String> {
@@ -344,6 +285,10 @@ mod tests {
         assert_eq!(
             hub.url("library/python/manifests/3.12").as_str(),
             "https://registry-1.docker.io/v2/library/python/manifests/3.12"
+        );
+        assert_eq!(
+            host("no host", false).url("x").host_str(),
+            Some("registry.invalid")
         );
         let local = host("localhost:5000", true);
         assert_eq!(local.url("x").as_str(), "http://localhost:5000/v2/x");
@@ -387,35 +332,5 @@ mod tests {
         ] {
             assert!(!own(url), "{url}");
         }
-    }
-
-    #[tokio::test]
-    async fn what_is_in_memory_goes_in_pieces() {
-        use futures::TryStreamExt as _;
-        let moved = Arc::new(AtomicU64::new(0));
-        let bytes = Bytes::from(vec![7; 2 * PIECE + 1]);
-        let stream = counted(bytes, Arc::clone(&moved));
-        let lengths: Vec<usize> = stream
-            .map_ok(|piece| piece.len())
-            .try_collect()
-            .await
-            .expect("pieces");
-        assert_eq!(lengths, [PIECE, PIECE, 1]);
-        assert_eq!(moved.load(Ordering::Relaxed), 4);
-    }
-
-    #[tokio::test]
-    async fn what_moves_is_waited_for() {
-        let moved = Arc::new(AtomicU64::new(0));
-        let counter = Arc::clone(&moved);
-        let moving = tokio::spawn(async move {
-            for _ in 0..10 {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-                counter.fetch_add(1, Ordering::Relaxed);
-            }
-        });
-        stalled(&moved, Duration::from_millis(200)).await;
-        assert!(moving.is_finished());
-        assert_eq!(moved.load(Ordering::Relaxed), 10);
     }
 }

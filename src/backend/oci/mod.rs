@@ -6,15 +6,22 @@
 
 mod acr;
 mod auth;
+mod body;
+mod build;
 mod challenge;
 mod credentials;
+mod document;
 mod download;
 mod fault;
 mod helper;
 mod host;
+pub mod layout;
 mod reference;
+mod registries;
 mod registry;
 mod upload;
+
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -23,9 +30,12 @@ use futures::stream::BoxStream;
 use super::{Content, Result};
 use crate::model::Digest;
 
+pub use build::{Oci, Settings, Uv};
 pub use credentials::{Credentials, Login};
+pub use document::Compression;
 pub use reference::{DOCKER_HUB, ParseReferenceError, Reference};
-pub use registry::{Options, Registries, Registry};
+pub use registries::{Options, Registries};
+pub use registry::Registry;
 
 /// What names a manifest within a repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,6 +85,25 @@ pub trait Repository: Send + Sync {
 
     /// Writes a manifest or index, of which every blob must be there, below a tag or its own digest.
     async fn put_manifest(&self, version: &Version, manifest: &Manifest) -> Result<()>;
+}
+
+/// Where repositories are found by name: all registries, or a layout in a folder.
+pub trait Repositories: Send + Sync {
+    /// The place as its user knows it, for messages.
+    fn subject(&self) -> String;
+
+    /// The repository that a reference names; its version does not matter. Sends nothing.
+    fn repository(&self, reference: &Reference) -> Arc<dyn Repository>;
+}
+
+impl Repositories for Registries {
+    fn subject(&self) -> String {
+        "container registries".to_owned()
+    }
+
+    fn repository(&self, reference: &Reference) -> Arc<dyn Repository> {
+        Arc::new(Self::repository(self, reference))
+    }
 }
 
 /// Whether a registry is spoken to without TLS.

@@ -1,6 +1,6 @@
-//! Repositories of registries that speak the distribution API.
+//! A repository of a registry that speaks the distribution API.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -13,10 +13,11 @@ use serde_json::Value;
 use url::Url;
 
 use super::auth::Access;
+use super::body::Body;
 use super::fault::{Fault, Refusal};
-use super::host::{Attempt, Body, Call, Host, piece};
-use super::{Credentials, Manifest, Reference, Repository, Version, download, upload};
-use crate::backend::{Content, Error, Kind, Result, transfer};
+use super::host::{Attempt, Call, Host, piece};
+use super::{Manifest, Repository, Version, download, upload};
+use crate::backend::{Content, Error, Kind, Result};
 use crate::model::Digest;
 
 /// The media types of manifests and indices that we ask for.
@@ -32,83 +33,6 @@ const LOOKS: u32 = 3;
 /// What a registry says of the content that it sends or took.
 const DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 
-/// How registries are spoken to.
-#[derive(Clone, Debug, Default)]
-pub struct Options {
-    /// Where credentials come from.
-    pub credentials: Credentials,
-    /// Hosts, with their ports, that are spoken to in plain http; those of this machine are anyway.
-    pub insecure: BTreeSet<String>,
-}
-
-/// All registries: one HTTP client, the credentials and the tokens gotten with them. Cheap to clone.
-#[derive(Clone)]
-pub struct Registries {
-    shared: Arc<Shared>,
-}
-
-struct Shared {
-    client: reqwest::Client,
-    credentials: Arc<Credentials>,
-    insecure: BTreeSet<String>,
-    hosts: Mutex<HashMap<String, Arc<Host>>>,
-}
-
-impl Registries {
-    /// Prepares the client; sends nothing.
-    pub fn new(options: Options) -> Result<Self> {
-        Ok(Self {
-            shared: Arc::new(Shared {
-                client: transfer::patient_client()?,
-                credentials: Arc::new(options.credentials),
-                insecure: options.insecure,
-                hosts: Mutex::default(),
-            }),
-        })
-    }
-
-    /// The repository that a reference names; its version does not matter. Sends nothing. An error where the host is
-    /// none, which no parsed reference has.
-    pub fn repository(&self, reference: &Reference) -> Result<Registry> {
-        let name = &reference.registry;
-        let mut hosts = self
-            .shared
-            .hosts
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let host = match hosts.get(name) {
-            Some(host) => Arc::clone(host),
-            None => {
-                let plain = is_loopback(name) || self.shared.insecure.contains(name);
-                let credentials = Arc::clone(&self.shared.credentials);
-                let host = Host::new(name, plain, self.shared.client.clone(), credentials)?;
-                let host = Arc::new(host);
-                hosts.insert(name.clone(), Arc::clone(&host));
-                host
-            }
-        };
-        Ok(Registry {
-            host,
-            name: reference.repository.clone(),
-            sessions: Arc::default(),
-        })
-    }
-}
-
-/// Whether a registry is on this machine; with the port of TLS it is spoken to as any other.
-fn is_loopback(registry: &str) -> bool {
-    let Ok(url) = Url::parse(&format!("http://{registry}/")) else {
-        return false;
-    };
-    url.port() != Some(443)
-        && match url.host() {
-            Some(url::Host::Domain(name)) => name == "localhost",
-            Some(url::Host::Ipv4(address)) => address.is_loopback(),
-            Some(url::Host::Ipv6(address)) => address.is_loopback(),
-            None => false,
-        }
-}
-
 /// A [`Repository`] of a registry. Cheap to clone.
 #[derive(Clone)]
 pub struct Registry {
@@ -116,7 +40,7 @@ pub struct Registry {
     /// Within the registry.
     pub(super) name: String,
     /// Uploads that the registry began where it would not mount; the blob goes there when it comes.
-    pub(super) sessions: Arc<Mutex<HashMap<Digest, Url>>>,
+    sessions: Arc<Mutex<HashMap<Digest, Url>>>,
 }
 
 #[async_trait]
@@ -261,6 +185,14 @@ impl Repository for Registry {
 }
 
 impl Registry {
+    pub(super) fn new(host: Arc<Host>, name: &str) -> Self {
+        Self {
+            host,
+            name: name.to_owned(),
+            sessions: Arc::default(),
+        }
+    }
+
     /// A URL of this repository.
     pub(super) fn url(&self, path: &str) -> Url {
         self.host.url(&format!("{}/{path}", self.name))
@@ -399,43 +331,6 @@ fn own_media_type(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn plain_http_stays_on_this_machine() {
-        for name in [
-            "localhost",
-            "localhost:5000",
-            "127.0.0.1:5000",
-            "127.1.2.3",
-            "[::1]:5000",
-        ] {
-            assert!(is_loopback(name), "{name}");
-        }
-        for name in [
-            "localhost.example",
-            "10.0.0.1:5000",
-            "[::2]",
-            "localhost:443",
-            "docker.io",
-        ] {
-            assert!(!is_loopback(name), "{name}");
-        }
-        let registries = Registries::new(Options {
-            insecure: BTreeSet::from(["r.example:5000".to_owned()]),
-            ..Options::default()
-        });
-        let registries = registries.expect("a client");
-        let url = |text: &str| {
-            let reference: Reference = text.parse().expect("a reference");
-            let repository = registries.repository(&reference).expect("a repository");
-            repository.url("tags/list").to_string()
-        };
-        assert_eq!(
-            url("r.example:5000/x"),
-            "http://r.example:5000/v2/x/tags/list"
-        );
-        assert_eq!(url("r.example/x"), "https://r.example/v2/x/tags/list");
-    }
 
     #[test]
     fn a_manifest_without_a_type_is_an_oci_manifest() {

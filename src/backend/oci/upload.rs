@@ -12,8 +12,9 @@ use reqwest::{Method, Response, StatusCode};
 use url::Url;
 
 use super::auth::Access;
+use super::body::Body;
 use super::fault::{Fault, Refusal};
-use super::host::{Attempt, Body, Call};
+use super::host::{Attempt, Call};
 use super::registry::Registry;
 use crate::backend::transfer::{Pieces, share};
 use crate::backend::{Content, Kind, Result};
@@ -21,6 +22,9 @@ use crate::model::Digest;
 
 /// Sizes of chunks in bytes, tried in this order: a comfortable one, and what nginx lets pass by itself.
 const CHUNKS: [usize; 2] = [8 << 20, 1 << 20];
+
+/// The largest chunk that we would hold in memory, whatever the registry wants.
+const LARGEST_CHUNK: usize = 32 << 20;
 
 /// How many whole requests may break before chunks are tried: something between may cut what is long.
 const WHOLE_TRIES: usize = 2;
@@ -110,7 +114,8 @@ impl Upload<'_> {
         let least = self.least.load(Ordering::Relaxed);
         CHUNKS
             .into_iter()
-            .find(|next| size.is_none_or(|size| *next < size) && *next >= least)
+            .map(|next| next.max(least))
+            .find(|next| size.is_none_or(|size| *next < size) && *next <= LARGEST_CHUNK)
     }
 
     /// Begins an upload and gives where it goes.
@@ -134,9 +139,9 @@ impl Upload<'_> {
     }
 
     async fn send(&self, session: &Url, size: Option<usize>) -> Attempt<()> {
-        let size = size.map(|size| size.max(self.least.load(Ordering::Relaxed)));
-        match size {
-            Some(size) if length(self.content) > size as u64 => {
+        let least = self.least.load(Ordering::Relaxed);
+        match size.map(|size| size.max(least)) {
+            Some(size) if length(self.content) > size as u64 && size <= LARGEST_CHUNK => {
                 let session = self.chunks(session, size).await?;
                 self.close(&session, Body::Empty).await
             }

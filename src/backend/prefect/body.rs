@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::normal::{ENVIRONMENT, PROJECT, REPOSITORY, is_global_limit, is_unnamed};
 use super::pull::{Pull, parse_code_text};
-use crate::model::{Field, LiveDeployment, Registration, same};
+use crate::model::{Dialect, Field, LiveDeployment, Registration, same};
 
 /// What a write starts from.
 #[derive(Clone, Copy, Debug)]
@@ -147,7 +147,7 @@ impl Write<'_> {
     /// The value to send; for a null where the API has no null, the value of a field that was never set.
     pub(super) fn value(&self, field: Field) -> Value {
         match self.raw(field) {
-            None | Some(Value::Null) => field.default_value(),
+            None | Some(Value::Null) => field.default_value(Dialect::Prefect3),
             Some(value) => value.clone(),
         }
     }

@@ -177,7 +177,7 @@ fn concurrency_limit(deployment: &wire::Deployment) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Schedule, Timing};
+    use crate::model::{Dialect, Schedule, Timing};
 
     fn pull() -> Pull {
         Pull::Folder {
@@ -205,7 +205,12 @@ mod tests {
             assert!(!fields.contains_key(&Field::Code));
             assert!(!fields.contains_key(&Field::PullSteps));
             for (field, value) in fields {
-                assert_eq!(value, field.default_value(), "{}", field.name());
+                assert_eq!(
+                    value,
+                    field.default_value(Dialect::Prefect3),
+                    "{}",
+                    field.name()
+                );
             }
         }
     }

@@ -37,7 +37,7 @@ impl Server {
             for live in deployments.values_mut() {
                 let live = Arc::make_mut(live);
                 let own = triggers.remove(&live.handle);
-                let own = own.unwrap_or_else(|| Field::Triggers.default_value());
+                let own = own.unwrap_or_else(|| Field::Triggers.default_value(Dialect::Prefect3));
                 live.fields.insert(Field::Triggers, own);
             }
         }

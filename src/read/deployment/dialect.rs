@@ -20,22 +20,24 @@ const NOT_IN_TWO: &[(&str, &str)] = &[
     ("sla", "only Prefect Cloud keeps them; remove the key"),
 ];
 
-/// Checks the keys of a deployment.
-pub(super) fn check(node: &Node, dialect: Dialect, faults: &mut Faults<'_>) {
+/// Checks the keys of a deployment, and takes out those that are no key of this release: they are told once.
+pub(super) fn check(node: &mut Node, dialect: Dialect, faults: &mut Faults<'_>) {
     if dialect != Dialect::Prefect2 {
         return;
     }
-    for (key, hint) in NOT_IN_TWO {
-        let found = node.entries().unwrap_or_default().iter();
-        for entry in found.filter(|entry| entry.key == *key && !entry.value.is_null()) {
-            faults
-                .error(
-                    entry.at,
-                    format!("Prefect 2 has no `{key}` of a deployment"),
-                )
-                .hint(*hint);
-        }
+    if let Content::Map(entries) = &mut node.content {
+        entries.retain(|entry| {
+            let Some((key, hint)) = NOT_IN_TWO.iter().find(|(key, _)| entry.key == *key) else {
+                return true;
+            };
+            if !entry.value.is_null() {
+                let message = format!("Prefect 2 has no `{key}` of a deployment");
+                faults.error(entry.at, message).hint(*hint);
+            }
+            false
+        });
     }
+    let node = &*node;
     for key in ["schedule", "schedules"] {
         match present(node, key) {
             Some(Node {

@@ -9,11 +9,11 @@ use crate::read::faults::Faults;
 use crate::read::template::{Place, Values};
 
 /// The deployment with the environment's overlay laid on it.
-pub(super) fn lay(node: &Node, setting: &Setting<'_>, faults: &mut Faults<'_>) -> Node {
-    let Some(overlays) = faults.mapping(node, "environments") else {
-        return node.clone();
+pub(super) fn lay(node: Node, setting: &Setting<'_>, faults: &mut Faults<'_>) -> Node {
+    let Some(overlays) = faults.mapping(&node, "environments").cloned() else {
+        return node;
     };
-    let mut result = node.clone();
+    let mut result = node;
     for entry in overlays.entries().unwrap_or_default() {
         if !setting.environments.is_empty() && !setting.environments.contains(&entry.key) {
             let known = setting.environments.iter().map(String::as_str);
@@ -42,15 +42,14 @@ pub(super) fn lay(node: &Node, setting: &Setting<'_>, faults: &mut Faults<'_>) -
             continue;
         }
         if setting.environment == Some(entry.key.as_str()) {
-            result = without_schedule_alias(&result, keys).overlaid(&entry.value);
+            result = without_schedule_alias(result, keys).overlaid(&entry.value);
         }
     }
     result
 }
 
 /// `schedule` and `schedules` are one thing: an overlay of either replaces both.
-fn without_schedule_alias(node: &Node, overlay: &[Entry]) -> Node {
-    let mut node = node.clone();
+fn without_schedule_alias(mut node: Node, overlay: &[Entry]) -> Node {
     let both = ["schedule", "schedules"];
     if let Content::Map(entries) = &mut node.content
         && overlay
@@ -82,12 +81,13 @@ pub(super) fn resolve(
             _ => Place::Here,
         };
         entry.value.for_each_scalar(&mut |scalar| {
-            let Some(text) = scalar.as_str().map(str::to_owned) else {
+            let Some(text) = scalar.as_str() else {
                 return;
             };
-            match values.resolve(&text, place) {
+            match values.resolve(text, place) {
                 None => {}
                 Some(Ok(resolved)) => {
+                    let text = text.to_owned();
                     references.extend(resolved.references);
                     for (variable, value) in &resolved.variables {
                         faults.secrets.note(variable, value);
@@ -110,6 +110,9 @@ pub(super) fn resolve(
 /// The dotted paths of the values that came from the process's environment, with the text as written.
 pub(super) fn hidden(node: &Node) -> BTreeMap<String, String> {
     let mut hidden = BTreeMap::new();
+    if !node.holds_hidden() {
+        return hidden;
+    }
     for (field, key) in [
         (Field::Description, "description"),
         (Field::Version, "version"),

@@ -224,6 +224,16 @@ impl Node {
         }
     }
 
+    /// Whether any scalar in it is hidden.
+    pub(in crate::read) fn holds_hidden(&self) -> bool {
+        self.hidden.is_some()
+            || match &self.content {
+                Content::Scalar(_) => false,
+                Content::List(items) => items.iter().any(Self::holds_hidden),
+                Content::Map(entries) => entries.iter().any(|entry| entry.value.holds_hidden()),
+            }
+    }
+
     /// Calls `see` on every hidden scalar with its dotted path below `path`.
     pub(in crate::read) fn for_each_hidden(&self, path: &str, see: &mut dyn FnMut(&str, &str)) {
         if let Some(written) = &self.hidden {

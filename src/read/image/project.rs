@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use super::{Asked, Composed, Composer};
-use crate::model::{Diagnostic, Field, Image, Outputs, Place, RepoPath, put_outputs};
+use crate::model::{Diagnostic, Field, Image, Outputs, Place, Recipe, RepoPath, put_outputs};
 use crate::read::Settings;
 use crate::read::deployment::Declared;
 use crate::read::template::{IMAGE, resolve_late};
@@ -87,6 +87,7 @@ impl<'a> Images<'a> {
             words.and_then(|words| self.compose(words, |one| one.asked(&asked, &place), settings));
         if let Some(key) = own {
             let image = template(&key, "image");
+            self.work_in(&key, declared);
             let variables = declared.fields.entry(Field::JobVariables);
             if let Value::Object(variables) = variables.or_insert_with(|| Map::new().into()) {
                 variables.insert("image".to_owned(), image.into());
@@ -95,6 +96,19 @@ impl<'a> Images<'a> {
         }
         self.put_image(declared, keys.last(), &place);
         keys
+    }
+
+    /// Lets runs begin in the folder of the code that the image holds; steps that the file spells out stay.
+    fn work_in(&self, key: &str, declared: &mut Declared) {
+        let Some(Recipe::Layers(layers)) = self.images.get(key).map(|image| &image.recipe) else {
+            return;
+        };
+        if layers.code.is_some() && !declared.fields.contains_key(&Field::PullSteps) {
+            let step = json!([{STEP: {"directory": layers.folder}}]);
+            declared.fields.insert(Field::PullSteps, step);
+            let note = "the code is in the image, so it is not uploaded";
+            declared.notes.push(note.to_owned());
+        }
     }
 
     /// Replaces `{{ flowyard.image }}`.
@@ -155,6 +169,9 @@ impl<'a> Images<'a> {
         key
     }
 }
+
+/// The pull step that changes the folder.
+const STEP: &str = "prefect.deployments.steps.set_working_directory";
 
 /// What stands for an image's reference or tag until it is known.
 fn template(key: &str, name: &str) -> String {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use flowyard::backend::Orchestrator;
-use flowyard::model::{Field, Fields, same};
+use flowyard::model::{Dialect, Field, Fields, same};
 use serde_json::{Value, json};
 
 use super::{api, assert_same, code, cron, id, owner, read, registration, schedule_ids, shared};
@@ -91,7 +91,7 @@ async fn every_field_reads_back_as_it_was_written() {
     let live = read(&server, &id).await;
     for (field, value) in &live.fields {
         assert!(
-            same(value, &field.default_value()),
+            same(value, &field.default_value(Dialect::Prefect3)),
             "{}: {value}",
             field.name()
         );

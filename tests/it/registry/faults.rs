@@ -112,6 +112,53 @@ async fn an_upload_that_is_forgotten_again_and_again_is_an_error() {
     assert_eq!(puts.iter().filter(|one| one.starts_with("PUT")).count(), 2);
 }
 
+/// The registry's own limits, where a proxy's are tried on the real one.
+#[tokio::test]
+async fn chunks_are_as_large_as_the_registry_wants_them() {
+    const LEAST: usize = 9 << 20;
+    let server = MockServer::start().await;
+    Mock::given(method("POST"))
+        .respond_with(
+            ResponseTemplate::new(202)
+                .insert_header("location", "/session")
+                .insert_header("oci-chunk-min-length", LEAST.to_string()),
+        )
+        .mount(&server)
+        .await;
+    Mock::given(method("HEAD"))
+        .respond_with(ResponseTemplate::new(404))
+        .mount(&server)
+        .await;
+    Mock::given(method("PUT"))
+        .and(body_bytes(b""))
+        .respond_with(ResponseTemplate::new(201))
+        .mount(&server)
+        .await;
+    Mock::given(method("PUT"))
+        .respond_with(refusal(413, "SIZE_INVALID"))
+        .with_priority(9)
+        .mount(&server)
+        .await;
+    Mock::given(method("PATCH"))
+        .respond_with(ResponseTemplate::new(202).insert_header("location", "/session"))
+        .mount(&server)
+        .await;
+    put(&registry(&server), vec![7; LEAST + 5]).await;
+    let requests = server.received_requests().await.expect("they are recorded");
+    let chunks: Vec<_> = requests
+        .iter()
+        .filter(|one| one.method.as_str() == "PATCH")
+        .map(|one| {
+            (
+                one.headers["content-range"].to_str().expect("text"),
+                one.body.len(),
+            )
+        })
+        .collect();
+    let (first, second) = (format!("0-{}", LEAST - 1), format!("{LEAST}-{}", LEAST + 4));
+    assert_eq!(chunks, [(first.as_str(), LEAST), (second.as_str(), 5)]);
+}
+
 #[tokio::test]
 async fn a_mount_that_becomes_an_upload_is_used_as_one() {
     let server = MockServer::start().await;

@@ -42,7 +42,7 @@ fn at(registries: &Registries, port: u16, name: &str) -> impl Repository + use<>
     let reference: Reference = format!("127.0.0.1:{port}/{name}")
         .parse()
         .expect("a reference");
-    registries.repository(&reference).expect("a repository")
+    registries.repository(&reference)
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate};
 
 use super::{anonymous, at, login, with};
 use crate::contract::repository::{self, MANIFEST, image, put, read, tag};
-use crate::services::process::run;
+use crate::services::process::{run, script};
 use crate::services::registry::{PASSWORD, Registry, TokenServer, USER};
 
 const SERVICE: &str = "registry.test";
@@ -244,6 +244,28 @@ async fn a_mount_asks_to_read_its_source() {
 }
 
 #[tokio::test]
+async fn a_helper_may_keep_an_identity_token() {
+    let tokens = Tokens::start().await;
+    let registry = tokens.registry();
+    let folder = tempfile::tempdir().expect("a folder");
+    script(
+        &folder.path().join("docker-credential-keeper"),
+        &format!("echo '{{\"Username\":\"<token>\",\"Secret\":\"{IDENTITY}\"}}'"),
+    );
+    let config = folder.path().join("config.json");
+    let helpers = json!({"credsStore": "absent", "credHelpers": {registry.name(): "keeper"}});
+    std::fs::write(&config, helpers.to_string()).expect("the folder is ours");
+    let registries = with(Credentials {
+        files: vec![config],
+        helpers: Some(format!("{}:/usr/bin:/bin", folder.path().display()).into()),
+        ..Credentials::default()
+    });
+    put(&at(&registries, registry.port(), "acme/flows"), "a layer").await;
+    let asked = tokens.asked();
+    assert_eq!(asked, ["POST flowyard: repository:acme/flows:pull,push"]);
+}
+
+#[tokio::test]
 async fn nobody_may_read_what_is_public_and_is_told_how_to_do_more() {
     let tokens = Tokens::start().await;
     let registry = tokens.registry();
@@ -314,25 +336,31 @@ async fn a_token_server_that_stumbles_is_asked_again() {
     assert_eq!(tokens.asked(), ["GET flowyard: repository:acme/flows:pull"]);
 }
 
+/// The registry allows clocks to differ by a minute, and the server tells clients of a later end.
 #[tokio::test]
-async fn a_token_that_the_registry_takes_no_more_is_replaced_once() {
+async fn a_token_that_the_registry_takes_no_more_is_replaced() {
     let tokens = Tokens::start().await;
     let registry = tokens.registry();
     let registries = with(login(&registry.name(), USER, PASSWORD));
     let repository = at(&registries, registry.port(), "acme/flows");
-    // The registry allows clocks to differ by a minute.
-    *tokens.granting.life.lock().expect("ours") = -120;
-    let error = repository.head(&tag("1")).await.expect_err("it has ended");
-    assert_eq!(error.kind, Kind::Denied, "{error}");
-    let asked = tokens.asked();
-    assert_eq!(asked.len(), 1, "{asked:?}");
-
-    *tokens.granting.life.lock().expect("ours") = 300;
-    put(&repository, "a layer").await;
-    let asked = tokens.asked();
-    *tokens.granting.life.lock().expect("ours") = 300;
-    assert_eq!(asked, ["GET flowyard: repository:acme/flows:pull,push"]);
-    // The one for reading is known to be of no use only when it is tried.
+    let lives = |seconds| *tokens.granting.life.lock().expect("ours") = seconds;
+    lives(-57);
     assert_eq!(repository.head(&tag("1")).await.expect("an answer"), None);
-    assert_eq!(tokens.asked(), ["GET flowyard: repository:acme/flows:pull"]);
+    tokio::time::sleep(std::time::Duration::from_secs(4)).await;
+    lives(300);
+    for _ in 0..2 {
+        assert_eq!(repository.head(&tag("1")).await.expect("an answer"), None);
+    }
+    let asked = tokens.asked();
+    assert_eq!(asked, ["GET flowyard: repository:acme/flows:pull"; 2]);
+
+    // One that is of no use from the start is replaced once for each request, and then it is a refusal.
+    lives(-120);
+    let repository = at(&registries, registry.port(), "acme/other");
+    for _ in 0..2 {
+        let error = repository.head(&tag("1")).await.expect_err("it has ended");
+        assert_eq!(error.kind, Kind::Denied, "{error}");
+    }
+    let asked = tokens.asked();
+    assert_eq!(asked, ["GET flowyard: repository:acme/other:pull"; 3]);
 }

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::{Documents, owner, storage};
 use crate::backend::prefect::body::{PLAIN, Write, timing_of};
 use crate::backend::prefect::pull::parse_code_text;
-use crate::model::{Field, ReleaseRef};
+use crate::model::{Dialect, Field, ReleaseRef};
 
 /// Fields that the server has no place for, beside their defaults.
 const UNKNOWN: [Field; 5] = [
@@ -18,7 +18,7 @@ const UNKNOWN: [Field; 5] = [
 
 impl Write<'_> {
     pub(super) fn post_two(&self, flow_id: &str, documents: &Documents) -> Result<Value, String> {
-        let lost = |field: &&Field| self.value(**field) != field.default_value();
+        let lost = |field: &&Field| self.value(**field) != field.default_value(Dialect::Prefect2);
         if let Some(field) = UNKNOWN.iter().find(lost) {
             return Err(format!("Prefect 2 has no `{}`", field.name()));
         }

@@ -1,0 +1,178 @@
+//! Puts an image for one platform together: its blobs into the target, and its manifest.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures::future::try_join_all;
+
+use super::Oci;
+use super::base::Base;
+use super::image::{Added, config, labels};
+use super::layer::{self, Entry, Layer};
+use super::push::{Origin, Target, cell};
+use crate::backend::oci::document::{
+    CONFIG, Compression, DOCKER_IMAGE, Descriptor, IMAGE, Image, Platform, manifest, packing,
+};
+use crate::backend::oci::{Manifest, Repository};
+use crate::backend::{BuildLog, Content, Error, Files, Kind, Result};
+use crate::model::{CodeTree, Digest, FileMode, Layers, Pinned};
+
+/// The label that holds the digest of the inputs, which is the image's tag too.
+const INPUTS: &str = "org.flowyard.inputs";
+
+/// One image for one platform.
+pub(super) struct Work<'a> {
+    pub(super) layers: &'a Layers,
+    pub(super) pinned: &'a Pinned,
+    pub(super) identity: Digest,
+    pub(super) platform: Platform,
+    /// The digest of the base's manifest or index.
+    pub(super) base_digest: Digest,
+    pub(super) base: Arc<Base>,
+    pub(super) repository: Arc<dyn Repository>,
+    pub(super) target: Target,
+    pub(super) compression: Compression,
+    pub(super) files: &'a dyn Files,
+    pub(super) log: &'a dyn BuildLog,
+}
+
+impl Work<'_> {
+    fn labels(&self) -> BTreeMap<String, String> {
+        let repository = &self.target.reference.repository;
+        let title = repository
+            .rsplit_once('/')
+            .map_or(repository.as_str(), |(_, name)| name);
+        let mut labels = labels(&self.base, &self.base_digest, title);
+        labels.insert(INPUTS.to_owned(), self.identity.to_string());
+        labels
+    }
+}
+
+impl Oci {
+    pub(super) fn compression(&self, base: &Base) -> Compression {
+        let by_base = if base.media_type == DOCKER_IMAGE {
+            Compression::Gzip
+        } else {
+            Compression::Zstd
+        };
+        self.settings.compression.unwrap_or(by_base)
+    }
+
+    /// The layer of code, made once for all platforms and images of a run that have the same.
+    async fn code(&self, work: &Work<'_>, code: &CodeTree, folder: &str) -> Result<Layer> {
+        let folder = folder.trim_matches('/');
+        let key = (code.digest(), folder.to_owned(), work.compression);
+        let layer = cell(&self.codes, key);
+        let layer = layer.get_or_try_init(|| async {
+            let mut entries = Vec::with_capacity(code.files().len());
+            for file in code.files() {
+                let path = code.base().join(&file.path);
+                let content = work.files.content(&path).map_err(|error| {
+                    Error::new(Kind::Other, &path, format!("it cannot be read: {error:#}"))
+                })?;
+                entries.push(Entry {
+                    path: format!("{folder}/{}", file.path),
+                    executable: file.mode == FileMode::Executable,
+                    content,
+                    digest: Some(file.sha256),
+                });
+            }
+            self.write(entries, work.compression, code.base()).await
+        });
+        let layer = layer.await?.clone();
+        self.bring(work, &layer.descriptor, &origin(&layer)).await?;
+        Ok(layer)
+    }
+
+    pub(super) async fn write(
+        &self,
+        entries: Vec<Entry>,
+        compression: Compression,
+        subject: &impl std::fmt::Display,
+    ) -> Result<Layer> {
+        let failed = |error: std::io::Error| {
+            let message = format!("make a layer of it: {error}");
+            Error::new(Kind::Other, subject, message)
+        };
+        // The file of a layer lives as long as the layer, in a folder that is not ours to remove.
+        let folder = self.settings.cache.clone();
+        let folder = folder
+            .filter(|folder| std::fs::create_dir_all(folder).is_ok())
+            .unwrap_or_else(std::env::temp_dir);
+        tokio::task::spawn_blocking(move || layer::write(entries, compression, &folder))
+            .await
+            .map_err(|error| failed(std::io::Error::other(error)))?
+            .map_err(failed)
+    }
+
+    pub(super) async fn bring(
+        &self,
+        work: &Work<'_>,
+        blob: &Descriptor,
+        origin: &Origin,
+    ) -> Result<bool> {
+        self.transfers
+            .bring(&work.target, blob, origin, &self.cache)
+            .await
+    }
+
+    pub(super) async fn put_config(&self, work: &Work<'_>, bytes: Vec<u8>) -> Result<Descriptor> {
+        let descriptor = Descriptor::new(CONFIG, Digest::of(&bytes), bytes.len() as u64);
+        let origin = Origin::Content(Content::Bytes(bytes.into()));
+        self.bring(work, &descriptor, &origin).await?;
+        Ok(descriptor)
+    }
+
+    /// Brings all blobs of the image for one platform into the target, and gives its manifest.
+    pub(super) async fn image(&self, work: &Work<'_>) -> Result<Manifest> {
+        let base = &work.base;
+        let mut layers = Vec::with_capacity(base.layers.len() + 2);
+        for one in &base.layers {
+            let (_, media_type) = packing(&one.media_type)
+                .map_err(|what| Error::new(Kind::Other, &base.written, what))?;
+            layers.push(Descriptor::new(&media_type, one.digest.0, one.size));
+        }
+        let below = try_join_all(layers.iter().map(|layer| async {
+            let origin = Origin::Repository(work.repository.clone(), base.reference.clone());
+            self.bring(work, layer, &origin).await
+        }));
+        let packages = async {
+            match &work.layers.requirements {
+                Some(requirements) => self.packages(work, requirements).await.map(Some),
+                None => Ok(None),
+            }
+        };
+        let code = async {
+            match &work.layers.code {
+                Some(code) => self.code(work, code, &work.layers.folder).await.map(Some),
+                None => Ok(None),
+            }
+        };
+        let (_, packages, code) = tokio::try_join!(below, packages, code)?;
+        let mut added = Vec::new();
+        for (layer, by) in [(packages, "packages"), (code, "code")] {
+            let Some(layer) = layer else { continue };
+            added.push(Added {
+                diff_id: layer.diff_id,
+                by: format!("flowyard: {by}"),
+            });
+            layers.push(layer.descriptor);
+        }
+        let labels = work.labels();
+        let config = config(base, work.layers, &added, &labels)?;
+        let config = self.put_config(work, config).await?;
+        let annotations = labels
+            .into_iter()
+            .filter(|(name, _)| name != INPUTS)
+            .collect();
+        Ok(manifest(IMAGE, &Image::new(config, layers, annotations)))
+    }
+}
+
+/// Where the content of a layer is.
+pub(super) fn origin(layer: &Layer) -> Origin {
+    layer
+        .content
+        .as_ref()
+        .map_or(Origin::Unknown, |content| Origin::Content(content.clone()))
+}
