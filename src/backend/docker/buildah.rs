@@ -199,7 +199,11 @@ impl Build for Buildah {
         }
         if let Some(index) = &index {
             // What it names stays, as the cache of the next build.
-            let _ = self.program(None).args(["manifest", "rm", index]).quiet().await;
+            let _ = self
+                .program(None)
+                .args(["manifest", "rm", index])
+                .quiet()
+                .await;
         }
         result?;
         let text = std::fs::read_to_string(output).unwrap_or_default();

@@ -100,7 +100,9 @@ impl Settings {
     fn is_plain(&self, repository: &str) -> bool {
         let host = repository.split('/').next().unwrap_or_default();
         let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
-        name == "localhost" || name.starts_with("127.") || self.plain_http.contains(host)
+        ["localhost", "[::1]"].contains(&name)
+            || name.starts_with("127.")
+            || self.plain_http.contains(host)
     }
 }
 
@@ -129,6 +131,7 @@ mod tests {
         };
         for plain in [
             "localhost/a",
+            "[::1]:5/a",
             "localhost:1/a",
             "127.0.0.1:5/a",
             "registry:5000/a",
