@@ -62,7 +62,7 @@ pub fn desired(files: &[(&str, &[u8])], dialect: Dialect) -> Desired {
 
 /// Reads for the release that the length of `data` picks, and looks at the places of all faults.
 fn check(files: &[(&str, &[u8])], data: &[u8]) {
-    let dialect = if data.len() % 2 == 0 {
+    let dialect = if data.len().is_multiple_of(2) {
         Dialect::Prefect3
     } else {
         Dialect::Prefect2

@@ -85,8 +85,8 @@ async fn an_index_that_is_not_there_is_unavailable() {
     let port = crate::services::process::free_port();
     let mut machine = Machine::new();
     machine.index = Some(format!("http://127.0.0.1:{port}/simple"));
-    let project = Project::new(FLOWS, &format!("{BASE}:1"), &[])
-        .require(&[("requirements.txt", "words\n")]);
+    let project =
+        Project::new(FLOWS, &format!("{BASE}:1"), &[]).require(&[("requirements.txt", "words\n")]);
     let error = project
         .pin(&machine.local(&layout))
         .await
@@ -114,7 +114,10 @@ async fn a_base_must_be_there_and_have_a_python() {
     let name = base(&layout, "registry.example.org/bare", &["bin/sh"]).await;
     let bare = Project::new(FLOWS, &name, &[]).require(&[("requirements.txt", "words\n")]);
     let error = bare.pin(&oci).await.expect_err("no Python");
-    assert!(error.message.contains("no `python3` on its PATH"), "{error}");
+    assert!(
+        error.message.contains("no `python3` on its PATH"),
+        "{error}"
+    );
     let mut told = Project::new(FLOWS, &name, &[]).require(&[("requirements.txt", "words\n")]);
     told.layers().python = Some("3.12".to_owned());
     told.make(&Machine::with_index(&index).local(&layout)).await;
@@ -124,12 +127,19 @@ async fn a_base_must_be_there_and_have_a_python() {
 async fn files_that_would_leave_the_image_are_refused() {
     let (_folder, layout, _) = layout();
     base(&layout, BASE, GLIBC).await;
-    for (path, folder) in [("../x", "/code"), ("a/../../x", "/code"), ("x", "/code/../..")] {
+    for (path, folder) in [
+        ("../x", "/code"),
+        ("a/../../x", "/code"),
+        ("x", "/code/../.."),
+    ] {
         let mut project = Project::new(FLOWS, &format!("{BASE}:1"), &[(path, "x")]);
         project.layers().folder = folder.to_owned();
         let oci = Machine::new().local(&layout);
         let error = project.build(&oci).await.expect_err(path);
-        assert!(error.message.contains("cannot be a path in an image"), "{error}");
+        assert!(
+            error.message.contains("cannot be a path in an image"),
+            "{error}"
+        );
     }
 }
 
@@ -138,8 +148,13 @@ async fn a_file_that_changes_meanwhile_stops_the_build() {
     let (_folder, layout, _) = layout();
     base(&layout, BASE, GLIBC).await;
     let mut project = Project::new(FLOWS, &format!("{BASE}:1"), &[("flow.py", "1\n")]);
-    project.files.insert("p/flow.py".to_owned(), "2\n".to_owned());
+    project
+        .files
+        .insert("p/flow.py".to_owned(), "2\n".to_owned());
     let oci = Machine::new().local(&layout);
     let error = project.build(&oci).await.expect_err("another content");
-    assert!(error.message.contains("flow.py: its content is not"), "{error}");
+    assert!(
+        error.message.contains("flow.py: its content is not"),
+        "{error}"
+    );
 }

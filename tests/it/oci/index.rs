@@ -31,7 +31,10 @@ impl Index {
         let server = MockServer::start().await;
         let mut pages: BTreeMap<String, String> = BTreeMap::new();
         for (name, bytes) in &files {
-            let package = name.split("-1.0").next().and_then(|one| one.split("-2.0").next());
+            let package = name
+                .split("-1.0")
+                .next()
+                .and_then(|one| one.split("-2.0").next());
             let package = package.expect("a name").replace('_', "-");
             let digest = Digest::of(bytes);
             let link = format!("<a href=\"/files/{name}#sha256={digest}\">{name}</a>\n");
@@ -69,6 +72,9 @@ impl Index {
 
     /// How many requests it got.
     pub(super) async fn requests(&self) -> usize {
-        self.server.received_requests().await.map_or(0, |all| all.len())
+        self.server
+            .received_requests()
+            .await
+            .map_or(0, |all| all.len())
     }
 }

@@ -92,7 +92,9 @@ async fn the_same_inputs_give_the_same_image_and_one_line_another_layer() {
     for _ in 0..2 {
         let (_folder, layout, _) = layout();
         base(&layout, BASE, GLIBC).await;
-        let digest = project("print(1)\n").make(&Machine::new().local(&layout)).await;
+        let digest = project("print(1)\n")
+            .make(&Machine::new().local(&layout))
+            .await;
         seen.push(digest);
     }
     assert_eq!(seen[0], seen[1]);
@@ -117,7 +119,10 @@ async fn two_bases(layout: &Layout) {
         let libc = format!("usr/lib/{architecture}/libc.so.6");
         let manifest = base_for(&bases, platform, &[&libc, GLIBC[1], GLIBC[2]]).await;
         let version = Version::Digest(manifest.digest);
-        bases.put_manifest(&version, &manifest).await.expect("written");
+        bases
+            .put_manifest(&version, &manifest)
+            .await
+            .expect("written");
         manifests.push(json!({
             "mediaType": manifest.media_type, "digest": format!("sha256:{}", manifest.digest),
             "size": manifest.bytes.len(), "platform": {"os": "linux", "architecture": architecture},
@@ -161,7 +166,10 @@ async fn an_image_for_two_platforms_is_an_index() {
                 .args(["--override-arch", architecture, "inspect"])
                 .arg(oci_path(&path, &format!("{FLOWS}:latest"))),
         );
-        assert!(text.contains(&format!("\"Architecture\": \"{architecture}\"")), "{text}");
+        assert!(
+            text.contains(&format!("\"Architecture\": \"{architecture}\"")),
+            "{text}"
+        );
     }
 
     project.image.platforms = vec!["linux/s390x".to_owned()];
@@ -169,14 +177,25 @@ async fn an_image_for_two_platforms_is_an_index() {
         .build(&Machine::new().local(&layout))
         .await
         .expect_err("no such base");
-    assert_eq!(error.to_string(), format!("{BASE}:1: the base is not made for linux/s390x"));
+    assert_eq!(
+        error.to_string(),
+        format!("{BASE}:1: the base is not made for linux/s390x")
+    );
     assert_eq!(
         error.hint.as_deref(),
         Some("it is made for linux/amd64, linux/arm64")
     );
     let oci = Machine::new().local(&layout);
-    assert!(repository(&layout, FLOWS).has(&digest).await.expect("an answer"));
-    assert_eq!(oci.find(&format!("{FLOWS}:none")).await.expect("an answer"), None);
+    assert!(
+        repository(&layout, FLOWS)
+            .has(&digest)
+            .await
+            .expect("an answer")
+    );
+    assert_eq!(
+        oci.find(&format!("{FLOWS}:none")).await.expect("an answer"),
+        None
+    );
 }
 
 /// The media types of an image's layers, without what is common to all of them.

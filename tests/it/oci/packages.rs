@@ -4,9 +4,7 @@ use flowyard::model::Digest;
 use serde_json::json;
 
 use super::index::Index;
-use super::{
-    GLIBC, Machine, Project, base, configuration, layers_of, layout, texts_of,
-};
+use super::{GLIBC, Machine, Project, base, configuration, layers_of, layout, texts_of};
 
 const FLOWS: &str = "registry.example.org/acme/flows";
 const BASE: &str = "registry.example.org/base";
@@ -37,7 +35,11 @@ async fn packages_are_found_and_programs_start_with_the_bases_python() {
     let row = row.expect("the program is listed where it is");
     assert!(row.ends_with(&format!(",{}", program.len())), "{row}");
     assert!(texts.contains_key(&format!("{packages}/sitecustomize.py")));
-    assert!(!texts.keys().any(|path| path.ends_with(".pyc") || path.ends_with(".lock")));
+    assert!(
+        !texts
+            .keys()
+            .any(|path| path.ends_with(".pyc") || path.ends_with(".lock"))
+    );
     let config = configuration(&flows, &digest).await;
     assert_eq!(
         config["config"]["Env"],
@@ -58,7 +60,9 @@ async fn what_changes_is_all_that_changes() {
     let flows = layout.named(FLOWS);
     let machine = Machine::with_index(&index);
     let make = async |requirements: &str, code: &str| -> (Digest, Vec<Digest>) {
-        let digest = project(requirements, code).make(&machine.local(&layout)).await;
+        let digest = project(requirements, code)
+            .make(&machine.local(&layout))
+            .await;
         (digest, layers_of(&flows, &digest).await)
     };
     let (first, one) = make("greet==1.0\n", "1\n").await;
@@ -73,7 +77,9 @@ async fn what_changes_is_all_that_changes() {
     let (_folder, other, _) = super::layout();
     base(&other, BASE, GLIBC).await;
     let machine = Machine::with_index(&index);
-    let again = project("greet==1.0\n", "1\n").make(&machine.local(&other)).await;
+    let again = project("greet==1.0\n", "1\n")
+        .make(&machine.local(&other))
+        .await;
     assert_eq!(first, again);
 }
 
@@ -108,7 +114,12 @@ async fn a_list_with_hashes_asks_no_index_and_a_change_of_code_runs_no_uv() {
 async fn the_bases_c_library_decides() {
     let index = Index::start().await;
     let (_folder, layout, _) = layout();
-    let musl = ["etc/alpine-release", "lib/ld-musl-x86_64.so.1", GLIBC[1], GLIBC[2]];
+    let musl = [
+        "etc/alpine-release",
+        "lib/ld-musl-x86_64.so.1",
+        GLIBC[1],
+        GLIBC[2],
+    ];
     base(&layout, BASE, &musl).await;
     let machine = Machine::with_index(&index);
     let digest = project("native\n", "").make(&machine.local(&layout)).await;
@@ -143,7 +154,10 @@ async fn a_locked_project_is_taken_as_it_is() {
     let pinned = project.pin(&machine.local(&layout)).await.expect("pinned");
     assert_eq!(index.requests().await, asked, "a lock needs no index");
     let text = &pinned.requirements["linux/amd64"];
-    assert_eq!(*text, index.pinned("greet", "2.0") + &index.pinned("words", "1.0"));
+    assert_eq!(
+        *text,
+        index.pinned("greet", "2.0") + &index.pinned("words", "1.0")
+    );
     let digest = project.make(&machine.local(&layout)).await;
     let flows = layout.named(FLOWS);
     let layers = layers_of(&flows, &digest).await;
@@ -167,7 +181,9 @@ async fn twenty_projects_with_the_same_packages_run_uv_once() {
         .collect();
     let made = projects.iter().map(|project| project.make(&oci));
     let made = futures::future::join_all(made).await;
-    let runs = projects.iter().filter(|one| one.log().contains("packages for"));
+    let runs = projects
+        .iter()
+        .filter(|one| one.log().contains("packages for"));
     assert_eq!(runs.count(), 1);
     let mut packages = Vec::new();
     for (digest, project) in made.iter().zip(&projects) {

@@ -106,9 +106,16 @@ async fn what_is_there_is_not_sent_again() {
     let again = project("1\n").make(&machine.remote()).await;
     assert_eq!(first, again);
     let recorded = proxy.take();
-    let written: Vec<String> = recorded.writes().iter().map(|one| one.to_string()).collect();
+    let written: Vec<String> = recorded
+        .writes()
+        .iter()
+        .map(|one| one.to_string())
+        .collect();
     assert_eq!(written.len(), 1, "{written:#?}");
-    assert!(written[0].contains(&format!("/manifests/{identity}")), "{written:?}");
+    assert!(
+        written[0].contains(&format!("/manifests/{identity}")),
+        "{written:?}"
+    );
 
     // One line of code, on a machine that has never seen the project: a layer, a configuration, a manifest.
     let changed = project("2\n");
@@ -212,14 +219,18 @@ async fn an_index_of_the_registry_names_both_platforms() {
         let platform = format!("linux/{architecture}");
         let manifest = super::base_for(&*bases, &platform, GLIBC).await;
         let version = Version::Digest(manifest.digest);
-        bases.put_manifest(&version, &manifest).await.expect("written");
+        bases
+            .put_manifest(&version, &manifest)
+            .await
+            .expect("written");
         manifests.push(serde_json::json!({
             "mediaType": manifest.media_type, "digest": format!("sha256:{}", manifest.digest),
             "size": manifest.bytes.len(), "platform": {"os": "linux", "architecture": architecture},
         }));
     }
     let media_type = "application/vnd.oci.image.index.v1+json";
-    let list = serde_json::json!({"schemaVersion": 2, "mediaType": media_type, "manifests": manifests});
+    let list =
+        serde_json::json!({"schemaVersion": 2, "mediaType": media_type, "manifests": manifests});
     let bytes = bytes::Bytes::from(list.to_string());
     let list = flowyard::backend::oci::Manifest {
         digest: Digest::of(&bytes),
