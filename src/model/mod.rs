@@ -22,7 +22,7 @@ pub use deployment::{Deployment, DeploymentId, Desired, Dialect, Project, Refere
 pub use diagnostic::{Diagnostic, Place, Severity};
 pub use digest::{Digest, Hasher, ParseDigestError};
 pub use live::{Live, LiveDeployment, Owner, Refusal};
-pub use nearest::nearest;
+pub use nearest::{listed, nearest};
 pub use path::RepoPath;
 pub use registration::{Field, Fields, Registration, fingerprint, same};
 pub use schedule::{Schedule, Timing, normal_anchor};
