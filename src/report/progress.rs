@@ -138,10 +138,11 @@ impl Progress {
             && !self.multi.is_hidden()
         {
             let what = value::text(&subject(&outcome.item));
+            let first = message.lines().next().unwrap_or_default();
             // A terminal that is gone is no reason to stop a deploy.
             let _ = self
                 .multi
-                .println(format!("failed: {what}: {}", value::text(message)));
+                .println(format!("failed: {what}: {}", value::text(first)));
         }
         let Some(lines) = &mut state.lines else {
             return;

@@ -38,9 +38,15 @@ impl Buildah {
     }
 
     fn program(&self, logins: Option<&Path>) -> Program {
-        Program::new("buildah", &self.settings.environment, INHERITED)
+        let program = Program::new("buildah", &self.settings.environment, INHERITED)
             .env("REGISTRY_AUTH_FILE", logins)
-            .args(&self.settings.buildah)
+            .args(&self.settings.buildah);
+        // Docker takes a folder without its file for one without logins, buildah for a fault.
+        let docker = self.settings.environment.get("DOCKER_CONFIG");
+        match docker.filter(|folder| !Path::new(folder).join("config.json").exists()) {
+            Some(_) => program.without("DOCKER_CONFIG"),
+            None => program,
+        }
     }
 
     /// The files in which buildah looks for logins, the one that counts most last.

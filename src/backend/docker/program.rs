@@ -125,6 +125,13 @@ impl Program {
         self
     }
 
+    /// Takes a variable away.
+    #[must_use]
+    pub(super) fn without(mut self, name: &str) -> Self {
+        self.environment.remove(name);
+        self
+    }
+
     /// Passes build arguments by `flag NAME`, with the value in the environment: a command line can be read by everybody on
     /// the machine. Only a name that means something to the program itself is passed as `NAME=value`.
     #[must_use]

@@ -39,7 +39,7 @@ fn failure(done: &Done<'_>, outcome: &Outcome, message: &str, hint: Option<&str>
         "❌ **failed to {action}** {}\n\n",
         code(&subject(&outcome.item))
     );
-    let mut lines = vec![value::escaped(message)];
+    let mut lines: Vec<String> = message.lines().map(value::escaped).collect();
     lines.extend(hint.map(|hint| format!("hint: {}", value::escaped(hint))));
     text += &block("text", &lines);
     if let Some(url) = &outcome.link {

@@ -41,7 +41,10 @@ pub fn outcomes(plan: &Plan, outcomes: &[Outcome], out: &mut dyn Write) -> io::R
     for outcome in outcomes {
         if let Status::Failed { message, hint } = &outcome.status {
             head(&done, outcome, &paint(ERROR, "failed"), out)?;
-            writeln!(out, "  {}", value::text(message))?;
+            // What a build printed last is in it.
+            for line in message.lines() {
+                writeln!(out, "  {}", value::text(line))?;
+            }
             if let Some(hint) = hint {
                 writeln!(out, "  {} {}", paint(HINT, "hint:"), value::text(hint))?;
             }

@@ -153,7 +153,7 @@ async fn the_flow_of_each_builders_image_runs() {
         .count();
     assert_eq!(logs, 3);
     for builder in ["oci", "docker", "buildah"] {
-        run(&api, &format!("{builder}_rows/daily")).await;
+        run(&api, &format!("{builder}-rows/daily")).await;
     }
     let again = deploy(&repo, &buildah).run().expect_code(0).stdout;
     assert!(again.starts_with("Nothing to do."), "{again}");
@@ -190,17 +190,17 @@ async fn a_failed_image_skips_exactly_its_deployments() {
     assert!(said.contains("failed to build"), "{said}");
     assert!(said.contains("why it fails"), "{said}");
     assert!(
-        said.contains("skipped to create image_fails/daily"),
+        said.contains("skipped to create image-fails/daily"),
         "{said}"
     );
-    assert!(said.contains("created   image_works/daily"), "{said}");
+    assert!(said.contains("created   image-works/daily"), "{said}");
     let all = api.deployments().await;
-    assert!(all.contains_key("image_works/daily") && !all.contains_key("image_fails/daily"));
+    assert!(all.contains_key("image-works/daily") && !all.contains_key("image-fails/daily"));
     // Mended, the next deploy goes on from there.
     repo.replace("fails/Dockerfile", "; exit 3", "");
     let run = deploy(&repo, &buildah).run().expect_code(0);
     assert!(
-        run.stdout.contains("created   image_fails/daily"),
+        run.stdout.contains("created   image-fails/daily"),
         "{}",
         run.stdout
     );
