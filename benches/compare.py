@@ -159,9 +159,9 @@ def own_commands(options, walls: dict[str, float]) -> None:
                 raise SystemExit(f"{name} registered {registered} deployments of {3 * len(folders)}")
             each = median(again)
             rows.append([name, seconds(first), seconds(again), f"{each * options.projects / 60:.0f} min",
-                         f"{each * options.projects / walls[form]:,.0f} times"])
+                         f"{each * options.projects / walls[form]:,.0f}"])
     print(f"\nPrefect's own commands in {options.own} of the projects, three deployments each, on Prefect 3 with SQLite:\n")
-    head = ["command, once a project", "first", "nothing changed", f"that {options.projects:,} times", "of flowyard's plan"]
+    head = ["command, once a project", "first", "nothing changed", f"that {options.projects:,} times", "times flowyard's plan"]
     table(head, rows)
 
 

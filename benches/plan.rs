@@ -10,10 +10,9 @@ use std::sync::Arc;
 
 use divan::Bencher;
 use flowyard::discover::{self, Found, Scope, Tree};
-use flowyard::model::{Applied, Desired, Dialect, Live, LiveDeployment, ReleaseRef, RepoPath};
+use flowyard::model::{Applied, Desired, Live, LiveDeployment, ReleaseRef, RepoPath};
 use flowyard::plan::{self, Plan};
 use flowyard::read::code::{self, Shared};
-use flowyard::read::template::Values;
 use flowyard::read::{self, Settings};
 
 /// Numbers of projects.
@@ -158,18 +157,8 @@ fn found(tree: &Tree) -> Found {
 
 fn settings() -> Settings {
     Settings {
-        environment: None,
-        environments: BTreeSet::new(),
-        values: Values::default(),
-        work_pool: None,
-        work_queue: None,
         shared: vec![RepoPath::new("lib")],
-        dialect: Dialect::Prefect3,
-        run_steps: false,
-        outputs: Default::default(),
-        captured: Default::default(),
-        storage_prefix: String::new(),
-        python: read::Python::default(),
+        ..Settings::default()
     }
 }
 

@@ -26,7 +26,7 @@ pub use image::{
     Builder, Dockerfile, Image, ImageState, Inputs, Layers, Pinned, Recipe, Requirements,
 };
 pub use live::{Live, LiveDeployment, Owner, Refusal};
-pub use nearest::nearest;
+pub use nearest::{listed, nearest};
 pub use path::RepoPath;
 pub use registration::{Field, Fields, Registration, fingerprint, same};
 pub use schedule::{Schedule, Timing, normal_anchor};

@@ -8,10 +8,17 @@ use super::document::{Content, Entry, Node, Position};
 use super::secrets::Secrets;
 use crate::model::{Diagnostic, Place, RepoPath, nearest};
 
+/// How many faults of one file are told. Nobody reads more, and a file of a megabyte could have a hundred thousand.
+const TOLD: usize = 1_000;
+
 /// The faults of one file so far.
 pub(super) struct Faults<'a> {
     path: &'a RepoPath,
     found: Vec<Diagnostic>,
+    /// How many more there are, which are not told.
+    untold: usize,
+    /// The last of those, and whether one of them is an error.
+    last: Option<(Diagnostic, bool)>,
     /// Whether one of them is that reading alone cannot tell, which running the file could.
     pub(super) undecided: bool,
     /// What no fault may tell.
@@ -33,14 +40,30 @@ impl<'a> Faults<'a> {
         Self {
             path,
             found: Vec::new(),
+            untold: 0,
+            last: None,
             undecided: false,
             secrets: Secrets::default(),
         }
     }
 
     /// The faults, with the values that none of them may tell; see [`Secrets::redact`].
-    pub(super) fn into_parts(self) -> (Vec<Diagnostic>, Secrets) {
+    pub(super) fn into_parts(mut self) -> (Vec<Diagnostic>, Secrets) {
+        if let Some((_, error)) = self.last {
+            let place = Place::file(self.path.clone());
+            let message = format!("more faults than these first {TOLD}: {}", self.untold);
+            self.found.push(if error {
+                Diagnostic::error(place, message)
+            } else {
+                Diagnostic::warning(place, message)
+            });
+        }
         (self.found, self.secrets)
+    }
+
+    /// Whether there are so many that one more is only counted: what it would say needs no working out.
+    pub(super) fn are_many(&self) -> bool {
+        self.found.len() >= TOLD
     }
 
     pub(super) fn place(&self, at: Position) -> Place {
@@ -48,13 +71,21 @@ impl<'a> Faults<'a> {
     }
 
     pub(super) fn push(&mut self, diagnostic: Diagnostic) {
-        self.found.push(diagnostic);
+        self.add(diagnostic);
+    }
+
+    fn add(&mut self, diagnostic: Diagnostic) -> &mut Diagnostic {
+        if self.are_many() {
+            self.untold += 1;
+            let error = diagnostic.is_error() || self.last.as_ref().is_some_and(|last| last.1);
+            return &mut self.last.insert((diagnostic, error)).0;
+        }
+        self.found.push_mut(diagnostic)
     }
 
     pub(super) fn error(&mut self, at: Position, message: impl Into<String>) -> Noted<'_> {
         let place = self.place(at);
-        self.found.push(Diagnostic::error(place, message));
-        Noted(self.found.last_mut().expect("one was just pushed"))
+        Noted(self.add(Diagnostic::error(place, message)))
     }
 
     /// Refuses every key that is not in `known`, with the nearest that is.
@@ -66,6 +97,10 @@ impl<'a> Faults<'a> {
     ) {
         for entry in entries {
             if known.contains(&entry.key.as_str()) {
+                continue;
+            }
+            if self.are_many() {
+                self.error(entry.at, "");
                 continue;
             }
             let near = nearest(&entry.key, known.iter().copied());

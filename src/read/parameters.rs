@@ -3,33 +3,33 @@
 //! The server checks them when a deployment is registered, and a run fails on what it does not take. Here they are
 //! checked before anything is written.
 
+use std::collections::{HashMap, HashSet};
+
 use serde_json::{Map, Value};
 
 use super::deployment::Declared;
 use super::document::Position;
 use super::faults::Faults;
 use super::python::Flow;
-use crate::model::{Field, nearest};
+use crate::model::{Field, listed, nearest};
 
 /// Refuses parameters that the flow does not take, and values that its schema does not allow: those of the deployment and
 /// those of its schedules. The values are left unchecked where the deployment says `enforce_parameter_schema: false`.
 pub(super) fn check(declared: &Declared, flow: &Flow, faults: &mut Faults<'_>) {
     let fields = &declared.fields;
     let enforced = fields.get(&Field::EnforceParameterSchema) != Some(&Value::Bool(false));
-    let known = |name: &str| {
-        declared
-            .parameters
-            .iter()
-            .find(|(one, _)| one == name)
-            .map(|(_, at)| *at)
-    };
+    let known: HashMap<&str, Position> = declared
+        .parameters
+        .iter()
+        .map(|(name, at)| (name.as_str(), *at))
+        .collect();
     let given = fields.get(&Field::Parameters).and_then(Value::as_object);
     if let Some(given) = given {
         check_all(
             given,
             flow,
             enforced,
-            |name| known(name).unwrap_or(declared.at),
+            |name| known.get(name).copied().unwrap_or(declared.at),
             faults,
         );
     }
@@ -53,15 +53,20 @@ fn check_all(
     at: impl Fn(&str) -> Position,
     faults: &mut Faults<'_>,
 ) {
+    let taken: HashSet<&str> = flow.parameters.iter().map(String::as_str).collect();
     for name in given
         .keys()
-        .filter(|name| !flow.variadic && !flow.parameters.contains(name))
+        .filter(|name| !flow.variadic && !taken.contains(name.as_str()))
     {
-        let known = || flow.parameters.iter().map(String::as_str);
-        let hint = match nearest(name, known()) {
+        if faults.are_many() {
+            faults.error(at(name), "");
+            continue;
+        }
+        let known: Vec<&str> = flow.parameters.iter().map(String::as_str).collect();
+        let hint = match nearest(name, known.iter().copied()) {
             Some(near) => format!("did you mean `{near}`?"),
-            None if flow.parameters.is_empty() => "it takes no parameters".to_owned(),
-            None => format!("it takes: {}", known().collect::<Vec<_>>().join(", ")),
+            None if known.is_empty() => "it takes no parameters".to_owned(),
+            None => format!("it takes: {}", listed(&known)),
         };
         faults
             .error(

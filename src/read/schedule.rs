@@ -225,6 +225,10 @@ fn timezone(node: &Node, faults: &mut Faults<'_>) -> Option<String> {
     if Tz::from_str(&name).is_ok() {
         return Some(name);
     }
+    if faults.are_many() {
+        faults.error(at, "");
+        return None;
+    }
     let near = nearest(&name, chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name()));
     let hint = match near {
         Some(near) => format!("did you mean `{near}`?"),

@@ -30,7 +30,7 @@ impl Log {
         let file = std::fs::create_dir_all(folder)
             .and_then(|()| File::create(folder.join(&name)))
             .map_err(|error| {
-                tracing::warn!("the log of the build {name} cannot be written: {error}")
+                tracing::warn!("the log of the build {name} cannot be written: {error}");
             });
         Self {
             prefix: project,

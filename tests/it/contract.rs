@@ -1,5 +1,5 @@
 //! The contract of `Store` on every storage that we have: Azurite, S3, Google Cloud Storage, a folder. That of
-//! `Repository` is beside it, and run where registries and layouts are tested.
+//! `Repository` is beside it: here on a layout, and where registries are tested on those.
 
 pub(crate) mod repository;
 mod suite;
@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use flowyard::backend::azure::{Auth, Container};
 use flowyard::backend::object_store::{Bucket, Folder, Gcs, S3};
+use flowyard::backend::oci::layout::Layout;
+use flowyard::backend::oci::{Reference, Repositories as _};
 use flowyard::backend::{Content, Kind, Put, Store, transfer};
 use wiremock::matchers::any;
 use wiremock::{Mock, ResponseTemplate};
@@ -117,6 +119,14 @@ async fn folder() {
         .map(|entry| entry.expect("an entry").file_name())
         .collect();
     assert_eq!(left, ["lock"], "no half-written file is left");
+}
+
+#[tokio::test]
+async fn layout() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let layout = Layout::new(folder.path().join("not/there yet"));
+    let reference: Reference = "registry.test/acme/flows".parse().expect("a name");
+    repository::holds(&*layout.repository(&reference)).await;
 }
 
 /// What the real services cannot be made to show: a server that is busy for two requests and asks for a second's pause.

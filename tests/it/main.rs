@@ -11,6 +11,7 @@ mod docker;
 mod end_to_end;
 mod fuzz;
 mod images;
+mod oci;
 mod prefect;
 mod prefect2;
 mod registry;

@@ -20,7 +20,7 @@ pub(super) const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 /// The configuration that a manifest names.
 pub(super) const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 /// A manifest as Docker writes it.
-pub(super) const DOCKER_IMAGE: &str = "application/vnd.docker.distribution.manifest.v2+json";
+const DOCKER_IMAGE: &str = "application/vnd.docker.distribution.manifest.v2+json";
 /// An index as Docker writes it.
 const DOCKER_INDEX: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";

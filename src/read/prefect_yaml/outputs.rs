@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::model::nearest;
+use crate::model::{listed, nearest};
 use crate::read::document::{Content, Node};
 use crate::read::faults::Faults;
 use crate::read::template::{TEMPLATE, is_ours_or_prefects};
@@ -54,6 +54,10 @@ impl Outputs {
     pub(super) fn put(&self, scalar: &mut Node, faults: &mut Faults<'_>) {
         let at = scalar.at;
         self.replace(scalar, &mut |name| {
+            if faults.are_many() {
+                faults.error(at, "");
+                return;
+            }
             let known = self.values.keys().map(String::as_str);
             let hint = match nearest(name, known) {
                 Some(near) => format!("did you mean `{near}`?"),
@@ -63,7 +67,7 @@ impl Outputs {
                 }
                 None => {
                     let known: Vec<&str> = self.values.keys().map(String::as_str).collect();
-                    format!("the steps give: {}", known.join(", "))
+                    format!("the steps give: {}", listed(&known))
                 }
             };
             faults

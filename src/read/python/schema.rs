@@ -100,11 +100,11 @@ pub(super) fn signature<'a>(
         signature.parameters.push(name.to_owned());
         let mut shape = Shape::default();
         if let Some(annotation) = entry.parameter.annotation.as_deref() {
-            let before = types.definitions.clone();
+            let before = types.so_far();
             match of_parameter(&mut types, annotation, strings) {
                 Ok(found) => shape = found,
                 Err(fault) => {
-                    types.definitions = before;
+                    types.back_to(before);
                     if let Fault::Unknown(unknown) = fault {
                         signature.gaps.push((
                             name.to_owned(),

@@ -47,7 +47,7 @@ fn project(repo: &Repo, builder: &str) {
     );
     repo.write(
         &folder("requirements.txt"),
-        "-c constraints.txt\nprefect==3.8.8\nhumanize==4.9.0\n",
+        "-c constraints.txt\nprefect==3.8.8\nhumanize\n",
     );
     repo.write(
         &folder("constraints.txt"),

@@ -11,7 +11,7 @@ use super::image::{Added, config, labels};
 use super::layer::{self, Entry, Layer};
 use super::push::{Origin, Target, cell};
 use crate::backend::oci::document::{
-    CONFIG, Compression, DOCKER_IMAGE, Descriptor, IMAGE, Image, Platform, manifest, packing,
+    CONFIG, Compression, Descriptor, IMAGE, Image, Platform, manifest, packing,
 };
 use crate::backend::oci::{Manifest, Repository};
 use crate::backend::{BuildLog, Content, Error, Files, Kind, Result};
@@ -49,11 +49,16 @@ impl Work<'_> {
 }
 
 impl Oci {
+    /// How our layers are packed: as it is configured, else by zstd where the base shows that it can be unpacked.
     pub(super) fn compression(&self, base: &Base) -> Compression {
-        let by_base = if base.media_type == DOCKER_IMAGE {
-            Compression::Gzip
-        } else {
+        let is_zstd = |layer: &Descriptor| {
+            let packed = packing(&layer.media_type);
+            packed.is_ok_and(|(packed, _)| packed == Some(Compression::Zstd))
+        };
+        let by_base = if base.layers.iter().any(is_zstd) {
             Compression::Zstd
+        } else {
+            Compression::Gzip
         };
         self.settings.compression.unwrap_or(by_base)
     }

@@ -17,8 +17,6 @@ pub(super) struct Base {
     pub(super) reference: Reference,
     /// The digest of its manifest for the platform.
     pub(super) digest: Digest,
-    /// The media type of that manifest.
-    pub(super) media_type: String,
     /// From the bottom up.
     pub(super) layers: Vec<Descriptor>,
     /// Its configuration, an object.
@@ -90,7 +88,6 @@ impl Base {
             written: written.to_owned(),
             reference: reference.clone(),
             digest: manifest.digest,
-            media_type: manifest.media_type,
             layers: image.layers,
             config,
         })
@@ -118,7 +115,6 @@ impl Base {
             written: written.to_owned(),
             reference: written.parse().expect("a reference"),
             digest: Digest::of(written.as_bytes()),
-            media_type: crate::backend::oci::document::IMAGE.to_owned(),
             layers: Vec::new(),
             config,
         }

@@ -47,7 +47,7 @@ pub struct Settings {
     pub uv: Uv,
     /// A folder for what is remembered between runs, such as `~/.cache/flowyard/images`; `None` remembers nothing.
     pub cache: Option<PathBuf>,
-    /// How layers are packed; `None` for zstd, or gzip where the base comes in Docker's format.
+    /// How layers are packed; `None` for gzip, or zstd where a layer of the base is packed so.
     pub compression: Option<Compression>,
 }
 
@@ -270,7 +270,7 @@ fn recipe(image: &Image) -> Result<&Layers> {
         Recipe::Layers(layers) => Ok(layers),
         Recipe::Dockerfile(_) | Recipe::Named => {
             let message = format!(
-                "the builder `{}` makes no image of a Dockerfile",
+                "the builder `{}` makes images of layers alone",
                 Builder::Oci
             );
             Err(Error::new(Kind::Other, &image.repository, message)

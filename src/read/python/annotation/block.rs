@@ -18,12 +18,12 @@ impl Types<'_> {
         self.blocks = true;
         Some(match self.dialect {
             Dialect::Prefect2 => {
-                self.definitions.insert("Secret".to_owned(), secret_2());
+                self.define("Secret", secret_2());
                 Shape::of(json!({"allOf": [reference]}))
             }
             Dialect::Prefect3 => {
-                self.definitions.insert("JsonValue".to_owned(), json!({}));
-                self.definitions.insert("Secret".to_owned(), secret_3());
+                self.define("JsonValue", json!({}));
+                self.define("Secret", secret_3());
                 Shape {
                     named: true,
                     ..Shape::of(reference)

@@ -51,7 +51,7 @@ impl<'a> Types<'a> {
         }
         self.defined.insert(name.to_owned(), class);
         // A class may refer to itself.
-        self.definitions.insert(name.to_owned(), Json::Null);
+        self.define(name, Json::Null);
         let definition = match kind {
             Kind::Enum(_) => match class::members(&self.evaluator, class) {
                 Some(members) if members.is_empty() => {
@@ -66,8 +66,7 @@ impl<'a> Types<'a> {
         };
         match definition {
             Ok(definition) => {
-                self.definitions
-                    .insert(name.to_owned(), Json::Object(definition));
+                self.define(name, Json::Object(definition));
                 Ok(reference())
             }
             Err(fault) => {

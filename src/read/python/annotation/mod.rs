@@ -111,6 +111,8 @@ pub(super) struct Types<'a> {
     /// What Prefect makes of the same annotation differs.
     pub(super) dialect: Dialect,
     pub(super) definitions: Map<String, Json>,
+    /// The names of the definitions in the order in which they came, some of them gone again.
+    defined_names: Vec<String>,
     /// Whether one of Prefect's own blocks is among the types.
     pub(super) blocks: bool,
     /// `additionalProperties` of the model at hand, which pydantic hands down to the dataclasses and `TypedDict`s in it.
@@ -126,10 +128,29 @@ impl<'a> Types<'a> {
             evaluator,
             dialect,
             definitions: Map::new(),
+            defined_names: Vec::new(),
             blocks: false,
             extra: None,
             defined: HashMap::new(),
             depth: 0,
+        }
+    }
+
+    /// How many definitions came so far, for [`Types::back_to`].
+    pub(super) fn so_far(&self) -> usize {
+        self.defined_names.len()
+    }
+
+    /// Takes out the definitions that came since: an annotation that has no schema leaves none behind.
+    pub(super) fn back_to(&mut self, so_far: usize) {
+        for name in self.defined_names.split_off(so_far) {
+            self.definitions.remove(&name);
+        }
+    }
+
+    fn define(&mut self, name: &str, schema: Json) {
+        if self.definitions.insert(name.to_owned(), schema).is_none() {
+            self.defined_names.push(name.to_owned());
         }
     }
 

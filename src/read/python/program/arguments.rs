@@ -72,8 +72,10 @@ impl<'a> Machine<'a> {
             };
             arguments.keywords.push((name.as_str().into(), value));
         }
+        // Whoever takes keywords looks for each of them among all.
+        let keywords = arguments.keywords.len();
         self.charge(
-            arguments.positional.len() + arguments.keywords.len(),
+            arguments.positional.len() + keywords + keywords * keywords / 64,
             At::of(frame.module, call),
         )?;
         Ok(arguments)

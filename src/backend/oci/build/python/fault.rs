@@ -120,10 +120,10 @@ pub(super) fn translate(stderr: &str, scene: &Scene<'_>) -> Error {
         );
     }
     if let Some(found) = UNREADABLE.captures(&text) {
-        return fault(
-            Kind::Other,
-            format!("a requirement cannot be read: {}", name(&found)),
-        );
+        let name = name(&found);
+        let what = name.strip_prefix("cause: ").unwrap_or(&name);
+        return fault(Kind::Other, format!("a requirement cannot be read: {what}"))
+            .hint("write it as `name==1.2` or `name>=1.2,<2`, one a line");
     }
     if text.contains("No interpreter found") || text.contains("No Python") {
         let message = format!(
@@ -251,7 +251,7 @@ mod tests {
             (
                 "error: Couldn't parse requirement in `/tmp/x/r.txt` at position 0\n  cause: no such comparison operator \"=\"\n flask=1\n   ^^",
                 Kind::Other,
-                "a requirement cannot be read: cause: no such comparison operator \"=\" flask=1 ^^",
+                "a requirement cannot be read: no such comparison operator \"=\" flask=1 ^^",
             ),
             (
                 "error: No interpreter found for Python 3.11 in virtual environments, managed installations, or search path",
