@@ -12,7 +12,7 @@ use crate::backend::oci::layout::Layout;
 use crate::backend::oci::{
     self, Credentials, DOCKER_HUB, Login, Oci, Reference, Registries, Repositories, Uv, Version,
 };
-use crate::backend::{Build, BuildLog, Error, Files, Images, Kind, Result};
+use crate::backend::{Build, BuildLog, Error, Files, Images, Kind, Logins, Result};
 use crate::config::{self, Config};
 use crate::model::{Builder, Digest, Image, Pinned, Recipe};
 
@@ -47,7 +47,9 @@ const FOR_UV: &[&str] = &[
 
 /// Images in registries.
 pub(super) fn remote(config: &Config, http: &reqwest::Client) -> anyhow::Result<Arc<dyn Images>> {
-    let registries: Arc<dyn Repositories> = Arc::new(registries(config, Some(http))?);
+    let registries = Arc::new(registries(config, Some(http))?);
+    let programs = programs(config, Some(registries.clone()));
+    let registries: Arc<dyn Repositories> = registries;
     Ok(Arc::new(ByRecipe {
         oci: Oci::new(
             oci_settings(config),
@@ -56,7 +58,7 @@ pub(super) fn remote(config: &Config, http: &reqwest::Client) -> anyhow::Result<
         ),
         target: registries.clone(),
         sources: vec![registries],
-        programs: programs(config),
+        programs,
         local: false,
     }))
 }
@@ -70,7 +72,7 @@ pub(super) fn local(config: &Config, folder: &Path) -> anyhow::Result<Arc<dyn Im
         oci: Oci::new(oci_settings(config), layout.clone(), sources.clone()),
         target: layout,
         sources,
-        programs: programs(config),
+        programs: programs(config, None),
         local: true,
     }))
 }
@@ -127,13 +129,14 @@ fn oci_settings(config: &Config) -> oci::Settings {
     }
 }
 
-fn programs(config: &Config) -> BTreeMap<Builder, Arc<dyn Build>> {
+fn programs(config: &Config, logins: Option<Arc<dyn Logins>>) -> BTreeMap<Builder, Arc<dyn Build>> {
     let image = &config.image;
     let settings = docker::Settings {
         environment: image.programs.0.clone(),
         network: image.network.clone(),
         registry_cache: image.cache,
         plain_http: image.insecure.iter().cloned().collect::<BTreeSet<_>>(),
+        logins,
         ..docker::Settings::default()
     };
     let buildah: Arc<dyn Build> = Arc::new(Buildah::new(settings.clone()));

@@ -32,10 +32,16 @@ pub(super) async fn needed(settings: &Settings, image: &Image, pinned: &Pinned) 
     let Some(logins) = &settings.logins else {
         return Ok(found);
     };
-    let names = pinned.bases.keys().chain([&image.repository]);
-    let hosts: BTreeSet<String> = names.map(|name| host(name)).collect();
+    let own = host(&image.repository);
+    let names = pinned.bases.keys();
+    let hosts: BTreeSet<String> = names.map(|name| host(name)).chain([own.clone()]).collect();
     for host in hosts {
-        if let Some(login) = logins.login(&host).await? {
+        let login = match logins.login(&host).await {
+            // A base may be for everybody.
+            Err(_) if host != own => None,
+            login => login?,
+        };
+        if let Some(login) = login {
             found.insert(host, login);
         }
     }

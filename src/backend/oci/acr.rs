@@ -18,6 +18,9 @@ use crate::backend::{Error, Kind};
 /// What the Entra token is for; the same in all of Azure's clouds.
 const SCOPE: &str = "https://containerregistry.azure.net/.default";
 
+/// The user name of whoever has a refresh token in place of a password.
+pub(super) const USER: &str = "00000000-0000-0000-0000-000000000000";
+
 /// For how long a refresh token is used; it is good for three hours.
 const LIFE: Duration = Duration::from_secs(3600);
 
@@ -86,6 +89,7 @@ mod tests {
 
     use azure_core::credentials::{AccessToken, TokenRequestOptions};
     use reqwest::header::{HeaderMap, HeaderValue, WWW_AUTHENTICATE};
+    use secrecy::ExposeSecret as _;
     use serde_json::json;
     use wiremock::matchers::{body_string, method, path};
     use wiremock::{Mock, MockServer, ResponseTemplate};
@@ -172,6 +176,9 @@ mod tests {
             let again = auth.header(&access, &base).await.expect("the same");
             assert_eq!(again, Some(header));
         }
+        // Another program may have it too.
+        let (user, token) = auth.login(&base).await.expect("a login").expect("a login");
+        assert_eq!((user.as_str(), token.expose_secret()), (USER, "r"));
         assert_eq!(entra.asked.load(Ordering::Relaxed), 1);
     }
 

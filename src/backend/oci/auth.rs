@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use azure_core::credentials::TokenCredential;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use reqwest::StatusCode;
@@ -195,6 +196,30 @@ impl Auth {
         Ok(self.secret.get_or_try_init(find).await?.as_ref())
     }
 
+    /// What another program may log in with: a login that we were given, or what stands for an Entra identity. `None` for
+    /// one from a file, which such a program reads itself.
+    pub(super) async fn login(&self, base: &Url) -> Attempt<Option<(String, SecretString)>> {
+        if let Some(login) = self.credentials.logins.get(&self.registry) {
+            return Ok(Some((login.username.clone(), login.password.clone())));
+        }
+        let Some(Secret::Entra(entra)) = self.secret().await? else {
+            return Ok(None);
+        };
+        let token = self.exchanged(entra.as_ref(), &self.registry, base).await?;
+        Ok(Some((acr::USER.to_owned(), token)))
+    }
+
+    /// The refresh token for an Entra identity.
+    async fn exchanged(
+        &self,
+        entra: &dyn TokenCredential,
+        service: &str,
+        base: &Url,
+    ) -> Attempt<SecretString> {
+        let exchange = |form| self.send(self.form(&acr::exchange_at(base), form));
+        self.exchanged.token(entra, service, exchange).await
+    }
+
     /// The registry wants a password, and there is none.
     fn nobody(&self) -> Error {
         let message = "it asks for a user name and a password, and none are known";
@@ -225,11 +250,7 @@ impl Auth {
                 Some(Secret::Identity(token)) => self.post(realm, service, scopes, token).await,
                 Some(Secret::Entra(entra)) => {
                     let service = service.unwrap_or(&self.registry);
-                    let exchange = |form| self.send(self.form(&acr::exchange_at(base), form));
-                    let token = self
-                        .exchanged
-                        .token(entra.as_ref(), service, exchange)
-                        .await?;
+                    let token = self.exchanged(entra.as_ref(), service, base).await?;
                     self.post(&acr::token_at(base), Some(service), scopes, &token)
                         .await
                 }

@@ -8,6 +8,7 @@ use backon::{ExponentialBuilder, Retryable};
 use bytes::Bytes;
 use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderMap, HeaderValue, LOCATION};
 use reqwest::{Method, Response, StatusCode};
+use secrecy::SecretString;
 use url::Url;
 
 use super::auth::{Access, Auth};
@@ -106,6 +107,11 @@ impl Host {
 
     pub(super) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// What another program may log in with, as [`Auth::login`] gives it.
+    pub(super) async fn login(&self) -> Result<Option<(String, SecretString)>> {
+        self.persist("log in", || self.auth.login(&self.base)).await
     }
 
     /// The largest request that it takes, in bytes; `None` as long as it has refused none.

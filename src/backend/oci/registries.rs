@@ -3,11 +3,13 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use async_trait::async_trait;
+use secrecy::SecretString;
 use url::Url;
 
 use super::host::Host;
 use super::{Credentials, Reference, Registry};
-use crate::backend::{Result, transfer};
+use crate::backend::{Logins, Result, transfer};
 
 /// How registries are spoken to.
 #[derive(Clone, Debug, Default)]
@@ -46,19 +48,29 @@ impl Registries {
 
     /// The repository that a reference names; its version does not matter. Sends nothing.
     pub fn repository(&self, reference: &Reference) -> Registry {
-        let name = &reference.registry;
+        Registry::new(self.host(&reference.registry), &reference.repository)
+    }
+
+    fn host(&self, name: &str) -> Arc<Host> {
         let mut hosts = self
             .shared
             .hosts
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        let host = hosts.entry(name.clone()).or_insert_with(|| {
+        let host = hosts.entry(name.to_owned()).or_insert_with(|| {
             let plain = is_loopback(name) || self.shared.insecure.contains(name);
             let credentials = Arc::clone(&self.shared.credentials);
             let client = self.shared.client.clone();
             Arc::new(Host::new(name, plain, client, credentials))
         });
-        Registry::new(Arc::clone(host), &reference.repository)
+        Arc::clone(host)
+    }
+}
+
+#[async_trait]
+impl Logins for Registries {
+    async fn login(&self, registry: &str) -> Result<Option<(String, SecretString)>> {
+        self.host(registry).login().await
     }
 }
 
