@@ -15,9 +15,9 @@ const TOLD: usize = 1_000;
 pub(super) struct Faults<'a> {
     path: &'a RepoPath,
     found: Vec<Diagnostic>,
-    /// How many more there are, which are not told.
+    /// How many more there are, which are only counted.
     untold: usize,
-    /// The last of those, and whether one of them is an error.
+    /// The last of those, and whether any of them is an error.
     last: Option<(Diagnostic, bool)>,
     /// Whether one of them is that reading alone cannot tell, which running the file could.
     pub(super) undecided: bool,
@@ -51,7 +51,7 @@ impl<'a> Faults<'a> {
     pub(super) fn into_parts(mut self) -> (Vec<Diagnostic>, Secrets) {
         if let Some((_, error)) = self.last {
             let place = Place::file(self.path.clone());
-            let message = format!("more faults than these first {TOLD}: {}", self.untold);
+            let message = format!("{} more faults than the first {TOLD}", self.untold);
             self.found.push(if error {
                 Diagnostic::error(place, message)
             } else {
@@ -210,4 +210,37 @@ impl<'a> Faults<'a> {
 /// The value of a key that is there and not null: people leave keys empty, and Prefect takes that as not set.
 pub(super) fn present<'n>(node: &'n Node, key: &str) -> Option<&'n Node> {
     node.get(key).filter(|value| !value.is_null())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_faults_beyond_those_that_are_told_are_counted() {
+        let path = RepoPath::new("prefect.yaml");
+        let place = || Place::at(path.clone(), 1, 1);
+        for error in [false, true] {
+            let mut faults = Faults::of(&path);
+            for _ in 0..TOLD + 2 {
+                faults.push(Diagnostic::warning(place(), "odd"));
+            }
+            if error {
+                faults
+                    .error(Position { line: 1, column: 1 }, "wrong")
+                    .hint("mend it");
+            }
+            faults.push(Diagnostic::warning(place(), "odd"));
+            let (found, _) = faults.into_parts();
+            let last = found.last().expect("the count");
+            let more = if error { 4 } else { 3 };
+            assert_eq!(found.len(), TOLD + 1);
+            assert_eq!(
+                last.message,
+                format!("{more} more faults than the first {TOLD}")
+            );
+            // What is not told holds a deploy back all the same.
+            assert_eq!(last.is_error(), error);
+        }
+    }
 }

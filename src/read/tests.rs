@@ -101,6 +101,44 @@ fn documents_of_many_keys_and_of_anchored_levels() {
 }
 
 #[test]
+fn a_file_of_many_faults_tells_the_first_of_them() {
+    let head = "deployments:\n- name: a\n  entrypoint: flow.py:load\n";
+    let keys: String = (0..3_000).map(|n| format!("  k{n}: {n}\n")).collect();
+    let parameters: String = (0..3_000).map(|n| format!("    p{n}: {n}\n")).collect();
+    let zones: String = (0..3_000)
+        .map(|n| format!("  - {{cron: '0 0 * * *', timezone: Europe/B{n}}}\n"))
+        .collect();
+    for text in [
+        format!("{head}{keys}"),
+        format!("{head}  parameters:\n{parameters}"),
+        format!("{head}  schedules:\n{zones}"),
+    ] {
+        let found = read("prefect.yaml", &text);
+        assert!(
+            said(&found, "2000 more faults than the first 1000"),
+            "{}",
+            found.len()
+        );
+    }
+}
+
+#[test]
+fn the_steps_of_all_deployments_are_bounded() {
+    let steps: String = (0..2_000)
+        .map(|n| format!("- acme.steps.notify: {{id: s{n}}}\n"))
+        .collect();
+    let deployments: String = (0..200)
+        .map(|n| format!("- {{name: d{n}, entrypoint: flow.py:load}}\n"))
+        .collect();
+    let text = format!("build:\n{steps}pull:\n{steps}deployments:\n{deployments}");
+    let found = read("prefect.yaml", &text);
+    assert!(
+        said(&found, "the steps of all deployments together"),
+        "{found:?}"
+    );
+}
+
+#[test]
 fn every_text_that_once_failed_reads() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/fuzz");
     let mut read_any = false;

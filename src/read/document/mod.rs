@@ -224,6 +224,15 @@ impl Node {
         }
     }
 
+    /// How many values it is, itself among them.
+    pub(in crate::read) fn count(&self) -> usize {
+        1 + match &self.content {
+            Content::Scalar(_) => 0,
+            Content::List(items) => items.iter().map(Self::count).sum(),
+            Content::Map(entries) => entries.iter().map(|entry| entry.value.count()).sum(),
+        }
+    }
+
     /// Whether any scalar in it is hidden.
     pub(in crate::read) fn holds_hidden(&self) -> bool {
         self.hidden.is_some()

@@ -154,7 +154,7 @@ impl Builder {
             }
         };
         let node = Node::new(open.at, content);
-        let size = if open.anchor == 0 { 0 } else { count(&node) };
+        let size = if open.anchor == 0 { 0 } else { node.count() };
         self.node_of_size(node, open.anchor, 1, size)
     }
 
@@ -250,14 +250,6 @@ fn key_of(node: &Node) -> Result<String, Fault> {
             fault.hint = Some("write it as text: \"{{ … }}\"".to_owned());
             Err(fault)
         }
-    }
-}
-
-fn count(node: &Node) -> usize {
-    1 + match &node.content {
-        Content::Scalar(_) => 0,
-        Content::List(items) => items.iter().map(count).sum(),
-        Content::Map(entries) => entries.iter().map(|entry| count(&entry.value)).sum(),
     }
 }
 

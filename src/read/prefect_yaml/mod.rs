@@ -30,9 +30,11 @@ mod outputs;
 mod pull;
 mod steps;
 
+use std::cell::Cell;
+
 use serde_json::Value;
 
-use super::document::{Content, Entry, Node, Position};
+use super::document::{Content, Entry, MAX_NODES, Node, Position};
 use super::draft::Draft;
 use super::faults::{Faults, present};
 use super::template::TEMPLATE;
@@ -94,6 +96,7 @@ pub(super) fn drafts(
         top: node,
         file,
         run_steps,
+        left: Cell::new(MAX_NODES),
     };
     items
         .iter()
@@ -119,6 +122,8 @@ struct Reading<'a> {
     top: &'a Node,
     file: &'a RepoPath,
     run_steps: bool,
+    /// How many values the steps of further deployments may hold: the file's steps count for each of its deployments.
+    left: Cell<usize>,
 }
 
 impl Reading<'_> {
@@ -207,6 +212,20 @@ impl Reading<'_> {
                 None => return Vec::new(),
             },
         };
+        self.each(node, key, faults)
+    }
+
+    /// The steps of a list, as far as there is room for them.
+    fn each(&self, node: &Node, key: &str, faults: &mut Faults<'_>) -> Vec<Entry> {
+        let left = self.left.get();
+        let count = if left == 0 { 1 } else { node.count() };
+        self.left.set(left.saturating_sub(count));
+        if count > left {
+            let message =
+                format!("the steps of all deployments together hold more than {MAX_NODES} values");
+            faults.error(node.at, message);
+            return Vec::new();
+        }
         each(node, key, faults)
     }
 
@@ -221,7 +240,7 @@ impl Reading<'_> {
                 return Some((Vec::new(), node.at));
             }
             if !is_empty(node) {
-                return Some((each(node, "pull", faults), node.at));
+                return Some((self.each(node, "pull", faults), node.at));
             }
         }
         None
