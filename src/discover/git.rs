@@ -13,8 +13,8 @@ use crate::model::RepoPath;
 
 /// The git repository that a root is in, or is.
 pub struct Git {
-    repository: Repository,
-    prefix: RepoPath,
+    pub(super) repository: Repository,
+    pub(super) prefix: RepoPath,
 }
 
 /// The commit that is checked out.

@@ -15,8 +15,8 @@ use super::secrets::Secrets;
 use super::{Draft, Settings, code, drafts, parameters, python, template};
 use crate::discover::{DeploymentFile, Format, FoundProject, Tree};
 use crate::model::{
-    CodeTree, Deployment, DeploymentId, Diagnostic, Field, Image, Place, Project, Reference,
-    ReleaseRef, RepoPath, awaits_output, put_outputs,
+    By, CodeTree, Deployment, DeploymentId, Diagnostic, Field, Image, Need, Place, Project,
+    Reference, ReleaseRef, RepoPath, awaits_output, put_outputs,
 };
 
 /// One project as read, before its code is known.
@@ -180,6 +180,8 @@ impl<'a> Reading<'a> {
             };
             request.include.extend(declared.include.iter().map(pattern));
             request.exclude.extend(declared.exclude.iter().map(pattern));
+            let depends_on = declared.depends_on.iter().map(pattern);
+            request.depends_on.extend(depends_on);
             // A Python file may hold both the flow and its deployment.
             let both = Format::of(entrypoint.file.file_name()).is_some();
             if !brings_code(declared) && (both || entrypoint.file.below(&self.project).is_none()) {
@@ -189,6 +191,23 @@ impl<'a> Reading<'a> {
             }
         }
         request
+    }
+
+    /// What its files say it needs from elsewhere.
+    fn needs(&self) -> Vec<Need> {
+        let declared = self.deployments.iter().map(|(_, declared, _)| declared);
+        let all: BTreeSet<(By, &str)> = declared
+            .flat_map(|one| {
+                let included = one.include.iter().map(|(text, _)| (By::Code, text.as_str()));
+                let needed = one.depends_on.iter();
+                included.chain(needed.map(|(text, _)| (By::DependsOn, text.as_str())))
+            })
+            .collect();
+        let need = |(by, pattern): (By, &str)| Need {
+            pattern: pattern.to_owned(),
+            by,
+        };
+        all.into_iter().map(need).collect()
     }
 
     /// Puts the project together once its code is known.
@@ -201,6 +220,7 @@ impl<'a> Reading<'a> {
         settings: &Settings,
     ) -> Composed {
         self.diagnostics.extend(code_faults);
+        let needs = self.needs();
         let release = ReleaseRef {
             project: self.project.clone(),
             digest: code.digest(),
@@ -259,6 +279,8 @@ impl<'a> Reading<'a> {
             faulty: self.diagnostics.iter().any(Diagnostic::is_error),
             unread: self.unread,
             undecided: self.undecided,
+            needs,
+            reach: None,
         };
         Composed {
             project,

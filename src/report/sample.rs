@@ -86,6 +86,8 @@ fn project(path: &str, content: &str, files: usize, deployments: Vec<Deployment>
         faulty: false,
         unread: false,
         undecided: Vec::new(),
+        needs: Vec::new(),
+        reach: None,
     }
 }
 
@@ -131,6 +133,7 @@ fn before() -> Desired {
         (Field::WorkPool, json!("kubernetes")),
     ]);
     Desired {
+        since: None,
         images: BTreeMap::new(),
         projects: vec![
             project(
@@ -380,6 +383,7 @@ pub(super) fn plain(write: impl FnOnce(&mut dyn std::io::Write) -> std::io::Resu
 /// The change of one deployment from `old`, as it is live and was last applied, to `new`.
 pub(super) fn change(field: Field, old: Value, new: Value) -> plan::Change {
     let desired = |value| Desired {
+        since: None,
         images: BTreeMap::new(),
         projects: vec![project(
             "p",
