@@ -16,6 +16,8 @@
 //!    of a revision are tracked, so that there this rule never takes one out.
 
 mod changes;
+pub mod event;
+mod fetch;
 mod git;
 mod ignored;
 mod links;

@@ -12,6 +12,7 @@ pub mod markdown;
 mod parts;
 pub mod progress;
 mod registered;
+mod reach;
 mod rows;
 #[cfg(test)]
 mod sample;

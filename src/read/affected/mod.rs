@@ -149,7 +149,9 @@ impl View<'_> {
         let needed = self.reader.needed(&project.path, &files);
         let roots = self.roots(project, &needed);
         let (own, held) = self.python_files(project);
-        self.by_import(&own, &[], By::Import, &roots)
+        let outside = |path: &&RepoPath| path.below(&project.path).is_none();
+        let shown: Vec<RepoPath> = own.iter().filter(outside).cloned().collect();
+        self.by_import(&own, &shown, By::Code, &roots)
             .or_else(|| self.by_requirements(project, &needed))
             .or_else(|| self.by_image(project))
             .or_else(|| self.by_code(project, included))
@@ -242,7 +244,7 @@ impl View<'_> {
             return None;
         }
         let (begin, chain) = self.graph.chain(from, roots)?;
-        let begin = shown.contains(begin).then(|| Link {
+        let begin = (chain.is_empty() || shown.contains(begin)).then(|| Link {
             path: begin.clone(),
             by,
         });

@@ -137,7 +137,7 @@ impl<'a> Graph<'a> {
     }
 
     /// The shortest chain of imports from any of the files `from`, which may be no Python files, to one that has changed:
-    /// the first file, and those after it. `roots` are the folders in which absolute imports are looked for, in order.
+    /// the first file, which may be that one itself, and those after it. `roots` are the folders in which absolute imports are looked for, in order.
     pub(super) fn chain(&self, from: &[RepoPath], roots: &[RepoPath]) -> Option<(&'a RepoPath, Vec<&'a RepoPath>)> {
         let search = Search {
             graph: self,
@@ -151,6 +151,9 @@ impl<'a> Graph<'a> {
             if let Some(&file) = self.files.get(path.as_str())
                 && by.insert(file, file).is_none()
             {
+                if self.nodes[file].changed {
+                    return Some((self.nodes[file].path, Vec::new()));
+                }
                 waiting.push_back(file);
             }
         }
