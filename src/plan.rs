@@ -21,7 +21,8 @@ use serde_json::{Map, Value};
 
 use crate::model::{
     Applied, AppliedDeployment, DeploymentId, Desired, Diagnostic, Dialect, Digest, Field, Fields,
-    ImageState, Live, LiveDeployment, Reach, Registration, ReleaseRef, RepoPath, Since, fingerprint,
+    ImageState, Live, LiveDeployment, Reach, Registration, ReleaseRef, RepoPath, Since,
+    fingerprint,
 };
 
 pub use diff::{Cause, FieldChange};

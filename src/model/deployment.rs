@@ -6,8 +6,8 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{
-    CodeTree, Diagnostic, Field, Fields, Image, ImageState, Need, Outputs, Place, Reach, ReleaseRef,
-    RepoPath, Since, Step, put_outputs,
+    CodeTree, Diagnostic, Field, Fields, Image, ImageState, Need, Outputs, Place, Reach,
+    ReleaseRef, RepoPath, Since, Step, put_outputs,
 };
 
 /// A deployment's identity, `flow/name`; neither part holds a `/`.
@@ -107,7 +107,8 @@ pub struct Project {
     pub unread: bool,
     /// Its `.deployment.py` files that have to be run to know what they declare, sorted; each has a fault too.
     pub undecided: Vec<RepoPath>,
-    /// What it says it needs from elsewhere: `code.include` and `depends_on` of its deployments, each once, sorted.
+    /// What it says it needs from elsewhere: `code.include` and `depends_on` of each of its deployments, those
+    /// that say the same once.
     pub needs: Vec<Need>,
     /// How a change reaches it, in a run that is narrowed to what changed; `None` in others.
     pub reach: Option<Reach>,

@@ -80,11 +80,11 @@ pub struct Since {
     pub why: Option<String>,
 }
 
-/// A file or folder elsewhere that a project says it needs: a pattern as written, relative to the project's folder.
+/// Files elsewhere that a deployment says it needs: patterns as written, relative to the project's folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Need {
-    /// The pattern; see `code.include`.
-    pub pattern: String,
+    /// The patterns; the last one that matches a file decides, and one that begins with `!` takes back.
+    pub patterns: Vec<String>,
     /// [`By::Code`] for `code.include`, [`By::DependsOn`] for `depends_on`.
     pub by: By,
 }

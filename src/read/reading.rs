@@ -195,19 +195,23 @@ impl<'a> Reading<'a> {
 
     /// What its files say it needs from elsewhere.
     fn needs(&self) -> Vec<Need> {
-        let declared = self.deployments.iter().map(|(_, declared, _)| declared);
-        let all: BTreeSet<(By, &str)> = declared
-            .flat_map(|one| {
-                let included = one.include.iter().map(|(text, _)| (By::Code, text.as_str()));
-                let needed = one.depends_on.iter();
-                included.chain(needed.map(|(text, _)| (By::DependsOn, text.as_str())))
-            })
-            .collect();
-        let need = |(by, pattern): (By, &str)| Need {
-            pattern: pattern.to_owned(),
-            by,
-        };
-        all.into_iter().map(need).collect()
+        let mut needs: Vec<Need> = Vec::new();
+        for (_, declared, _) in &self.deployments {
+            for (by, patterns) in [
+                (By::Code, &declared.include),
+                (By::DependsOn, &declared.depends_on),
+            ] {
+                let patterns = patterns.iter().map(|(text, _)| text.clone());
+                let need = Need {
+                    patterns: patterns.collect(),
+                    by,
+                };
+                if !need.patterns.is_empty() && !needs.contains(&need) {
+                    needs.push(need);
+                }
+            }
+        }
+        needs
     }
 
     /// Puts the project together once its code is known.

@@ -11,8 +11,8 @@ pub mod json;
 pub mod markdown;
 mod parts;
 pub mod progress;
-mod registered;
 mod reach;
+mod registered;
 mod rows;
 #[cfg(test)]
 mod sample;

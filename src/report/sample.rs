@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 
 use crate::model::{
     Applied, AppliedDeployment, By, CodeFile, CodeTree, Deployment, DeploymentId, Desired, Digest,
-    Field, Fields, FileMode, Link, Live, LiveDeployment, Owner, Place, Project, Reach, ReleaseRef, RepoPath, Since,
+    Field, Fields, FileMode, Link, Live, LiveDeployment, Owner, Place, Project, Reach, ReleaseRef,
+    RepoPath, Since,
 };
 use crate::plan::{self, Plan};
 

@@ -150,7 +150,10 @@ pub(super) fn apply(
     }
     let scope =
         Scope::new(&narrow.projects, &[] as &[String]).context("read the globs of --project")?;
-    let revision = narrow.since.as_ref().and_then(|since| since.revision.as_deref());
+    let revision = narrow
+        .since
+        .as_ref()
+        .and_then(|since| since.revision.as_deref());
     if let (Some(revision), Some(git)) = (revision, &run.git) {
         find_reached(&mut desired, revision, git, run, tree)?;
     }

@@ -80,7 +80,10 @@ fn a_pull_request_compares_with_what_it_is_merged_into() {
     let base = base_of("pull_request", "pull-request", None);
     assert!(matches!(base, Base::Revision { .. }), "{base:?}");
     let closed = base_of("pull_request", "pull-request-closed", Some(MERGE));
-    assert!(matches!(&closed, Base::Parent { of, .. } if of == MERGE), "{closed:?}");
+    assert!(
+        matches!(&closed, Base::Parent { of, .. } if of == MERGE),
+        "{closed:?}"
+    );
     let target = base_of("pull_request_target", "pull-request", Some(MERGE));
     assert!(matches!(target, Base::Revision { .. }), "{target:?}");
 }
@@ -121,7 +124,13 @@ fn a_payload_of_anything_is_no_fault() {
         serde_json::json!({"pull_request": {"base": {"sha": "$(id)"}}, "merge_group": {"base_sha": "main"}}),
     ];
     for payload in &hostile {
-        for name in ["push", "pull_request", "pull_request_target", "merge_group", ""] {
+        for name in [
+            "push",
+            "pull_request",
+            "pull_request_target",
+            "merge_group",
+            "",
+        ] {
             let event = Event {
                 name,
                 payload,

@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rayon::prelude::*;
 
-use super::code::{Area, Globs};
+use super::code::{Area, Globs, takes};
 use super::image::Copies;
 use crate::discover::{Changes, Tree};
 use crate::model::{By, Desired, Field, Link, Project, Reach, Recipe, RepoPath};
@@ -60,7 +60,8 @@ pub fn reach(desired: &Desired, question: &Question<'_>) -> Result<Vec<Option<Re
         graph,
         reader: Reader::new(question.tree, changes),
         globs,
-        everywhere,
+        everywhere: [everywhere],
+        projects: desired.projects.iter().map(|one| &one.path).collect(),
     };
     let found: Vec<(Option<Reach>, Vec<RepoPath>)> = desired
         .projects
@@ -73,11 +74,7 @@ pub fn reach(desired: &Desired, question: &Question<'_>) -> Result<Vec<Option<Re
 }
 
 /// Reaches projects through other projects that they depend on, round by round, so that each gets its shortest chain.
-fn through_projects(
-    desired: &Desired,
-    reached: &mut [Option<Reach>],
-    needed: &[Vec<RepoPath>],
-) {
+fn through_projects(desired: &Desired, reached: &mut [Option<Reach>], needed: &[Vec<RepoPath>]) {
     let places: BTreeMap<&RepoPath, usize> = desired
         .projects
         .iter()
@@ -118,25 +115,35 @@ struct View<'a> {
     followed: bool,
     reader: Reader<'a>,
     globs: Globs,
-    everywhere: Vec<Area>,
+    everywhere: [Vec<Area>; 1],
+    /// The projects' paths.
+    projects: BTreeSet<&'a RepoPath>,
 }
 
 impl View<'_> {
     /// How the changes reach a project by itself, and the other projects that it depends on.
     fn project(&self, project: &Project) -> (Option<Reach>, Vec<RepoPath>) {
-        let needs = |by: By| {
-            let needs = project.needs.iter().filter(move |need| need.by == by);
-            // One that is no pattern is a fault of its file already.
-            needs.filter_map(|need| self.globs.parse(&project.path, &need.pattern).ok())
+        let needs = |by: By| -> Vec<Vec<Area>> {
+            let needs = project.needs.iter().filter(|need| need.by == by);
+            let areas = needs.map(|need| {
+                // One that is no pattern is a fault of its file already.
+                let areas = need.patterns.iter();
+                areas
+                    .filter_map(|text| self.globs.parse(&project.path, text).ok())
+                    .collect()
+            });
+            areas.collect()
         };
-        let depends: Vec<Area> = needs(By::DependsOn).collect();
-        let included: Vec<Area> = needs(By::Code).collect();
-        let named = depends.iter().filter(|area| area.glob.is_none() && !area.negated);
-        let projects = named.map(|area| area.anchor.clone());
-        let projects: Vec<RepoPath> = projects.filter(|path| *path != project.path).collect();
+        let (depends, included) = (needs(By::DependsOn), needs(By::Code));
+        let named = depends.iter().flatten();
+        let named = named.filter(|area| area.glob.is_none() && !area.negated);
+        let projects: Vec<RepoPath> = named
+            .map(|area| area.anchor.clone())
+            .filter(|path| *path != project.path && self.projects.contains(path))
+            .collect();
         let reach = self
             .by_folder(project)
-            .or_else(|| self.by_needs(project, &depends, &included));
+            .or_else(|| self.by_needs(project, &depends, &included, &projects));
         (reach, projects)
     }
 
@@ -144,7 +151,13 @@ impl View<'_> {
         self.first(By::Folder, |path| path.below(&project.path).is_some())
     }
 
-    fn by_needs(&self, project: &Project, depends: &[Area], included: &[Area]) -> Option<Reach> {
+    fn by_needs(
+        &self,
+        project: &Project,
+        depends: &[Vec<Area>],
+        included: &[Vec<Area>],
+        projects: &[RepoPath],
+    ) -> Option<Reach> {
         let files = self.requirements_files(project);
         let needed = self.reader.needed(&project.path, &files);
         let roots = self.roots(project, &needed);
@@ -156,17 +169,22 @@ impl View<'_> {
             .or_else(|| self.by_image(project))
             .or_else(|| self.by_code(project, included))
             .or_else(|| self.by_import(&held, &held, By::Code, &roots))
-            .or_else(|| self.by_depends_on(depends, &roots))
+            .or_else(|| self.by_depends_on(depends, projects, &roots))
             .or_else(|| {
                 let configuration = self.question.configuration;
                 self.first(By::Configuration, |path| configuration.contains(path))
             })
-            .or_else(|| self.by_depends_on(&self.everywhere, &roots))
+            .or_else(|| self.by_depends_on(&self.everywhere, &[], &roots))
     }
 
     /// The first change that is wanted, as a chain of its own.
     fn first(&self, by: By, wanted: impl Fn(&RepoPath) -> bool) -> Option<Reach> {
-        let path = self.question.changes.paths.iter().find(|path| wanted(path))?;
+        let path = self
+            .question
+            .changes
+            .paths
+            .iter()
+            .find(|path| wanted(path))?;
         Some(Reach {
             links: vec![Link {
                 path: path.clone(),
@@ -305,7 +323,9 @@ impl View<'_> {
     fn by_image(&self, project: &Project) -> Option<Reach> {
         let keys = project.deployments.iter().flat_map(|one| &one.images);
         let keys: BTreeSet<&String> = keys.collect();
-        let images = keys.into_iter().filter_map(|key| self.desired.images.get(key));
+        let images = keys
+            .into_iter()
+            .filter_map(|key| self.desired.images.get(key));
         images
             .filter_map(|image| match &image.recipe {
                 Recipe::Dockerfile(dockerfile) => Some(dockerfile),
@@ -327,7 +347,7 @@ impl View<'_> {
     }
 
     /// What the release holds, or held.
-    fn by_code(&self, project: &Project, included: &[Area]) -> Option<Reach> {
+    fn by_code(&self, project: &Project, included: &[Vec<Area>]) -> Option<Reach> {
         let base = project.code.base();
         let files = project.code.files();
         let holds = |path: &RepoPath| {
@@ -348,17 +368,23 @@ impl View<'_> {
             .collect();
         self.first(By::Code, |path| {
             holds(path)
-                || included.iter().any(|area| area.matches(path))
+                || included.iter().flatten().any(|area| area.matches(path))
                 || shared.iter().any(|folder| path.below(folder).is_some())
         })
     }
 
-    /// What patterns name, the last that matches a file deciding, and what the Python files among it import.
-    fn by_depends_on(&self, patterns: &[Area], roots: &[RepoPath]) -> Option<Reach> {
-        if patterns.is_empty() {
+    /// What any of the lists of patterns names, and what the Python files among it import, without those of `projects`,
+    /// which are told by themselves.
+    fn by_depends_on(
+        &self,
+        patterns: &[Vec<Area>],
+        projects: &[RepoPath],
+        roots: &[RepoPath],
+    ) -> Option<Reach> {
+        if patterns.iter().all(Vec::is_empty) {
             return None;
         }
-        let named = |path: &RepoPath| super::code::takes(patterns, path);
+        let named = |path: &RepoPath| patterns.iter().any(|list| takes(list, path));
         let direct = self.first(By::DependsOn, named);
         if direct.is_some() || !self.followed {
             return direct;
@@ -366,6 +392,7 @@ impl View<'_> {
         let files = self.question.tree.entries().iter().map(|entry| &entry.path);
         let python: Vec<RepoPath> = files
             .filter(|path| path.as_str().ends_with(".py") && named(path))
+            .filter(|path| projects.iter().all(|one| path.below(one).is_none()))
             .cloned()
             .collect();
         self.by_import(&python, &python, By::DependsOn, roots)

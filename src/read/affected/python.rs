@@ -74,8 +74,6 @@ struct Found<'a> {
     folders: Vec<Cow<'a, str>>,
     /// Whether all of it is there.
     whole: bool,
-    /// Whether the first of its names is.
-    begun: bool,
 }
 
 impl<'a> Graph<'a> {
@@ -91,7 +89,14 @@ impl<'a> Graph<'a> {
         for entry in tree.entries() {
             let changed = changes.paths.contains(&entry.path);
             let before = !changed || changes.before.contains(&entry.path);
-            graph.add(&entry.path, Sides { before, after: true }, changed);
+            graph.add(
+                &entry.path,
+                Sides {
+                    before,
+                    after: true,
+                },
+                changed,
+            );
         }
         for path in &changes.before {
             if tree.position(path).is_none() {
@@ -138,10 +143,17 @@ impl<'a> Graph<'a> {
 
     /// The shortest chain of imports from any of the files `from`, which may be no Python files, to one that has changed:
     /// the first file, which may be that one itself, and those after it. `roots` are the folders in which absolute imports are looked for, in order.
-    pub(super) fn chain(&self, from: &[RepoPath], roots: &[RepoPath]) -> Option<(&'a RepoPath, Vec<&'a RepoPath>)> {
+    pub(super) fn chain(
+        &self,
+        from: &[RepoPath],
+        roots: &[RepoPath],
+    ) -> Option<(&'a RepoPath, Vec<&'a RepoPath>)> {
         let search = Search {
             graph: self,
-            roots: roots.iter().map(|root| Cow::Borrowed(root.as_str())).collect(),
+            roots: roots
+                .iter()
+                .map(|root| Cow::Borrowed(root.as_str()))
+                .collect(),
             known: RefCell::default(),
         };
         // By what a file is imported; itself for those at the beginning.
@@ -255,7 +267,6 @@ impl<'a> Graph<'a> {
                 }
                 None => found.folders = namespaces,
             }
-            found.begun = true;
         }
         found
     }
@@ -376,20 +387,32 @@ impl<'a> Search<'_, 'a> {
         let known = self.known.borrow().get(name).cloned();
         let leads = known.unwrap_or_else(|| {
             let leads = find(&self.roots);
-            self.known.borrow_mut().insert(name.to_owned(), leads.clone());
+            self.known
+                .borrow_mut()
+                .insert(name.to_owned(), leads.clone());
             leads
         });
-        if leads.iter().any(|(_, found)| found.begun) {
+        let leads_to_files =
+            |leads: &Leads<'a>| leads.iter().any(|(_, found)| !found.files.is_empty());
+        if leads_to_files(&leads) {
             return leads;
         }
         let own = parent(self.graph.nodes[file].path.as_str()).unwrap_or_default();
         let mut above = own;
-        while self.graph.file(Side::After, &below(above, "__init__.py")).is_some()
+        while self
+            .graph
+            .file(Side::After, &below(above, "__init__.py"))
+            .is_some()
             && let Some(folder) = parent(above)
         {
             above = folder;
         }
-        find(&[Cow::Borrowed(own), Cow::Borrowed(above)])
+        let from_there = find(&[Cow::Borrowed(own), Cow::Borrowed(above)]);
+        if leads_to_files(&from_there) {
+            from_there
+        } else {
+            leads
+        }
     }
 }
 

@@ -136,7 +136,10 @@ impl<'a> Reader<'a> {
             };
             if let Some(named) = option(&["--requirement", "--constraint", "-r", "-c"]) {
                 // These count from the file, packages from where pip runs.
-                if let Some(path) = folder.resolve(unquoted(named)).filter(|_| !named.contains("://")) {
+                if let Some(path) = folder
+                    .resolve(unquoted(named))
+                    .filter(|_| !named.contains("://"))
+                {
                     list.add(path, false, Some(from));
                 }
                 continue;
@@ -323,7 +326,9 @@ fn several(value: &Value) -> &[Value] {
 fn dynamic_files(dynamic: &Table) -> Vec<String> {
     let file = |value: &Value| texts(value.get("file"));
     let mut files = dynamic.get("dependencies").map(file).unwrap_or_default();
-    let optional = dynamic.get("optional-dependencies").and_then(Value::as_table);
+    let optional = dynamic
+        .get("optional-dependencies")
+        .and_then(Value::as_table);
     files.extend(optional.into_iter().flat_map(Table::values).flat_map(file));
     files
 }
@@ -358,7 +363,11 @@ fn local(requirement: &str, has_to_be: bool) -> Option<String> {
         None if path.starts_with('/') && !address.starts_with("{root:uri}") => return None,
         None => path,
     };
-    let path = path.trim_start_matches('/').split('[').next().unwrap_or_default();
+    let path = path
+        .trim_start_matches('/')
+        .split('[')
+        .next()
+        .unwrap_or_default();
     if path.contains("://") || path.starts_with("git+") {
         return None;
     }
@@ -406,10 +415,22 @@ mod tests {
             ("lib", false, None),
             ("lib>=1", false, None),
             ("lib @ file:../lib", false, Some("../lib")),
-            ("lib[x]@file:///${PROJECT_ROOT}/../lib", false, Some("../lib")),
-            ("-e file:///${PROJECT_ROOT}/../lib#egg=lib", false, Some("../lib")),
+            (
+                "lib[x]@file:///${PROJECT_ROOT}/../lib",
+                false,
+                Some("../lib"),
+            ),
+            (
+                "-e file:///${PROJECT_ROOT}/../lib#egg=lib",
+                false,
+                Some("../lib"),
+            ),
             ("lib @ {root:uri}/../lib", false, Some("../lib")),
-            ("wheels/lib-1.0-py3-none-any.whl", false, Some("wheels/lib-1.0-py3-none-any.whl")),
+            (
+                "wheels/lib-1.0-py3-none-any.whl",
+                false,
+                Some("wheels/lib-1.0-py3-none-any.whl"),
+            ),
             ("lib @ https://example.org/a/lib.whl", false, None),
             ("git+https://example.org/a/lib@main", true, None),
             ("git+ssh://git@example.org/a/lib", true, None),

@@ -69,7 +69,9 @@ fn edited(before: &Files, edits: &[&str]) -> Files {
 
 fn changes(before: &Files, after: &Files) -> Changes {
     let all: BTreeSet<&RepoPath> = before.keys().chain(after.keys()).collect();
-    let differ = all.into_iter().filter(|path| before.get(path) != after.get(path));
+    let differ = all
+        .into_iter()
+        .filter(|path| before.get(path) != after.get(path));
     let paths: BTreeSet<RepoPath> = differ.cloned().collect();
     Changes {
         before: paths

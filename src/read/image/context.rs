@@ -95,7 +95,10 @@ impl Copies {
 
     /// Whether the build depends on a file, which need not be there any more.
     pub(in crate::read) fn need(&self, path: &RepoPath) -> bool {
-        self.read.contains(path) || path.below(&self.folder).is_some_and(|below| self.take(below))
+        self.read.contains(path)
+            || path
+                .below(&self.folder)
+                .is_some_and(|below| self.take(below))
     }
 }
 

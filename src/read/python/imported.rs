@@ -248,7 +248,12 @@ impl<'a> Finder<'a> {
     fn begins(&self, template: &Expr, mark: char) -> Vec<(String, bool)> {
         let names = self.names(template).into_iter();
         names
-            .map(|(text, _)| (text.split(mark).next().unwrap_or_default().to_owned(), false))
+            .map(|(text, _)| {
+                (
+                    text.split(mark).next().unwrap_or_default().to_owned(),
+                    false,
+                )
+            })
             .collect()
     }
 }
@@ -336,18 +341,45 @@ mod tests {
             ("from a.b import c, d as e", &["a.b: c d"]),
             ("from . import x\nfrom ..y import *", &[".: x", "..y: *"]),
             ("def f():\n  with x:\n    import a", &["a"]),
-            ("try:\n  import a\nexcept ImportError:\n  import b\nelse:\n  import c\nfinally:\n  import d", &["a", "b", "c", "d"]),
+            (
+                "try:\n  import a\nexcept ImportError:\n  import b\nelse:\n  import c\nfinally:\n  import d",
+                &["a", "b", "c", "d"],
+            ),
             ("match x:\n  case 1:\n    import a", &["a"]),
             ("x = 1; import a", &["a"]),
-            ("import importlib\nimportlib.import_module('a.b')", &["a.b", "importlib"]),
+            (
+                "import importlib\nimportlib.import_module('a.b')",
+                &["a.b", "importlib"],
+            ),
             ("y = [import_module(x) for x in ('a', 'b')]", &["a", "b"]),
-            ("NAMES = ['a', 'b']\nfor n in NAMES:\n  import_module(name=n)", &["a", "b"]),
-            ("import_module(f'a.b.{x}')\nimport_module('c.%s' % x)", &["a.b.?", "c.?"]),
-            ("import_module('a.{}.c'.format(x))\n__import__('b.' + x)", &["a.?", "b.?"]),
-            ("import_module('a' + '.b')\nimport_module(f'c')", &["a.b", "c"]),
-            ("import_module('.x', 'a.b')\nimport_module('..x', package='a.b')", &["a.b.x", "a.x"]),
-            ("import_module('.x', __package__)\nimport_module(f'.{x}', __name__)", &[".: x", "..?"]),
-            ("import_module(name)\nimport_module()\nimport_module(f'{x}')", &[]),
+            (
+                "NAMES = ['a', 'b']\nfor n in NAMES:\n  import_module(name=n)",
+                &["a", "b"],
+            ),
+            (
+                "import_module(f'a.b.{x}')\nimport_module('c.%s' % x)",
+                &["a.b.?", "c.?"],
+            ),
+            (
+                "import_module('a.{}.c'.format(x))\n__import__('b.' + x)",
+                &["a.?", "b.?"],
+            ),
+            (
+                "import_module('a' + '.b')\nimport_module(f'c')",
+                &["a.b", "c"],
+            ),
+            (
+                "import_module('.x', 'a.b')\nimport_module('..x', package='a.b')",
+                &["a.b.x", "a.x"],
+            ),
+            (
+                "import_module('.x', __package__)\nimport_module(f'.{x}', __name__)",
+                &[".: x", "..?"],
+            ),
+            (
+                "import_module(name)\nimport_module()\nimport_module(f'{x}')",
+                &[],
+            ),
             ("runpy.run_module('a.b')", &["a.b"]),
             ("x = 'import a'\n# import_module('a')", &[]),
         ];

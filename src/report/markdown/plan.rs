@@ -257,9 +257,26 @@ mod tests {
     fn a_narrowed_plan_tells_how_changes_reach_its_projects() {
         let mut of = sample::narrowed_plan();
         let render = |of: &Plan| plan(of, &Desired::default(), &Options::default());
-        insta::assert_snapshot!(render(&of), @"");
+        insta::assert_snapshot!(render(&of), @r#"
+        ### flowyard plan for `prod`
+
+        **No changes.** 4 deployments in 2 projects are as the files declare.
+
+        `Reached by the changes since 0123456789ab (main before this push)`
+
+        ```text
+        projects/news/load_dn ← lib/rss.py ← lib/http.py
+        projects/warehouse/dbt ← odd\n::error::x/`a`.py
+        ```
+        "#);
         of.since = sample::everything();
-        insta::assert_snapshot!(render(&of), @"");
+        insta::assert_snapshot!(render(&of), @r#"
+        ### flowyard plan for `prod`
+
+        **No changes.** 4 deployments in 2 projects are as the files declare.
+
+        `Everything counts as changed: this is the first push of its branch`
+        "#);
     }
 
     #[test]

@@ -265,11 +265,25 @@ mod tests {
     #[test]
     fn a_narrowed_plan_tells_how_changes_reach_its_projects() {
         let mut of = sample::narrowed_plan();
-        insta::assert_snapshot!(rendered(&of, false), @"");
+        insta::assert_snapshot!(rendered(&of, false), @r#"
+        reached by the changes since 0123456789ab (main before this push)
+          projects/news/load_dn ← lib/rss.py ← lib/http.py
+          projects/warehouse/dbt ← odd\n::error::x/`a`.py
+
+        No changes for prod. 4 deployments in 2 projects are as the files declare.
+        "#);
         of.projects.clear();
-        insta::assert_snapshot!(rendered(&of, false), @"");
+        insta::assert_snapshot!(rendered(&of, false), @r#"
+        no project is reached by the changes since 0123456789ab (main before this push)
+
+        No changes for prod. No deployment is in scope.
+        "#);
         of.since = sample::everything();
-        insta::assert_snapshot!(rendered(&of, false), @"");
+        insta::assert_snapshot!(rendered(&of, false), @r#"
+        everything counts as changed: this is the first push of its branch
+
+        No changes for prod. No deployment is in scope.
+        "#);
     }
 
     #[test]

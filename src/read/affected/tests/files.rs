@@ -91,7 +91,7 @@ const CASES: &[Case] = &[
                  ("libs/text/pyproject.toml", "[project]\nname = 'Text'"), ("libs/text/t.py", ""),
                  ("libs/words/pyproject.toml", "[project]\nname = 'words'"), ("libs/words/w.py", "")],
         edits: &["~libs/words/w.py"],
-        expected: &["projects/a ← pyproject.toml ← libs/words/w.py"],
+        expected: &["projects/a ← libs/words/w.py"],
     },
     Case {
         name: "the lock of a workspace",
@@ -176,7 +176,11 @@ fn a_pattern_that_matches_nothing_is_a_fault() {
     let tree = Tree::memory(files_of(&case));
     let found = find(&tree, &Scope::default());
     let desired = desired(&tree, &found, &Settings::default());
-    let told: Vec<String> = desired.diagnostics.iter().map(|one| one.message.clone()).collect();
+    let told: Vec<String> = desired
+        .diagnostics
+        .iter()
+        .map(|one| one.message.clone())
+        .collect();
     assert_eq!(
         told,
         [
@@ -227,7 +231,11 @@ fn shared_folders_are_held_as_a_whole() {
         } else {
             &["-lib/words.txt"]
         };
-        assert_eq!(reached(&case, &settings, &[]), ["a ← lib/words.txt"], "{edit}");
+        assert_eq!(
+            reached(&case, &settings, &[]),
+            ["a ← lib/words.txt"],
+            "{edit}"
+        );
     }
 }
 
@@ -248,7 +256,10 @@ fn what_a_dockerfile_copies() {
             "name: d\nflow_name: a\nentrypoint: flow.py:main\nimage:\n  dockerfile: ../docker/Dockerfile\n  context: ..",
         ),
         ("b/flow.py", ""),
-        ("docker/Dockerfile", "FROM python:3.12\nCOPY sql/ base*.txt /x/\n"),
+        (
+            "docker/Dockerfile",
+            "FROM python:3.12\nCOPY sql/ base*.txt /x/\n",
+        ),
         (".dockerignore", "*.md\n**/*.md\n"),
         ("sql/x.sql", ""),
         ("sql/README.md", ""),
@@ -256,10 +267,19 @@ fn what_a_dockerfile_copies() {
     ];
     let cases: [(&'static [&'static str], &[&str]); 6] = [
         (&["~sql/x.sql"], &["a ← docker/Dockerfile ← sql/x.sql"]),
-        (&["+sql/new/y.sql"], &["a ← docker/Dockerfile ← sql/new/y.sql"]),
-        (&["-base.txt", "+base2.txt"], &["a ← docker/Dockerfile ← base.txt"]),
+        (
+            &["+sql/new/y.sql"],
+            &["a ← docker/Dockerfile ← sql/new/y.sql"],
+        ),
+        (
+            &["-base.txt", "+base2.txt"],
+            &["a ← docker/Dockerfile ← base.txt"],
+        ),
         (&["~docker/Dockerfile"], &["a ← docker/Dockerfile"]),
-        (&["~.dockerignore"], &["a ← docker/Dockerfile ← .dockerignore"]),
+        (
+            &["~.dockerignore"],
+            &["a ← docker/Dockerfile ← .dockerignore"],
+        ),
         (&["~sql/README.md"], &[]),
     ];
     for (edits, expected) in cases {
