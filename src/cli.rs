@@ -90,7 +90,8 @@ pub struct Narrow {
     /// Only projects whose path matches; may be given more than once
     #[arg(long = "project", value_name = "GLOB")]
     pub projects: Vec<String>,
-    /// Only projects that changed since this revision
+    /// Only projects that a change since this revision reaches; `auto` takes the one that the event of a GitHub Actions
+    /// run is about
     #[arg(long, value_name = "REF")]
     pub since: Option<String>,
 }

@@ -8,6 +8,7 @@ mod image;
 mod outside;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
 use secrecy::SecretString;
@@ -52,6 +53,19 @@ pub struct Config {
     pub vars: BTreeMap<String, Value>,
     /// Who runs this, for the lease: `user@host`, or the run's address in CI.
     pub holder: String,
+    /// What started this run in GitHub Actions; `None` elsewhere.
+    pub event: Option<Event>,
+}
+
+/// `GITHUB_*`: what started a run of GitHub Actions.
+#[derive(Debug)]
+pub struct Event {
+    /// `GITHUB_EVENT_NAME`.
+    pub name: String,
+    /// `GITHUB_EVENT_PATH`: the file that holds the event's payload.
+    pub path: Option<PathBuf>,
+    /// `GITHUB_SHA`.
+    pub sha: Option<String>,
 }
 
 /// `[projects]`.
@@ -63,6 +77,8 @@ pub struct Projects {
     pub exclude: Vec<String>,
     /// Folders whose code joins the release of every project that imports it.
     pub shared: Vec<String>,
+    /// Patterns, from the root, of files whose change reaches every project.
+    pub depends_on: Vec<String>,
 }
 
 /// `[prefect]`.
@@ -194,6 +210,7 @@ impl Config {
                 include: list("FLOWYARD_PROJECTS_INCLUDE", file.projects.include),
                 exclude: list("FLOWYARD_PROJECTS_EXCLUDE", file.projects.exclude),
                 shared: list("FLOWYARD_PROJECTS_SHARED", file.projects.shared),
+                depends_on: list("FLOWYARD_PROJECTS_DEPENDS_ON", file.projects.depends_on),
             },
             prefect: Prefect {
                 version: version(
@@ -243,6 +260,11 @@ impl Config {
                 .map(|(name, value)| Ok((name, scalar(value)?)))
                 .collect::<anyhow::Result<_>>()?,
             holder: holder(environment),
+            event: variable("GITHUB_EVENT_NAME").map(|name| Event {
+                name,
+                path: variable("GITHUB_EVENT_PATH").map(PathBuf::from),
+                sha: variable("GITHUB_SHA"),
+            }),
         })
     }
 }

@@ -21,7 +21,8 @@ use serde_json::{Map, Value};
 
 use crate::model::{
     Applied, AppliedDeployment, DeploymentId, Desired, Diagnostic, Dialect, Digest, Field, Fields,
-    ImageState, Live, LiveDeployment, Registration, ReleaseRef, RepoPath, fingerprint,
+    ImageState, Live, LiveDeployment, Reach, Registration, ReleaseRef, RepoPath, Since,
+    fingerprint,
 };
 
 pub use diff::{Cause, FieldChange};
@@ -44,6 +45,8 @@ pub struct Plan {
     pub prune: bool,
     /// Faults that only the comparison shows, such as a work pool that does not exist.
     pub diagnostics: Vec<Diagnostic>,
+    /// What the run is narrowed by; `None` where it is not narrowed to what changed.
+    pub since: Option<Since>,
 }
 
 /// One project's part of the plan.
@@ -57,6 +60,8 @@ pub struct ProjectPlan {
     pub upload: Upload,
     /// What happens to each of its deployments.
     pub changes: Vec<Change>,
+    /// How a change reaches it, in a run that is narrowed to what changed.
+    pub reach: Option<Reach>,
 }
 
 /// Whether a release has to be uploaded.
@@ -264,6 +269,7 @@ pub fn diff(
             release: project.release.clone(),
             upload,
             changes: deployments.iter().map(change).collect(),
+            reach: project.reach.clone(),
         }
     });
     let projects: Vec<ProjectPlan> = projects.collect();
@@ -285,6 +291,7 @@ pub fn diff(
         orphans,
         prune: options.prune && readable && !options.narrowed,
         diagnostics,
+        since: desired.since.clone(),
     }
 }
 

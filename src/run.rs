@@ -17,7 +17,7 @@ use std::sync::OnceLock;
 use anyhow::Context as _;
 use serde_json::Value;
 
-use crate::cli::{Cli, Command, Global, Narrow};
+use crate::cli::{self, Cli, Command, Global};
 use crate::config::{self, Beside, Config, Environment, Terraform};
 use crate::connect::{self, Backends};
 use crate::discover::{self, Found, Git, Root, Scope, Tree};
@@ -26,6 +26,7 @@ use crate::model::{Captured, Desired, Diagnostic, Dialect, Outputs, RepoPath};
 use crate::plan;
 use crate::read;
 use crate::report::{self, progress};
+use narrow::Narrow;
 
 /// Runs a command to its end.
 pub async fn run(cli: Cli) -> Result<(), Failure> {
@@ -141,8 +142,9 @@ impl Run {
     }
 
     /// What the default tree declares, narrowed, without need of the process's environment.
-    async fn declared(&self, narrow: &Narrow) -> Result<Desired, Failure> {
-        self.read_narrowed(&self.tree()?, narrow, true).await
+    async fn declared(&self, narrow: &cli::Narrow) -> Result<Desired, Failure> {
+        let narrow = Narrow::of(narrow, self)?;
+        self.read_narrowed(&self.tree()?, &narrow, true).await
     }
 
     /// Reads and narrows the default tree. With `--run-python` the files in scope that reading cannot decide are run,
@@ -155,7 +157,7 @@ impl Run {
     ) -> Result<Desired, Failure> {
         let read = || {
             let desired = self.read(tree, &self.config, offline)?;
-            narrow::apply(desired, narrow, self.git.as_ref(), tree, self.path())
+            narrow::apply(desired, narrow, self, tree)
         };
         let desired = read()?;
         // Only a work tree has files that can be run.

@@ -36,6 +36,7 @@ pub(super) struct Projects {
     pub(super) include: Option<Vec<String>>,
     pub(super) exclude: Option<Vec<String>>,
     pub(super) shared: Option<Vec<String>>,
+    pub(super) depends_on: Option<Vec<String>>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]

@@ -1,4 +1,5 @@
-//! What only git knows: the head, the origin, revisions, what changed. By libgit2; no process is started.
+//! What only git knows: the head, the origin, revisions, what changed. By libgit2: a process is started only to fetch a
+//! commit that is missing.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -13,8 +14,8 @@ use crate::model::RepoPath;
 
 /// The git repository that a root is in, or is.
 pub struct Git {
-    repository: Repository,
-    prefix: RepoPath,
+    pub(super) repository: Repository,
+    pub(super) prefix: RepoPath,
 }
 
 /// The commit that is checked out.

@@ -15,6 +15,9 @@
 //!    the global excludes of the person at the keyboard. As in git itself, a tracked file is never ignored. All files
 //!    of a revision are tracked, so that there this rule never takes one out.
 
+mod changes;
+pub mod event;
+mod fetch;
 mod git;
 mod ignored;
 mod links;
@@ -25,6 +28,7 @@ mod tree;
 mod walk;
 mod work;
 
+pub use changes::Changes;
 pub use git::{Git, Head};
 pub use links::LinkFault;
 pub use projects::{DeploymentFile, Format, Found, FoundProject, Scope, find, find_with_flows};

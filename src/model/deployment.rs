@@ -6,8 +6,8 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{
-    CodeTree, Diagnostic, Field, Fields, Image, ImageState, Outputs, Place, ReleaseRef, RepoPath,
-    Step, put_outputs,
+    CodeTree, Diagnostic, Field, Fields, Image, ImageState, Need, Outputs, Place, Reach,
+    ReleaseRef, RepoPath, Since, Step, put_outputs,
 };
 
 /// A deployment's identity, `flow/name`; neither part holds a `/`.
@@ -107,6 +107,11 @@ pub struct Project {
     pub unread: bool,
     /// Its `.deployment.py` files that have to be run to know what they declare, sorted; each has a fault too.
     pub undecided: Vec<RepoPath>,
+    /// What it says it needs from elsewhere: `code.include` and `depends_on` of each of its deployments, those
+    /// that say the same once.
+    pub needs: Vec<Need>,
+    /// How a change reaches it, in a run that is narrowed to what changed; `None` in others.
+    pub reach: Option<Reach>,
 }
 
 /// Everything that git declares, as far as it could be read.
@@ -118,6 +123,8 @@ pub struct Desired {
     pub images: BTreeMap<String, Image>,
     /// All faults of all files, sorted by place.
     pub diagnostics: Vec<Diagnostic>,
+    /// What the run is narrowed by; `None` where it is not narrowed to what changed.
+    pub since: Option<Since>,
 }
 
 impl Desired {

@@ -12,6 +12,7 @@ mod image;
 mod live;
 mod nearest;
 mod path;
+mod reach;
 mod registration;
 mod schedule;
 mod step;
@@ -28,6 +29,7 @@ pub use image::{
 pub use live::{Live, LiveDeployment, Owner, Refusal};
 pub use nearest::{listed, nearest};
 pub use path::RepoPath;
+pub use reach::{By, Link, Need, Reach, Since};
 pub use registration::{Field, Fields, Registration, fingerprint, same};
 pub use schedule::{Schedule, Timing, normal_anchor};
 pub use step::{Outputs, Step, awaits_output, put_outputs, without_outputs};

@@ -51,8 +51,11 @@ pub(super) fn declares(fields: &[(Field, Value)]) -> Desired {
         faulty: false,
         unread: false,
         undecided: Vec::new(),
+        needs: Vec::new(),
+        reach: None,
     };
     Desired {
+        since: None,
         images: BTreeMap::new(),
         projects: vec![project],
         diagnostics: Vec::new(),

@@ -43,6 +43,7 @@ pub(super) const KEYS: &[&str] = &[
     "image",
     "code",
     "requirements",
+    "depends_on",
     "environments",
 ];
 
@@ -83,6 +84,8 @@ pub(super) struct Declared {
     pub(super) include: Vec<(String, Position)>,
     /// `code.exclude`.
     pub(super) exclude: Vec<(String, Position)>,
+    /// `depends_on`.
+    pub(super) depends_on: Vec<(String, Position)>,
     /// `requirements`.
     pub(super) requirements: Option<(String, Position)>,
     /// See [`Deployment::notes`](crate::model::Deployment::notes).
@@ -204,6 +207,7 @@ pub(super) fn read(
         references,
         include,
         exclude,
+        depends_on: faults.texts(&node, "depends_on").unwrap_or_default(),
         requirements: faults.text(&node, "requirements"),
         notes,
         image,

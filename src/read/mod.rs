@@ -3,6 +3,7 @@
 //! Every file is read, and all faults are reported together, each with its place. What comes out is [`Desired`]: the
 //! projects with their code and their deployments, in the form in which they are compared and registered.
 
+pub mod affected;
 pub mod code;
 mod configuration;
 mod convert;
@@ -140,6 +141,7 @@ pub fn desired(tree: &Tree, found: &Found, settings: &Settings) -> Desired {
         projects,
         images,
         diagnostics,
+        since: None,
     }
 }
 

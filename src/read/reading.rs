@@ -15,8 +15,8 @@ use super::secrets::Secrets;
 use super::{Draft, Settings, code, drafts, parameters, python, template};
 use crate::discover::{DeploymentFile, Format, FoundProject, Tree};
 use crate::model::{
-    CodeTree, Deployment, DeploymentId, Diagnostic, Field, Image, Place, Project, Reference,
-    ReleaseRef, RepoPath, awaits_output, put_outputs,
+    By, CodeTree, Deployment, DeploymentId, Diagnostic, Field, Image, Need, Place, Project,
+    Reference, ReleaseRef, RepoPath, awaits_output, put_outputs,
 };
 
 /// One project as read, before its code is known.
@@ -180,6 +180,8 @@ impl<'a> Reading<'a> {
             };
             request.include.extend(declared.include.iter().map(pattern));
             request.exclude.extend(declared.exclude.iter().map(pattern));
+            let depends_on = declared.depends_on.iter().map(pattern);
+            request.depends_on.extend(depends_on);
             // A Python file may hold both the flow and its deployment.
             let both = Format::of(entrypoint.file.file_name()).is_some();
             if !brings_code(declared) && (both || entrypoint.file.below(&self.project).is_none()) {
@@ -189,6 +191,27 @@ impl<'a> Reading<'a> {
             }
         }
         request
+    }
+
+    /// What its files say it needs from elsewhere.
+    fn needs(&self) -> Vec<Need> {
+        let mut needs: Vec<Need> = Vec::new();
+        for (_, declared, _) in &self.deployments {
+            for (by, patterns) in [
+                (By::Code, &declared.include),
+                (By::DependsOn, &declared.depends_on),
+            ] {
+                let patterns = patterns.iter().map(|(text, _)| text.clone());
+                let need = Need {
+                    patterns: patterns.collect(),
+                    by,
+                };
+                if !need.patterns.is_empty() && !needs.contains(&need) {
+                    needs.push(need);
+                }
+            }
+        }
+        needs
     }
 
     /// Puts the project together once its code is known.
@@ -201,6 +224,7 @@ impl<'a> Reading<'a> {
         settings: &Settings,
     ) -> Composed {
         self.diagnostics.extend(code_faults);
+        let needs = self.needs();
         let release = ReleaseRef {
             project: self.project.clone(),
             digest: code.digest(),
@@ -259,6 +283,8 @@ impl<'a> Reading<'a> {
             faulty: self.diagnostics.iter().any(Diagnostic::is_error),
             unread: self.unread,
             undecided: self.undecided,
+            needs,
+            reach: None,
         };
         Composed {
             project,

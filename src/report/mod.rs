@@ -11,6 +11,7 @@ pub mod json;
 pub mod markdown;
 mod parts;
 pub mod progress;
+mod reach;
 mod registered;
 mod rows;
 #[cfg(test)]

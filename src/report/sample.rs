@@ -8,8 +8,9 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use crate::model::{
-    Applied, AppliedDeployment, CodeFile, CodeTree, Deployment, DeploymentId, Desired, Digest,
-    Field, Fields, FileMode, Live, LiveDeployment, Owner, Place, Project, ReleaseRef, RepoPath,
+    Applied, AppliedDeployment, By, CodeFile, CodeTree, Deployment, DeploymentId, Desired, Digest,
+    Field, Fields, FileMode, Link, Live, LiveDeployment, Owner, Place, Project, Reach, ReleaseRef,
+    RepoPath, Since,
 };
 use crate::plan::{self, Plan};
 
@@ -86,6 +87,8 @@ fn project(path: &str, content: &str, files: usize, deployments: Vec<Deployment>
         faulty: false,
         unread: false,
         undecided: Vec::new(),
+        needs: Vec::new(),
+        reach: None,
     }
 }
 
@@ -131,6 +134,7 @@ fn before() -> Desired {
         (Field::WorkPool, json!("kubernetes")),
     ]);
     Desired {
+        since: None,
         images: BTreeMap::new(),
         projects: vec![
             project(
@@ -345,6 +349,38 @@ pub(super) fn plan(prune: bool) -> Plan {
     plan::diff(&desired(), &live(), &applied(), &complete, &options(prune))
 }
 
+/// A plan narrowed to what changed, of which all is as declared.
+pub(super) fn narrowed_plan() -> Plan {
+    let mut plan = empty_plan();
+    plan.projects.truncate(2);
+    plan.since = Some(Since {
+        revision: Some("0123456789abcdef0123456789abcdef01234567".to_owned()),
+        why: Some("main before this push".to_owned()),
+    });
+    let chains: [&[(&str, By)]; 2] = [
+        &[("lib/rss.py", By::Import), ("lib/http.py", By::Import)],
+        &[("odd\n::error::x/`a`.py", By::Folder)],
+    ];
+    for (project, chain) in plan.projects.iter_mut().zip(chains) {
+        let link = |(path, by): &(&str, By)| Link {
+            path: RepoPath::new(*path),
+            by: *by,
+        };
+        project.reach = Some(Reach {
+            links: chain.iter().map(link).collect(),
+        });
+    }
+    plan
+}
+
+/// What a run is narrowed by that could not tell what changed.
+pub(super) fn everything() -> Option<Since> {
+    Some(Since {
+        revision: None,
+        why: Some("this is the first push of its branch".to_owned()),
+    })
+}
+
 /// The plan of a second deploy in a row: nothing changes.
 pub(super) fn empty_plan() -> Plan {
     let before = before();
@@ -380,6 +416,7 @@ pub(super) fn plain(write: impl FnOnce(&mut dyn std::io::Write) -> std::io::Resu
 /// The change of one deployment from `old`, as it is live and was last applied, to `new`.
 pub(super) fn change(field: Field, old: Value, new: Value) -> plan::Change {
     let desired = |value| Desired {
+        since: None,
         images: BTreeMap::new(),
         projects: vec![project(
             "p",

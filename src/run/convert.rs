@@ -5,6 +5,7 @@ use std::io::Write as _;
 
 use anyhow::Context as _;
 
+use super::narrow::Narrow;
 use super::{Run, faulty, found, show};
 use crate::cli;
 use crate::discover::{DeploymentFile, Format, Tree};
@@ -16,7 +17,8 @@ use crate::{plan, read};
 /// declare the same. Nothing is written unless all of them can be, and a file that is there is never overwritten.
 pub(super) async fn convert(run: &Run, options: &cli::Convert) -> Result<(), Failure> {
     let tree = Tree::work(run.path())?;
-    let before = run.read_narrowed(&tree, &options.narrow, true).await?;
+    let narrow = Narrow::of(&options.narrow, run)?;
+    let before = run.read_narrowed(&tree, &narrow, true).await?;
     faulty(run, &before.diagnostics)?;
 
     let settings = run.settings(&tree, &run.config, true)?;
@@ -45,7 +47,7 @@ pub(super) async fn convert(run: &Run, options: &cli::Convert) -> Result<(), Fai
         return Ok(());
     }
 
-    prove(run, tree, &before, &files, options)?;
+    prove(run, tree, &before, &files, narrow.narrows())?;
     for (path, (_, text)) in &files {
         let target = run.path().join(path.as_str());
         let write = || {
@@ -97,7 +99,7 @@ fn prove(
     tree: Tree,
     before: &Desired,
     files: &BTreeMap<RepoPath, (RepoPath, String)>,
-    options: &cli::Convert,
+    narrowed: bool,
 ) -> Result<(), Failure> {
     let gone = files.values().map(|(original, _)| original.clone());
     let written = files
@@ -109,7 +111,7 @@ fn prove(
         .projects
         .retain(|one| before.projects.iter().any(|other| other.path == one.path));
     faulty(run, &after.diagnostics)?;
-    let plan_options = run.plan_options(true, options.narrow.narrows());
+    let plan_options = run.plan_options(true, narrowed);
     let plan = plan::compare(before, &after, &plan_options);
     if plan.is_empty() {
         return Ok(());

@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicBool;
 use anyhow::Context as _;
 
 use super::comparison::{Comparison, TreeFiles};
+use super::narrow::Narrow;
 use super::{Run, configured, interrupt, read_of, show, steps};
 use crate::apply::{self, Outcome, Status, Work};
 use crate::backend::{self, Files as _, Question};
@@ -21,9 +22,10 @@ use crate::state::{self, Lease};
 
 /// Shows what a deploy would change.
 pub(super) async fn plan(run: &Run, options: &cli::Plan) -> Result<(), Failure> {
+    let narrow = Narrow::of(&options.narrow, run)?;
     let (plan, desired, faults) = match &options.against {
-        Some(revision) => plan_against(run, options, revision).await?,
-        None => plan_live(run, options).await?,
+        Some(revision) => plan_against(run, options, &narrow, revision).await?,
+        None => plan_live(run, options, &narrow).await?,
     };
     show::plan(&plan, &desired, run)?;
     if faults > 0 {
@@ -35,8 +37,8 @@ pub(super) async fn plan(run: &Run, options: &cli::Plan) -> Result<(), Failure> 
     if let Some(path) = &options.out {
         let saved = report::json::SavedOptions {
             environment: plan.environment.clone(),
-            projects: options.narrow.projects.clone(),
-            since: options.narrow.since.clone(),
+            projects: narrow.projects.clone(),
+            since: narrow.revision(),
             prune: options.prune,
         };
         let text = report::json::save_plan(&plan, &desired, &saved);
@@ -53,8 +55,11 @@ pub(super) async fn plan(run: &Run, options: &cli::Plan) -> Result<(), Failure> 
 
 /// The plan from what is live, what was read for it, and how many faults forbid to deploy it. A plan of what can be
 /// read is worth showing; whether all of it can be decides the exit code.
-async fn plan_live(run: &Run, options: &cli::Plan) -> Result<(Plan, Desired, usize), Failure> {
-    let narrow = &options.narrow;
+async fn plan_live(
+    run: &Run,
+    options: &cli::Plan,
+    narrow: &Narrow,
+) -> Result<(Plan, Desired, usize), Failure> {
     let backends = run.connect().await;
     let tree = run.tree()?;
     let desired = read(run, &tree, narrow, false, options.keep_going).await?;
@@ -78,9 +83,9 @@ async fn plan_live(run: &Run, options: &cli::Plan) -> Result<(Plan, Desired, usi
 async fn plan_against(
     run: &Run,
     options: &cli::Plan,
+    narrow: &Narrow,
     revision: &str,
 ) -> Result<(Plan, Desired, usize), Failure> {
-    let narrow = &options.narrow;
     let mut after = read(run, &run.tree()?, narrow, true, options.keep_going).await?;
     let tree = Tree::revision(run.path(), revision, &crate::model::RepoPath::root())?;
     let mut process = run.process.clone();
@@ -131,6 +136,7 @@ pub(super) async fn deploy(run: &Run, options: &cli::Deploy) -> Result<(), Failu
             since: saved.options.since.clone(),
         },
     };
+    let narrow = Narrow::of(&narrow, run)?;
     let prune = options.prune || saved.as_ref().is_some_and(|saved| saved.options.prune);
 
     let tree = run.tree()?;
@@ -261,7 +267,7 @@ pub(super) async fn status(run: &Run) -> Result<(), Failure> {
 async fn read(
     run: &Run,
     tree: &Tree,
-    narrow: &cli::Narrow,
+    narrow: &Narrow,
     offline: bool,
     keep_going: bool,
 ) -> Result<Desired, Failure> {

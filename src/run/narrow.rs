@@ -1,20 +1,140 @@
 //! Narrows a run to a part of the repository: `--project` and `--since`.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
 use anyhow::{Context as _, bail};
+use serde_json::Value;
 
-use crate::cli::Narrow;
-use crate::config;
+use super::Run;
+use crate::cli;
+use crate::config::{self, Beside};
+use crate::discover::event::{self, Base, Event};
 use crate::discover::{Git, Scope, Tree};
-use crate::model::{Desired, Project, RepoPath};
+use crate::model::{Desired, Project, RepoPath, Since};
+use crate::read::affected;
+
+/// The revision that `--since` finds out by itself.
+const AUTO: &str = "auto";
+
+/// Git's empty tree: everything has changed since.
+const NOTHING: &str = "4b825dc642cb6eb9a060e54bf8d69288fbee4904";
+
+/// Which part of the repository is meant, with the revision found.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Narrow {
+    /// Globs on projects; empty for all.
+    pub(super) projects: Vec<String>,
+    /// What is compared with; `None` where what changed does not matter.
+    pub(super) since: Option<Since>,
+}
 
 impl Narrow {
-    /// Whether it narrows at all.
+    /// Finds the revision that is meant, and fetches it where a clone is missing it.
+    pub(super) fn of(options: &cli::Narrow, run: &Run) -> anyhow::Result<Self> {
+        let since = match options.since.as_deref() {
+            None => None,
+            Some(revision) => {
+                let Some(git) = &run.git else {
+                    bail!(
+                        "--since needs git; {} is in no git repository",
+                        run.path().display()
+                    );
+                };
+                Some(match revision {
+                    AUTO => automatic(run, git)?,
+                    NOTHING => everything("it is compared with nothing".to_owned()),
+                    revision => {
+                        named(revision, run, git);
+                        Since {
+                            revision: Some(revision.to_owned()),
+                            why: None,
+                        }
+                    }
+                })
+            }
+        };
+        Ok(Self {
+            projects: options.projects.clone(),
+            since,
+        })
+    }
+
+    /// Whether it narrows at all; `--since` does even where everything counts as changed, because it was meant to.
     pub(super) fn narrows(&self) -> bool {
         !self.projects.is_empty() || self.since.is_some()
     }
+
+    /// The revision to write down for a later run, which finds the same one.
+    pub(super) fn revision(&self) -> Option<String> {
+        let since = self.since.as_ref()?;
+        Some(since.revision.clone().unwrap_or_else(|| NOTHING.to_owned()))
+    }
+}
+
+fn everything(why: String) -> Since {
+    Since {
+        revision: None,
+        why: Some(why),
+    }
+}
+
+/// Fetches a commit that someone named by all its digits and that is missing. Where that fails, what asks for it next
+/// says what to do.
+fn named(revision: &str, run: &Run, git: &Git) {
+    let whole = matches!(revision.len(), 40 | 64);
+    if whole && git.resolve(revision).is_err() {
+        if let Err(error) = git.fetch_commit(revision, run.path()) {
+            tracing::debug!("{error:#}");
+        }
+    }
+}
+
+/// The revision that the event of this run is about.
+fn automatic(run: &Run, git: &Git) -> anyhow::Result<Since> {
+    let Some(event) = &run.config.event else {
+        bail!(
+            "`--since {AUTO}` goes by the event of a GitHub Actions run, and GITHUB_EVENT_NAME is not set; \
+             name a revision, such as `--since origin/main`"
+        );
+    };
+    let payload: Value = match &event.path {
+        None => Value::Null,
+        Some(path) => {
+            let reading = || format!("read the event at {} (GITHUB_EVENT_PATH)", path.display());
+            let text = std::fs::read(path).with_context(reading)?;
+            serde_json::from_slice(&text).with_context(reading)?
+        }
+    };
+    let base = event::base(&Event {
+        name: &event.name,
+        payload: &payload,
+        sha: event.sha.as_deref(),
+    });
+    let (sha, why) = match base {
+        Base::Everything { why } => return Ok(everything(why)),
+        Base::Revision { sha, why } => (Some(sha), why),
+        Base::Parent { of, otherwise, why } => {
+            let head = git.head()?.map(|head| head.sha);
+            let parent = if head.as_ref() == Some(&of) {
+                git.first_parent(&of)
+            } else {
+                None
+            };
+            (parent.or(otherwise), why)
+        }
+    };
+    let Some(sha) = sha else {
+        return Ok(everything(format!("{why} is not known")));
+    };
+    if let Err(error) = git.fetch_commit(&sha, run.path()) {
+        let why = format!("{why} cannot be had: {error:#}");
+        tracing::warn!("everything counts as changed: {why}");
+        return Ok(everything(why));
+    }
+    Ok(Since {
+        revision: Some(sha),
+        why: Some(why),
+    })
 }
 
 /// Takes out every project that is not meant, with its diagnostics. Everything has been read before, so that an id that
@@ -22,31 +142,24 @@ impl Narrow {
 pub(super) fn apply(
     mut desired: Desired,
     narrow: &Narrow,
-    git: Option<&Git>,
+    run: &Run,
     tree: &Tree,
-    root: &Path,
 ) -> anyhow::Result<Desired> {
     if !narrow.narrows() {
         return Ok(desired);
     }
     let scope =
         Scope::new(&narrow.projects, &[] as &[String]).context("read the globs of --project")?;
-    let changed = match &narrow.since {
-        None => None,
-        Some(revision) => match git {
-            Some(git) => Some(git.changed_since(revision, tree)?),
-            None => bail!(
-                "--since needs git; {} is in no git repository",
-                root.display()
-            ),
-        },
-    };
+    let revision = narrow
+        .since
+        .as_ref()
+        .and_then(|since| since.revision.as_deref());
+    if let (Some(revision), Some(git)) = (revision, &run.git) {
+        find_reached(&mut desired, revision, git, run, tree)?;
+    }
     let (kept, dropped): (Vec<Project>, Vec<Project>) =
         desired.projects.into_iter().partition(|project| {
-            scope.holds(&project.path)
-                && changed
-                    .as_ref()
-                    .is_none_or(|changed| concerns(project, changed))
+            scope.holds(&project.path) && (revision.is_none() || project.reach.is_some())
         });
     if kept.is_empty() && !narrow.projects.is_empty() && narrow.since.is_none() {
         let paths: Vec<String> = dropped
@@ -77,26 +190,42 @@ pub(super) fn apply(
         true
     });
     desired.projects = kept;
+    desired.since.clone_from(&narrow.since);
     Ok(desired)
 }
 
-/// Whether a change of these paths can change what the project declares.
-fn concerns(project: &Project, changed: &BTreeSet<RepoPath>) -> bool {
-    if changed.contains(&RepoPath::new(config::FILE)) {
-        return true;
+/// Notes for each project how the changes since a revision reach it.
+fn find_reached(
+    desired: &mut Desired,
+    revision: &str,
+    git: &Git,
+    run: &Run,
+    tree: &Tree,
+) -> anyhow::Result<()> {
+    let changes = git.changes(revision, tree, run.path())?;
+    let text = super::read_beside(run.path(), config::FILE)?;
+    let beside = Beside::of(text.as_deref())?;
+    let configuration: Vec<RepoPath> = std::iter::once(config::FILE)
+        .chain(beside.env_files.iter().map(String::as_str))
+        .chain(beside.terraform_outputs.iter().map(String::as_str))
+        .filter_map(|path| RepoPath::root().resolve(path))
+        .collect();
+    let projects = &run.config.projects;
+    let shared: Vec<RepoPath> = projects.shared.iter().map(RepoPath::new).collect();
+    let reached = affected::reach(
+        desired,
+        &affected::Question {
+            tree,
+            changes: &changes,
+            shared: &shared,
+            configuration: &configuration,
+            depends_on: &projects.depends_on,
+        },
+    );
+    let reached = reached
+        .map_err(|why| anyhow::anyhow!("{}: `depends-on` of `[projects]`: {why}", config::FILE))?;
+    for (project, reach) in desired.projects.iter_mut().zip(reached) {
+        project.reach = reach;
     }
-    let base = project.code.base();
-    let below = |path: &RepoPath| path.below(&project.path).is_some();
-    let held = |path: &RepoPath| {
-        path.below(base).is_some_and(|inside| {
-            project
-                .code
-                .files()
-                .binary_search_by(|file| file.path.as_str().cmp(inside))
-                .is_ok()
-        })
-    };
-    changed
-        .iter()
-        .any(|path| below(path) || held(path) || project.requirements.as_ref() == Some(path))
+    Ok(())
 }

@@ -19,7 +19,7 @@ use rayon::prelude::*;
 pub use self::shared::{Imports, Shared};
 
 use self::hashes::Hashes;
-use self::pattern::{Area, Globs, takes};
+pub(in crate::read) use self::pattern::{Area, Globs, takes};
 use self::shared::LONGEST_SEARCHED;
 use crate::discover::{EntryKind, FaultKind, Format, LinkFault, Tree};
 use crate::model::{CodeFile, CodeTree, Diagnostic, FileMode, Place, RepoPath};
@@ -34,6 +34,8 @@ pub struct Request {
     /// `code.exclude`: what to leave out, wherever it comes from; the last matching pattern decides, and one that
     /// starts with `!` keeps.
     pub exclude: Vec<Pattern>,
+    /// `depends_on`: what is needed and not part of the code. A pattern that matches nothing is a fault.
+    pub depends_on: Vec<Pattern>,
     /// Files and folders to be added by name, and who names them.
     pub extra: Vec<(RepoPath, Place)>,
 }
@@ -45,6 +47,7 @@ impl Request {
             project,
             include: Vec::new(),
             exclude: Vec::new(),
+            depends_on: Vec::new(),
             extra: Vec::new(),
         }
     }
@@ -144,6 +147,26 @@ impl Selection {
                             .diagnostics
                             .push(fault(pattern, message).hint(hint));
                     }
+                }
+                Err(why) => selection.diagnostics.push(fault(pattern, why)),
+            }
+        }
+        for pattern in &request.depends_on {
+            let found = globs.parse(&request.project, &pattern.text).map(|area| {
+                let entries = tree.entries();
+                let anchor = tree.position(&area.anchor).into_iter();
+                let mut files = anchor.chain(tree.below(&area.anchor));
+                area.negated || files.any(|index| area.matches(&entries[index].path))
+            });
+            let hint = "patterns are relative to the project's folder (`/x` to the repository's root), and ignored \
+                        files do not count";
+            match found {
+                Ok(true) => {}
+                Ok(false) => {
+                    let message = format!("`{}` in `depends_on` matches no file", pattern.text);
+                    selection
+                        .diagnostics
+                        .push(fault(pattern, message).hint(hint));
                 }
                 Err(why) => selection.diagnostics.push(fault(pattern, why)),
             }

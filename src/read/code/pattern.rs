@@ -9,20 +9,20 @@ use crate::model::RepoPath;
 
 /// A pattern, resolved to the folder that its plain components lead to, and a glob for what is left.
 #[derive(Clone, Debug)]
-pub(super) struct Area {
+pub(in crate::read) struct Area {
     /// The file or folder that the plain components name.
-    pub(super) anchor: RepoPath,
+    pub(in crate::read) anchor: RepoPath,
     /// What has to match below the anchor; `None` for all of it.
-    pub(super) glob: Option<Arc<GlobMatcher>>,
+    pub(in crate::read) glob: Option<Arc<GlobMatcher>>,
     /// Whether only folders match, as after a trailing slash.
     only_folders: bool,
     /// Whether it takes back what earlier patterns matched: `!pattern`.
-    pub(super) negated: bool,
+    pub(in crate::read) negated: bool,
 }
 
 impl Area {
     /// A file, or everything below a folder.
-    pub(super) fn all(path: RepoPath) -> Self {
+    pub(in crate::read) fn all(path: RepoPath) -> Self {
         Self {
             anchor: path,
             glob: None,
@@ -32,7 +32,7 @@ impl Area {
     }
 
     /// Whether the pattern matches a file: itself, or a folder that it is in.
-    pub(super) fn matches(&self, file: &RepoPath) -> bool {
+    pub(in crate::read) fn matches(&self, file: &RepoPath) -> bool {
         let Some(below) = file.below(&self.anchor) else {
             return false;
         };
@@ -47,19 +47,19 @@ impl Area {
 }
 
 /// Whether the last of the patterns that match a file is not negated.
-pub(super) fn takes(patterns: &[Area], file: &RepoPath) -> bool {
+pub(in crate::read) fn takes(patterns: &[Area], file: &RepoPath) -> bool {
     let last = patterns.iter().rev().find(|area| area.matches(file));
     last.is_some_and(|area| !area.negated)
 }
 
 /// Compiled globs by their text: the projects of a repository tend to write the same ones.
 #[derive(Default)]
-pub(super) struct Globs(Mutex<HashMap<String, Arc<GlobMatcher>>>);
+pub(in crate::read) struct Globs(Mutex<HashMap<String, Arc<GlobMatcher>>>);
 
 impl Globs {
     /// Reads a pattern of a project: the syntax of a line in `.gitignore`, except that a leading `/` means the
     /// repository's root, that `..` leads up, and that there are no comments. An error says what is wrong with it.
-    pub(super) fn parse(&self, project: &RepoPath, written: &str) -> Result<Area, String> {
+    pub(in crate::read) fn parse(&self, project: &RepoPath, written: &str) -> Result<Area, String> {
         let (text, negated) = match written.trim().strip_prefix('!') {
             Some(rest) => (rest, true),
             None => (written.trim(), false),

@@ -2,8 +2,9 @@
 
 use globset::{GlobBuilder, GlobMatcher};
 
+use super::dockerfile::{self, Needs};
 use crate::discover::{EntryKind, Tree};
-use crate::model::{CodeFile, CodeTree, Hasher, RepoPath};
+use crate::model::{CodeFile, CodeTree, Dockerfile, Hasher, RepoPath};
 
 /// Patterns as `.dockerignore` and the sources of `COPY` have them: relative to the context, matching what they name and
 /// everything below it.
@@ -46,6 +47,58 @@ impl Patterns {
             .rev()
             .find(|(glob, _)| all.iter().any(|path| glob.is_match(path)));
         last.is_some_and(|(_, keeps)| !keeps)
+    }
+}
+
+/// Which files of its context a Dockerfile copies.
+pub(in crate::read) struct Copies {
+    /// Whether any of them may count.
+    everything: bool,
+    copied: Patterns,
+    ignored: Patterns,
+    folder: RepoPath,
+    /// The Dockerfile, and the files that may say what its context leaves out.
+    read: [RepoPath; 3],
+}
+
+impl Copies {
+    /// Those of an image that was read.
+    pub(in crate::read) fn of_image(tree: &Tree, image: &Dockerfile) -> Self {
+        let needs = dockerfile::needs(&image.text, &image.arguments);
+        Self::of(tree, &image.file, image.context.base(), &needs)
+    }
+
+    /// Those of a Dockerfile `file` with the context `folder`.
+    pub(super) fn of(tree: &Tree, file: &RepoPath, folder: &RepoPath, needs: &Needs) -> Self {
+        let ignore_files = [
+            RepoPath::new(format!("{file}.dockerignore")),
+            folder.join(".dockerignore"),
+        ];
+        let ignored = ignore_files.iter().find_map(|path| {
+            tree.position(path)?;
+            tree.read(path).ok()
+        });
+        let [own, common] = ignore_files;
+        Self {
+            everything: needs.everything,
+            copied: Patterns::of(needs.sources.iter().map(|(source, _)| source.as_str())),
+            ignored: Patterns::ignore_file(&String::from_utf8_lossy(&ignored.unwrap_or_default())),
+            folder: folder.clone(),
+            read: [file.clone(), own, common],
+        }
+    }
+
+    /// Whether a file is copied, by its path from the context's folder.
+    pub(super) fn take(&self, below: &str) -> bool {
+        (self.everything || self.copied.match_path(below)) && !self.ignored.match_path(below)
+    }
+
+    /// Whether the build depends on a file, which need not be there any more.
+    pub(in crate::read) fn need(&self, path: &RepoPath) -> bool {
+        self.read.contains(path)
+            || path
+                .below(&self.folder)
+                .is_some_and(|below| self.take(below))
     }
 }
 

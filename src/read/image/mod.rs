@@ -25,6 +25,7 @@ use crate::model::{
 use asked::Wish;
 pub use asked::parse_builder;
 pub(super) use asked::{Asked, read};
+pub(super) use context::Copies;
 use context::Patterns;
 pub(super) use convert::declare;
 pub(super) use project::Images;
@@ -372,20 +373,8 @@ impl Composer<'_> {
             .iter()
             .map(|(line, why)| Diagnostic::error(Place::at(file.clone(), *line, 1), why.clone()))
             .collect();
-        let ignored = [
-            format!("{file}.dockerignore"),
-            folder.join(".dockerignore").as_str().to_owned(),
-        ]
-        .into_iter()
-        .find_map(|path| {
-            let index = self.tree.position(&RepoPath::new(path))?;
-            self.tree.read(&self.tree.entries()[index].path).ok()
-        });
-        let ignored = Patterns::ignore_file(&String::from_utf8_lossy(&ignored.unwrap_or_default()));
-        let copied = Patterns::of(needs.sources.iter().map(|(source, _)| source.as_str()));
-        let wanted =
-            |path: &str| (needs.everything || copied.match_path(path)) && !ignored.match_path(path);
-        let context = match context::files(self.tree, &folder, wanted) {
+        let copies = Copies::of(self.tree, &file, &folder, &needs);
+        let context = match context::files(self.tree, &folder, |path| copies.take(path)) {
             Ok(context) => context,
             Err((path, why)) => {
                 faults.push(

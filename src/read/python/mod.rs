@@ -10,6 +10,7 @@ mod constant;
 mod depth;
 mod docstring;
 mod flow;
+mod imported;
 mod known;
 mod library;
 pub(in crate::read) mod program;
@@ -31,6 +32,7 @@ use constant::Evaluator;
 use flow::{Configured, Found};
 use scope::Scope;
 
+pub use imported::Imported;
 pub use library::{Broken, Library, Modules};
 
 /// A parsed Python file.

@@ -34,6 +34,14 @@ pub(super) fn with<T>(
         .map(|project| ProjectDocument {
             path: path(&project.path),
             release: project.release.digest,
+            reach: project.reach.as_ref().map(|reach| {
+                let links = reach.links.iter();
+                let links = links.map(|link| LinkDocument {
+                    path: path(&link.path),
+                    by: link.by.name(),
+                });
+                links.collect()
+            }),
             upload: match project.upload {
                 Upload::Nothing => None,
                 Upload::Needed { files, bytes } => Some(UploadDocument { files, bytes }),
@@ -71,6 +79,10 @@ pub(super) fn with<T>(
     let counts = plan.counts();
     then(PlanDocument {
         environment: &plan.environment,
+        since: plan.since.as_ref().map(|since| SinceDocument {
+            revision: since.revision.as_deref(),
+            why: since.why.as_deref(),
+        }),
         images,
         projects,
         orphans: plan
@@ -102,6 +114,8 @@ pub(super) fn with<T>(
 #[derive(Serialize)]
 pub(super) struct PlanDocument<'a> {
     environment: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    since: Option<SinceDocument<'a>>,
     images: Vec<ImageDocument<'a>>,
     projects: Vec<ProjectDocument<'a>>,
     orphans: Vec<OrphanDocument<'a>>,
@@ -148,8 +162,26 @@ impl<'a> ImageDocument<'a> {
 struct ProjectDocument<'a> {
     path: &'a str,
     release: Digest,
+    /// How a change reaches it, in a run that is narrowed to what changed; the last link is what changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reach: Option<Vec<LinkDocument<'a>>>,
     upload: Option<UploadDocument>,
     deployments: Vec<ChangeDocument<'a>>,
+}
+
+#[derive(Serialize)]
+struct LinkDocument<'a> {
+    path: &'a str,
+    by: &'static str,
+}
+
+/// What a run is narrowed by.
+#[derive(Serialize)]
+struct SinceDocument<'a> {
+    /// Null where everything counts as changed.
+    revision: Option<&'a str>,
+    /// Why it is this one; null where someone named it.
+    why: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -244,6 +276,20 @@ mod tests {
           }
         }
         "#);
+    }
+
+    #[test]
+    fn a_narrowed_plan_tells_how_changes_reach_its_projects() {
+        let text = plan(&sample::narrowed_plan(), &Desired::default());
+        let document: Value = serde_json::from_str(&text).expect("it is JSON");
+        assert_eq!(
+            document["since"],
+            json!({"revision": "0123456789abcdef0123456789abcdef01234567", "why": "main before this push"})
+        );
+        assert_eq!(
+            document["projects"][0]["reach"],
+            json!([{"path": "lib/rss.py", "by": "import"}, {"path": "lib/http.py", "by": "import"}])
+        );
     }
 
     #[test]

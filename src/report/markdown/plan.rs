@@ -5,7 +5,7 @@ use super::{Options, Parts};
 use crate::model::Desired;
 use crate::plan::{Action, ImagePlan, Plan, ProjectPlan, Upload};
 use crate::report::rows::{self, Row, Sign};
-use crate::report::{all_diagnostics, as_declared, drift_note, to_do, value};
+use crate::report::{all_diagnostics, as_declared, drift_note, reach, to_do, value};
 
 /// Blocks of more lines than this are folded.
 const FOLD: usize = 24;
@@ -28,6 +28,9 @@ pub fn plan(plan: &Plan, desired: &Desired, options: &Options) -> String {
     if !diagnostics.is_empty() {
         parts.add(&super::listing::faults(&diagnostics));
     }
+    if let Some(reached) = reach::of(plan) {
+        parts.add(&chains(&reached));
+    }
     let images: Vec<String> = plan.images.iter().filter_map(image).collect();
     if !images.is_empty() {
         parts.add(&format!("#### Images\n\n{}", block("diff", &images)));
@@ -45,6 +48,25 @@ pub fn plan(plan: &Plan, desired: &Desired, options: &Options) -> String {
         }
     }
     parts.finish()
+}
+
+/// How changes reach the projects of a narrowed run.
+fn chains(reached: &reach::Reached) -> String {
+    let mut letters = reached.heading.chars();
+    let first = letters.next().map(|first| first.to_uppercase().to_string());
+    let heading = first.unwrap_or_default() + letters.as_str();
+    if reached.chains.is_empty() {
+        return format!("{}\n", code(&heading));
+    }
+    let chains = block("text", &reached.chains);
+    if reached.chains.len() > FOLD {
+        let count = value::count(reached.chains.len(), "project");
+        return format!(
+            "{}\n\n<details><summary>{count}</summary>\n\n{chains}\n</details>\n",
+            code(&heading)
+        );
+    }
+    format!("{}\n\n{chains}", code(&heading))
 }
 
 /// An image as a line of a diff; `None` where it stays as it is.
@@ -228,6 +250,32 @@ mod tests {
         +     entrypoint: "x.py:main"
         +     description: "```\n</details> <img src=x> @everyone | `a` \u{1b}]0;t\u{7}\u{202e}x"
         ````
+        "#);
+    }
+
+    #[test]
+    fn a_narrowed_plan_tells_how_changes_reach_its_projects() {
+        let mut of = sample::narrowed_plan();
+        let render = |of: &Plan| plan(of, &Desired::default(), &Options::default());
+        insta::assert_snapshot!(render(&of), @r#"
+        ### flowyard plan for `prod`
+
+        **No changes.** 4 deployments in 2 projects are as the files declare.
+
+        `Reached by the changes since 0123456789ab (main before this push)`
+
+        ```text
+        projects/news/load_dn ← lib/rss.py ← lib/http.py
+        projects/warehouse/dbt ← odd\n::error::x/`a`.py
+        ```
+        "#);
+        of.since = sample::everything();
+        insta::assert_snapshot!(render(&of), @r#"
+        ### flowyard plan for `prod`
+
+        **No changes.** 4 deployments in 2 projects are as the files declare.
+
+        `Everything counts as changed: this is the first push of its branch`
         "#);
     }
 

@@ -5,11 +5,12 @@ use std::io::{self, Write};
 use crate::plan::{Action, Change, ImageAction, ImagePlan, Plan, ProjectPlan, Upload};
 use crate::report::rows::{self, Row, Sign};
 use crate::report::style::{BOLD, CREATE, DIM, DRIFT, REMOVE, UPDATE, paint};
-use crate::report::{Options, as_declared, drift_note, for_environment, to_do, value};
+use crate::report::{Options, as_declared, drift_note, for_environment, reach, to_do, value};
 
-/// Writes a plan: what changes by project and deployment, field by field, what is or would be removed, and one line
+/// Writes a plan: how changes reach the projects of a narrowed run, what changes by project and deployment, field by field, what is or would be removed, and one line
 /// that sums it up. The plan's diagnostics are not in it; see [`all_diagnostics`](crate::report::all_diagnostics).
 pub fn plan(plan: &Plan, options: &Options, out: &mut dyn Write) -> io::Result<()> {
+    reached(plan, out)?;
     images(plan, options, out)?;
     for one in &plan.projects {
         if !options.verbose && !changes(one) {
@@ -23,6 +24,17 @@ pub fn plan(plan: &Plan, options: &Options, out: &mut dyn Write) -> io::Result<(
         writeln!(out)?;
     }
     summary(plan, out)
+}
+
+fn reached(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
+    let Some(reached) = reach::of(plan) else {
+        return Ok(());
+    };
+    writeln!(out, "{}", paint(BOLD, reached.heading))?;
+    for chain in &reached.chains {
+        writeln!(out, "  {chain}")?;
+    }
+    writeln!(out)
 }
 
 fn images(plan: &Plan, options: &Options, out: &mut dyn Write) -> io::Result<()> {
@@ -248,6 +260,30 @@ mod tests {
 
         No changes for prod. 5 deployments in 3 projects are as the files declare.
         ");
+    }
+
+    #[test]
+    fn a_narrowed_plan_tells_how_changes_reach_its_projects() {
+        let mut of = sample::narrowed_plan();
+        insta::assert_snapshot!(rendered(&of, false), @r#"
+        reached by the changes since 0123456789ab (main before this push)
+          projects/news/load_dn ← lib/rss.py ← lib/http.py
+          projects/warehouse/dbt ← odd\n::error::x/`a`.py
+
+        No changes for prod. 4 deployments in 2 projects are as the files declare.
+        "#);
+        of.projects.clear();
+        insta::assert_snapshot!(rendered(&of, false), @r#"
+        no project is reached by the changes since 0123456789ab (main before this push)
+
+        No changes for prod. No deployment is in scope.
+        "#);
+        of.since = sample::everything();
+        insta::assert_snapshot!(rendered(&of, false), @r#"
+        everything counts as changed: this is the first push of its branch
+
+        No changes for prod. No deployment is in scope.
+        "#);
     }
 
     #[test]
