@@ -4,8 +4,10 @@
 //! variable, the overlay of the chosen environment, the file, the default.
 
 mod file;
+mod github;
 mod image;
 mod outside;
+mod secrets;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,8 +17,10 @@ use serde_json::Value;
 
 use crate::cli::Global;
 use file::File;
+pub use github::{Event, GitHub, PullRequest, is_a_job, is_debugged};
 pub use image::Image;
 pub use outside::{Beside, Terraform, add_env_file};
+pub use secrets::values as secret_values;
 
 /// The environment's name without `--env`.
 pub const DEFAULT_ENVIRONMENT: &str = "default";
@@ -52,6 +56,8 @@ pub struct Config {
     pub vars: BTreeMap<String, Value>,
     /// Who runs this, for the lease: `user@host`, or the run's address in CI.
     pub holder: String,
+    /// The job that this is a step of; `None` outside of GitHub Actions.
+    pub github: Option<GitHub>,
 }
 
 /// `[projects]`.
@@ -243,6 +249,7 @@ impl Config {
                 .map(|(name, value)| Ok((name, scalar(value)?)))
                 .collect::<anyhow::Result<_>>()?,
             holder: holder(environment),
+            github: GitHub::new(environment),
         })
     }
 }

@@ -14,6 +14,7 @@ mod nearest;
 mod path;
 mod registration;
 mod schedule;
+mod secrets;
 mod step;
 
 pub use applied::{Applied, AppliedDeployment, AppliedPart};
@@ -30,4 +31,5 @@ pub use nearest::{listed, nearest};
 pub use path::RepoPath;
 pub use registration::{Field, Fields, Registration, fingerprint, same};
 pub use schedule::{Schedule, Timing, normal_anchor};
+pub use secrets::Secrets;
 pub use step::{Outputs, Step, awaits_output, put_outputs, without_outputs};
