@@ -4,11 +4,12 @@
 //! variable, the overlay of the chosen environment, the file, the default.
 
 mod file;
+mod github;
 mod image;
 mod outside;
+mod secrets;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
 use secrecy::SecretString;
@@ -16,8 +17,10 @@ use serde_json::Value;
 
 use crate::cli::Global;
 use file::File;
+pub use github::{Event, GitHub, PullRequest, is_a_job, is_debugged};
 pub use image::Image;
 pub use outside::{Beside, Terraform, add_env_file};
+pub use secrets::values as secret_values;
 
 /// The environment's name without `--env`.
 pub const DEFAULT_ENVIRONMENT: &str = "default";
@@ -53,19 +56,8 @@ pub struct Config {
     pub vars: BTreeMap<String, Value>,
     /// Who runs this, for the lease: `user@host`, or the run's address in CI.
     pub holder: String,
-    /// What started this run in GitHub Actions; `None` elsewhere.
-    pub event: Option<Event>,
-}
-
-/// `GITHUB_*`: what started a run of GitHub Actions.
-#[derive(Debug)]
-pub struct Event {
-    /// `GITHUB_EVENT_NAME`.
-    pub name: String,
-    /// `GITHUB_EVENT_PATH`: the file that holds the event's payload.
-    pub path: Option<PathBuf>,
-    /// `GITHUB_SHA`.
-    pub sha: Option<String>,
+    /// The job that this is a step of; `None` outside of GitHub Actions.
+    pub github: Option<GitHub>,
 }
 
 /// `[projects]`.
@@ -260,11 +252,7 @@ impl Config {
                 .map(|(name, value)| Ok((name, scalar(value)?)))
                 .collect::<anyhow::Result<_>>()?,
             holder: holder(environment),
-            event: variable("GITHUB_EVENT_NAME").map(|name| Event {
-                name,
-                path: variable("GITHUB_EVENT_PATH").map(PathBuf::from),
-                sha: variable("GITHUB_SHA"),
-            }),
+            github: GitHub::new(environment),
         })
     }
 }

@@ -8,6 +8,7 @@ use clap::Parser as _;
 use flowyard::backend;
 use flowyard::cli::Cli;
 use flowyard::error::Failure;
+use flowyard::report::actions::Guard;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
@@ -18,7 +19,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    log(cli.global.verbose);
+    log(flowyard::run::verbosity(&cli));
     // Fails only where one is installed already, and then that one serves.
     let _ = rustls::crypto::ring::default_provider().install_default();
     // One thread for all requests: handing each of thousands of small ones from thread to thread costs more than sending
@@ -42,14 +43,15 @@ fn main() -> ExitCode {
 /// Says why the command did not do all that it was asked to.
 fn end(failure: &Failure) -> ExitCode {
     let bold = Style::new().bold().fg_color(Some(AnsiColor::Red.into()));
-    let mut err = anstream::stderr().lock();
+    // What it names may be a stranger's, and a CI runner reads along.
+    let mut err = Guard(anstream::stderr().lock());
     // Where stderr is gone there is nobody to tell.
     let _ = match failure {
         Failure::Changes => Ok(()),
-        _ => writeln!(err, "{bold}error{bold:#}: {failure}"),
+        _ => err.write_all(format!("{bold}error{bold:#}: {failure}\n").as_bytes()),
     };
     if let Some(hint) = hint(failure) {
-        let _ = writeln!(err, "  hint: {hint}");
+        let _ = err.write_all(format!("  hint: {hint}\n").as_bytes());
     }
     ExitCode::from(failure.exit_code())
 }
@@ -76,7 +78,7 @@ fn log(verbose: u8) {
         .from_env_lossy();
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(anstream::stderr)
+        .with_writer(|| Guard(anstream::stderr()))
         .with_target(false)
         .without_time()
         .init();

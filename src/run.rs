@@ -4,6 +4,7 @@ mod build_log;
 mod comparison;
 mod convert;
 mod deploy;
+mod github;
 mod interrupt;
 mod narrow;
 mod python;
@@ -12,7 +13,8 @@ mod steps;
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::OnceLock;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Mutex, OnceLock};
 
 use anyhow::Context as _;
 use serde_json::Value;
@@ -22,7 +24,7 @@ use crate::config::{self, Beside, Config, Environment, Terraform};
 use crate::connect::{self, Backends};
 use crate::discover::{self, Found, Git, Root, Scope, Tree};
 use crate::error::Failure;
-use crate::model::{Captured, Desired, Diagnostic, Dialect, Outputs, RepoPath};
+use crate::model::{Captured, Desired, Diagnostic, Dialect, Outputs, RepoPath, Secrets};
 use crate::plan;
 use crate::read;
 use crate::report::{self, progress};
@@ -30,40 +32,45 @@ use narrow::Narrow;
 
 /// Runs a command to its end.
 pub async fn run(cli: Cli) -> Result<(), Failure> {
-    match cli.command {
-        Command::Completions { shell } => {
-            show::completions(shell)?;
-            Ok(())
-        }
-        Command::List(narrow) => {
-            let run = Run::open(cli.global)?;
-            let desired = run.declared(&narrow).await?;
-            show::list(&desired, &run)?;
-            faulty(&run, &desired.diagnostics)
-        }
-        Command::Check(narrow) => {
-            let run = Run::open(cli.global)?;
-            let desired = run.declared(&narrow).await?;
-            show::check(&desired, &run)?;
-            refuse_errors(&desired.diagnostics)
-        }
-        Command::Plan(options) => {
-            let run = Run::open(cli.global)?;
-            deploy::plan(&run, &options).await
-        }
-        Command::Deploy(options) => {
-            let run = Run::open(cli.global)?;
-            deploy::deploy(&run, &options).await
-        }
-        Command::Convert(options) => {
-            let run = Run::open(cli.global)?;
-            convert::convert(&run, &options).await
-        }
-        Command::Status => {
-            let run = Run::open(cli.global)?;
-            deploy::status(&run).await
-        }
+    if let Command::Completions { shell } = cli.command {
+        show::completions(shell)?;
+        return Ok(());
     }
+    let run = Run::open(cli.global).map_err(github::unopened)?;
+    let (name, result) = match cli.command {
+        Command::Completions { .. } => return Ok(()),
+        Command::List(narrow) => ("list", list(&run, &narrow).await),
+        Command::Check(narrow) => ("check", check(&run, &narrow).await),
+        Command::Plan(options) => ("plan", deploy::plan(&run, &options).await),
+        Command::Deploy(options) => ("deploy", deploy::deploy(&run, &options).await),
+        Command::Convert(options) => ("convert", convert::convert(&run, &options).await),
+        Command::Status => ("status", deploy::status(&run).await),
+    };
+    github::end(&run, name, result)
+}
+
+/// How much a command is to tell of what it does inside: 0 to 2.
+pub fn verbosity(cli: &Cli) -> u8 {
+    if config::is_debugged(&config::environment()) {
+        return 2;
+    }
+    cli.global.verbose
+}
+
+/// Shows what is found.
+async fn list(run: &Run, narrow: &cli::Narrow) -> Result<(), Failure> {
+    let desired = run.declared(narrow).await?;
+    show::list(&desired, run)?;
+    faulty(run, &desired.diagnostics)
+}
+
+/// Shows what is wrong.
+async fn check(run: &Run, narrow: &cli::Narrow) -> Result<(), Failure> {
+    let desired = run.declared(narrow).await?;
+    show::check(&desired, run)?;
+    github::annotate(run, &desired.diagnostics);
+    github::faulty(run, &desired, &desired.diagnostics);
+    refuse_errors(&desired.diagnostics)
 }
 
 /// What every command starts from.
@@ -81,6 +88,12 @@ struct Run {
     dialect: OnceLock<Dialect>,
     /// What the Python files registered that this run has run.
     captured: OnceLock<BTreeMap<RepoPath, Captured>>,
+    /// What nobody may read, as far as it was used.
+    secrets: Mutex<Secrets>,
+    /// Whether faults were annotated for a runner; only the first are.
+    annotated: AtomicBool,
+    /// Whether there is a report in a step's summary.
+    summed_up: AtomicBool,
 }
 
 impl Run {
@@ -96,7 +109,7 @@ impl Run {
                 configured(&global, &mut process, &|name| read_of(&tree, name))?
             }
         };
-        Ok(Self {
+        let run = Self {
             global,
             root,
             git,
@@ -106,7 +119,12 @@ impl Run {
             outputs: OnceLock::new(),
             dialect: OnceLock::new(),
             captured: OnceLock::new(),
-        })
+            secrets: Mutex::default(),
+            annotated: AtomicBool::new(false),
+            summed_up: AtomicBool::new(false),
+        };
+        github::hide(&run, run.config.secrets());
+        Ok(run)
     }
 
     /// Makes the backends, and asks the orchestrator for its major release: what files may say depends on it. Faults of
@@ -176,11 +194,11 @@ impl Run {
     /// Discovers and reads a tree. `offline` leaves `{{ $VAR }}` as it is.
     fn read(&self, tree: &Tree, config: &Config, offline: bool) -> anyhow::Result<Desired> {
         let found = found(tree, config)?;
-        Ok(read::desired(
-            tree,
-            &found,
-            &self.settings(tree, config, offline)?,
-        ))
+        let desired = read::desired(tree, &found, &self.settings(tree, config, offline)?);
+        if !offline {
+            github::hide_used(self, &desired);
+        }
+        Ok(desired)
     }
 
     /// What reading a tree depends on.
@@ -391,6 +409,8 @@ fn faulty(run: &Run, diagnostics: &[Diagnostic]) -> Result<(), Failure> {
         let mut out = anstream::stderr().lock();
         report::diagnostics::render(diagnostics, &|path| run.source(path), &mut out)
             .context("write to stderr")?;
+        drop(out);
+        github::annotate(run, diagnostics);
     }
     refuse_errors(diagnostics)
 }

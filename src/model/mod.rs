@@ -15,6 +15,7 @@ mod path;
 mod reach;
 mod registration;
 mod schedule;
+mod secrets;
 mod step;
 
 pub use applied::{Applied, AppliedDeployment, AppliedPart};
@@ -32,4 +33,5 @@ pub use path::RepoPath;
 pub use reach::{By, Link, Need, Reach, Since};
 pub use registration::{Field, Fields, Registration, fingerprint, same};
 pub use schedule::{Schedule, Timing, normal_anchor};
+pub use secrets::Secrets;
 pub use step::{Outputs, Step, awaits_output, put_outputs, without_outputs};

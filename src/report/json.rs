@@ -93,7 +93,7 @@ impl<'a> Fault<'a> {
 }
 
 /// A path as in reports: the root is `.`, so that no path is empty.
-fn path(path: &crate::model::RepoPath) -> &str {
+pub(super) fn path(path: &crate::model::RepoPath) -> &str {
     if path.is_root() { "." } else { path.as_str() }
 }
 
@@ -107,5 +107,6 @@ fn document(kind: &str, content: impl Serialize) -> String {
     let mut text = serde_json::to_string_pretty(&document)
         .expect("wire structs have text keys and no serializer of their own");
     text.push('\n');
-    text
+    // Only a text can hold it, where a CI runner would take it for the beginning of a command.
+    text.replace("##[", "##\\u005b")
 }

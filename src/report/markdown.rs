@@ -69,6 +69,16 @@ impl Parts {
     }
 }
 
+/// What is shown where a command ended before it had anything to report.
+pub fn failure(title: &str, environment: &str, message: &str) -> String {
+    let lines: Vec<String> = message.lines().map(super::value::text).collect();
+    let block = escape::block("text", &lines);
+    format!(
+        "{}❌ **It failed.**\n\n{block}",
+        heading(title, environment)
+    )
+}
+
 /// A heading, with the environment where it is not the usual one.
 fn heading(title: &str, environment: &str) -> String {
     if environment.is_empty() || environment == "default" {

@@ -5,6 +5,7 @@
 //! other formats are returned as text. Values and names come from a repository that may be a stranger's, so each
 //! format escapes all of them: no control character reaches a terminal, and nothing closes a block of Markdown.
 
+pub mod actions;
 pub mod diagnostics;
 mod done;
 pub mod json;

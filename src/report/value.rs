@@ -35,6 +35,22 @@ pub(super) fn escaped(raw: &str) -> String {
     out.replace("##[", "##\\u{5b}")
 }
 
+/// A line of a log, colours and all, so that a CI runner takes no command from it: as it is, unless it would be one with
+/// its colours taken off.
+pub(super) fn inert(line: &str) -> std::borrow::Cow<'_, str> {
+    let plain = anstream::adapter::strip_str(line).to_string();
+    let body = plain.trim_start();
+    if !body.starts_with("::") && !plain.contains("##[") {
+        return line.into();
+    }
+    let mut out = plain[..plain.len() - body.len()].to_owned();
+    match body.strip_prefix("::") {
+        Some(rest) => out += &format!("\\u{{3a}}:{rest}"),
+        None => out += body,
+    }
+    out.replace("##[", "##\\u{5b}").into()
+}
+
 fn escape_into(raw: &str, out: &mut String) {
     for char in raw.chars() {
         match char {

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 
 use super::comparison::{Comparison, TreeFiles};
 use super::narrow::Narrow;
-use super::{Run, configured, interrupt, read_of, show, steps};
+use super::{Run, configured, github, interrupt, read_of, show, steps};
 use crate::apply::{self, Outcome, Status, Work};
 use crate::backend::{self, Files as _, Question};
 use crate::cli;
@@ -28,6 +28,8 @@ pub(super) async fn plan(run: &Run, options: &cli::Plan) -> Result<(), Failure> 
         None => plan_live(run, options, &narrow).await?,
     };
     show::plan(&plan, &desired, run)?;
+    let saved = options.out.as_deref().filter(|_| faults == 0);
+    github::planned(run, &plan, &desired, saved);
     if faults > 0 {
         return Err(Failure::Faulty {
             errors: faults,
@@ -144,6 +146,9 @@ pub(super) async fn deploy(run: &Run, options: &cli::Deploy) -> Result<(), Failu
     let mut desired = read(run, &tree, &narrow, false, options.keep_going).await?;
     let faults = super::faulty(run, &desired.diagnostics);
     if !options.keep_going {
+        if faults.is_err() {
+            github::faulty(run, &desired, &desired.diagnostics);
+        }
         faults?;
     }
     let backends = backends?;
@@ -162,6 +167,7 @@ pub(super) async fn deploy(run: &Run, options: &cli::Deploy) -> Result<(), Failu
     refuse_stale(saved.as_ref(), &now.plan)?;
     if now.plan.writes_nothing() {
         show::outcomes(&now.plan, &[], run)?;
+        github::deployed(run, &now.plan, &[]);
         return incomplete(&now.desired, &[]);
     }
 
@@ -193,6 +199,7 @@ pub(super) async fn deploy(run: &Run, options: &cli::Deploy) -> Result<(), Failu
     }
     let progress = Arc::new(Progress::new(&now.plan, run.global.verbose > 0));
     let jobs = usize::from(options.jobs);
+    let quiet = github::quiet(run);
     let built = now
         .make_images(
             run,
@@ -203,6 +210,7 @@ pub(super) async fn deploy(run: &Run, options: &cli::Deploy) -> Result<(), Failu
             &stop,
         )
         .await;
+    drop(quiet);
     let Comparison {
         desired,
         observed,
@@ -231,6 +239,7 @@ pub(super) async fn deploy(run: &Run, options: &cli::Deploy) -> Result<(), Failu
     let kept = remember(plan, &outcomes, &backends, environment).await;
     let released = lease.release().await;
     show::outcomes(plan, &outcomes, run)?;
+    github::deployed(run, plan, &outcomes);
     for result in [kept, released] {
         if let Err(error) = result {
             tracing::warn!("{error:#}; the next deploy mends it");

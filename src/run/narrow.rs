@@ -91,13 +91,15 @@ fn named(revision: &str, run: &Run, git: &Git) {
 
 /// The revision that the event of this run is about.
 fn automatic(run: &Run, git: &Git) -> anyhow::Result<Since> {
-    let Some(event) = &run.config.event else {
+    let github = run.config.github.as_ref();
+    let named = github.and_then(|github| Some((github, github.event_name.as_deref()?)));
+    let Some((github, name)) = named else {
         bail!(
-            "`--since {AUTO}` goes by the event of a GitHub Actions run, and GITHUB_EVENT_NAME is not set; \
+            "`--since {AUTO}` goes by the event of a GitHub Actions run, and GITHUB_ACTIONS or GITHUB_EVENT_NAME is not set; \
              name a revision, such as `--since origin/main`"
         );
     };
-    let payload: Value = match &event.path {
+    let payload: Value = match &github.event_path {
         None => Value::Null,
         Some(path) => {
             let reading = || format!("read the event at {} (GITHUB_EVENT_PATH)", path.display());
@@ -106,9 +108,9 @@ fn automatic(run: &Run, git: &Git) -> anyhow::Result<Since> {
         }
     };
     let base = event::base(&Event {
-        name: &event.name,
+        name,
         payload: &payload,
-        sha: event.sha.as_deref(),
+        sha: github.sha.as_deref(),
     });
     let (sha, why) = match base {
         Base::Everything { why } => return Ok(everything(why)),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::Context as _;
 use futures::StreamExt as _;
 
-use super::Run;
+use super::{Run, github};
 use crate::error::Failure;
 use crate::model::{Captured, Desired, RepoPath};
 use crate::report::progress;
@@ -39,6 +39,7 @@ pub(super) async fn capture(
     let variables = variables.filter_map(|(name, value)| Some((name, value?)));
     let runner = Runner::new(run.path(), cache, run.dialect(), variables.collect()).await;
     let runner = &runner;
+    let _quiet = github::quiet(run);
     let _waiting = progress::spinner(&format!("running {} Python files", subjects.len()));
     let captured = futures::stream::iter(&subjects)
         .map(|subject| async move { (subject.file.clone(), runner.run(subject).await) })

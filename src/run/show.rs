@@ -52,6 +52,7 @@ pub(super) fn plan(plan: &Plan, desired: &Desired, run: &Run) -> anyhow::Result<
             .and_then(|()| writeln!(err))
             .context("write to stderr")?;
     }
+    super::github::annotate(run, &faults);
     let options = options(run);
     print(|out| match run.global.format {
         Format::Terminal => terminal::plan(plan, &options, out),

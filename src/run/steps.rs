@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use super::{Run, faulty};
+use super::{Run, faulty, github};
 use crate::error::Failure;
 use crate::model::{
     Desired, Diagnostic, Outputs, Step, awaits_output, put_outputs, without_outputs,
@@ -31,8 +31,11 @@ pub(super) async fn run(run: &Run, desired: &Desired) -> Result<Outputs, Failure
     let mut outputs = Outputs::new();
     let prefect = Steps::new(Cache::new(&run.process), run.dialect());
     for step in steps {
-        let _waiting = progress::spinner(&format!("running {}", without_outputs(&step.shown)));
-        match one(step, run, &outputs, &prefect).await {
+        let quiet = github::quiet(run);
+        let waiting = progress::spinner(&format!("running {}", without_outputs(&step.shown)));
+        let result = one(step, run, &outputs, &prefect).await;
+        drop((waiting, quiet));
+        match result {
             Ok(output) => {
                 outputs.insert(step.key.clone(), output);
             }

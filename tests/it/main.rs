@@ -10,6 +10,7 @@ mod discover;
 mod docker;
 mod end_to_end;
 mod fuzz;
+mod github;
 mod images;
 mod oci;
 mod prefect;

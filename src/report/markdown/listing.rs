@@ -54,7 +54,7 @@ pub(super) fn faults(all: &[Diagnostic]) -> String {
     for one in all {
         let word = if one.is_error() { "error" } else { "warning" };
         let line = format!("{}: {word}: {}", one.place, one.message);
-        lines.push(value::escaped(&line));
+        lines.push(value::text(&line));
         if let Some(hint) = &one.hint {
             lines.push(value::escaped(&format!("  hint: {hint}")));
         }

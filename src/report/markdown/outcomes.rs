@@ -39,7 +39,7 @@ fn failure(done: &Done<'_>, outcome: &Outcome, message: &str, hint: Option<&str>
         "❌ **failed to {action}** {}\n\n",
         code(&subject(&outcome.item))
     );
-    let mut lines: Vec<String> = message.lines().map(value::escaped).collect();
+    let mut lines: Vec<String> = message.lines().map(value::text).collect();
     lines.extend(hint.map(|hint| format!("hint: {}", value::escaped(hint))));
     text += &block("text", &lines);
     if let Some(url) = &outcome.link {

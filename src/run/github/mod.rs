@@ -1,0 +1,220 @@
+//! What a run tells the job of GitHub Actions that it is a step of: masks, annotations, summary, outputs.
+//!
+//! All of it comes by itself where there is such a job, and nothing of it elsewhere. That a file of the runner cannot be
+//! written is told, and changes nothing else: the exit code says how the command went.
+
+use std::collections::BTreeSet;
+use std::fs::{File, OpenOptions};
+use std::io::Write as _;
+use std::path::Path;
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
+
+use super::Run;
+use crate::apply::Outcome;
+use crate::config;
+use crate::error::Failure;
+use crate::model::{Desired, Diagnostic, RepoPath};
+use crate::plan::Plan;
+use crate::report::actions::{self, Outputs, command};
+use crate::report::markdown::{self, Options};
+
+/// Has the runner hide values before anything could show them, and keeps them out of what is told elsewhere.
+pub(super) fn hide(run: &Run, values: impl IntoIterator<Item = String>) {
+    let mut secrets = run.secrets.lock().unwrap_or_else(PoisonError::into_inner);
+    let new = secrets.add(values);
+    drop(secrets);
+    if run.config.github.is_some() && !goes_to_a_file() {
+        new.iter().for_each(|line| say(&command::mask(line)));
+    }
+}
+
+/// Hides the values of the variables that the templates of deployments name.
+pub(super) fn hide_used(run: &Run, desired: &Desired) {
+    let deployments = desired.projects.iter().flat_map(|one| &one.deployments);
+    let names: BTreeSet<&str> = deployments
+        .flat_map(|deployment| deployment.hidden.values())
+        .flat_map(|written| variables(written))
+        .collect();
+    hide(run, config::secret_values(names, &run.process));
+}
+
+/// The variables that a text names as `{{ $NAME }}`.
+fn variables(written: &str) -> impl Iterator<Item = &str> {
+    let named = written.split("{{").skip(1).filter_map(|rest| {
+        let (inside, _) = rest.split_once("}}")?;
+        inside.trim().strip_prefix('$')
+    });
+    named.map(str::trim)
+}
+
+/// The text without what nobody may read.
+pub(super) fn redacted(run: &Run, text: &str) -> String {
+    let secrets = run.secrets.lock().unwrap_or_else(PoisonError::into_inner);
+    secrets.redact(text).into_owned()
+}
+
+/// While it lives the runner takes no command from the log: other programs write to it.
+#[must_use = "the runner takes commands again when it is dropped"]
+pub(super) struct Quiet(Option<String>);
+
+/// Has the runner take no command until what this gives is dropped. Nothing of ours that is one may be written meanwhile.
+pub(super) fn quiet(run: &Run) -> Quiet {
+    let token = run.config.github.as_ref().map(|_| actions::delimiter());
+    if let Some(token) = &token {
+        say(&command::stop(token));
+    }
+    Quiet(token)
+}
+
+impl Drop for Quiet {
+    fn drop(&mut self) {
+        if let Some(token) = &self.0 {
+            say(&command::resume(token));
+        }
+    }
+}
+
+/// Annotates the lines that hold faults, the first time that there are any.
+pub(super) fn annotate(run: &Run, faults: &[Diagnostic]) {
+    if run.config.github.is_none() || faults.is_empty() {
+        return;
+    }
+    if run.annotated.swap(true, Ordering::Relaxed) {
+        return;
+    }
+    for line in actions::annotations(faults, &folder(run)) {
+        say(&redacted(run, &line));
+    }
+}
+
+/// Adds the plan to the summary, and sets the outputs.
+pub(super) fn planned(run: &Run, plan: &Plan, desired: &Desired, file: Option<&Path>) {
+    summary(run, |options| markdown::plan(plan, desired, options));
+    let file = file.map(|file| file.display().to_string());
+    outputs(run, &actions::planned(plan, file.as_deref()));
+}
+
+/// Adds what a deploy did to the summary, and sets the outputs.
+pub(super) fn deployed(run: &Run, plan: &Plan, outcomes: &[Outcome]) {
+    summary(run, |options| markdown::outcomes(plan, outcomes, options));
+    outputs(run, &actions::deployed(plan, outcomes));
+}
+
+/// Adds the faults of files to the summary.
+pub(super) fn faulty(run: &Run, desired: &Desired, faults: &[Diagnostic]) {
+    if !faults.is_empty() {
+        summary(run, |_| markdown::check(desired, faults));
+    }
+}
+
+/// Tells how a command ended that did not come as far as a report.
+pub(super) fn end(run: &Run, name: &str, result: Result<(), Failure>) -> Result<(), Failure> {
+    if let (Err(failure), Some(_)) = (&result, &run.config.github)
+        && !matches!(failure, Failure::Changes | Failure::Faulty { .. })
+    {
+        let message = redacted(run, &failure.to_string());
+        say(&command::command(
+            "error",
+            &[("title", "flowyard")],
+            &message,
+        ));
+        if !run.summed_up.load(Ordering::Relaxed) {
+            let environment = &run.config.environment;
+            summary(run, |_| actions::failure(name, environment, &message));
+        }
+    }
+    result
+}
+
+/// Tells why there is no run at all.
+pub(super) fn unopened(failure: Failure) -> Failure {
+    if config::is_a_job(&config::environment()) {
+        let message = failure.to_string();
+        say(&command::command(
+            "error",
+            &[("title", "flowyard")],
+            &message,
+        ));
+    }
+    failure
+}
+
+/// Adds a report to the step's summary, as far as there is room.
+fn summary(run: &Run, report: impl FnOnce(&Options) -> String) {
+    let Some(path) = run
+        .config
+        .github
+        .as_ref()
+        .and_then(|one| one.summary.as_ref())
+    else {
+        return;
+    };
+    run.summed_up.store(true, Ordering::Relaxed);
+    let taken = std::fs::metadata(path).map_or(0, |data| data.len());
+    let room =
+        actions::LONGEST_SUMMARY.saturating_sub(usize::try_from(taken).unwrap_or(usize::MAX));
+    let text = report(&Options { limit: Some(room) });
+    let text = redacted(run, &text);
+    if text.len() > room {
+        tracing::warn!("the step's summary is full: GitHub takes 1 MiB");
+        return;
+    }
+    append(path, &format!("{text}\n"), "the step's summary");
+}
+
+fn outputs(run: &Run, outputs: &Outputs) {
+    let Some(path) = run
+        .config
+        .github
+        .as_ref()
+        .and_then(|one| one.output.as_ref())
+    else {
+        return;
+    };
+    let mut outputs = outputs.clone();
+    for value in outputs.0.values_mut() {
+        *value = redacted(run, value);
+    }
+    match outputs.text(&actions::delimiter()) {
+        Ok(text) => append(path, &text, "the step's outputs"),
+        Err(error) => tracing::warn!("the step's outputs are not set: {error:#}"),
+    }
+}
+
+fn append(path: &Path, text: &str, what: &str) {
+    let open = OpenOptions::new().append(true).create(true).open(path);
+    if let Err(error) = open.and_then(|mut file: File| file.write_all(text.as_bytes())) {
+        tracing::warn!("{what} cannot be written to {}: {error}", path.display());
+    }
+}
+
+/// The root's place in the checkout; the root of that where it is elsewhere.
+fn folder(run: &Run) -> RepoPath {
+    let workspace = run
+        .config
+        .github
+        .as_ref()
+        .and_then(|one| one.workspace.clone());
+    let below = workspace.and_then(|workspace| {
+        let workspace = workspace.canonicalize().unwrap_or(workspace);
+        let below = run.path().strip_prefix(&workspace).ok()?;
+        Some(below.to_str()?.replace('\\', "/"))
+    });
+    below.map_or_else(RepoPath::root, RepoPath::new)
+}
+
+/// Writes a command for the runner. Where stderr is gone there is nobody to take it.
+fn say(command: &str) {
+    let _ = writeln!(std::io::stderr(), "{command}");
+}
+
+/// Whether stderr is redirected to a file: no runner reads a mask there, and who reads the file would read the secret.
+fn goes_to_a_file() -> bool {
+    #[cfg(unix)]
+    let handle = std::os::fd::AsFd::as_fd(&std::io::stderr()).try_clone_to_owned();
+    #[cfg(windows)]
+    let handle = std::os::windows::io::AsHandle::as_handle(&std::io::stderr()).try_clone_to_owned();
+    let metadata = handle.and_then(|handle| File::from(handle).metadata());
+    metadata.is_ok_and(|metadata| metadata.is_file())
+}
