@@ -41,16 +41,15 @@ pub async fn images(
     desired: &Desired,
     files: &dyn Files,
 ) -> anyhow::Result<(BTreeMap<String, ImageState>, Vec<Diagnostic>)> {
-    let needed = desired.needed_images();
-    let needed = needed
-        .keys()
-        .filter_map(|key| Some(((*key).to_owned(), desired.images.get(*key)?)));
+    let needed = desired.needed_images().into_keys();
+    let needed = needed.filter_map(|key| Some((key.to_owned(), desired.images.get(key)?)));
     let asked = futures::stream::iter(needed).map(|(key, image)| async move {
         let state = one_image(images, image, files).await;
         (key, image, state)
     });
     let (mut states, mut faults) = (BTreeMap::new(), Vec::new());
-    for (key, image, state) in asked.buffered(IMAGES_AT_ONCE).collect::<Vec<_>>().await {
+    let mut asked = asked.buffer_unordered(IMAGES_AT_ONCE);
+    while let Some((key, image, state)) = asked.next().await {
         match state {
             Ok(state) => {
                 states.insert(key, state);

@@ -44,9 +44,11 @@ pub async fn images(plan: &Plan, work: &Images<'_>, observer: &dyn Observer) -> 
     let to_make = plan
         .images
         .iter()
-        .filter(|image| matches!(image.action, ImageAction::Build { .. }));
-    let made: Vec<_> = futures::stream::iter(to_make)
-        .map(|image| async move {
+        .filter(|image| matches!(image.action, ImageAction::Build { .. }))
+        .enumerate();
+    // One that takes long keeps no other waiting.
+    let mut made: Vec<_> = futures::stream::iter(to_make)
+        .map(|(at, image)| async move {
             let (status, digest) = if work.stop.load(Ordering::Relaxed) {
                 (skipped("the deploy was stopped"), None)
             } else {
@@ -63,13 +65,14 @@ pub async fn images(plan: &Plan, work: &Images<'_>, observer: &dyn Observer) -> 
                 link: None,
             };
             observer.on(&Event::Over(&outcome));
-            (image, outcome, digest)
+            (at, image, outcome, digest)
         })
-        .buffered(work.jobs.max(1))
+        .buffer_unordered(work.jobs.max(1))
         .collect()
         .await;
+    made.sort_unstable_by_key(|(at, ..)| *at);
     let mut built = Built::default();
-    for (image, outcome, digest) in made {
+    for (_, image, outcome, digest) in made {
         match digest {
             Some(digest) => {
                 built.digests.insert(image.key.clone(), digest);

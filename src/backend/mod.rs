@@ -13,7 +13,7 @@ pub mod transfer;
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -232,6 +232,15 @@ pub trait Logins: Send + Sync {
     async fn login(&self, registry: &str) -> Result<Option<(String, SecretString)>>;
 }
 
+/// Where a program puts an image that it made.
+#[derive(Clone, Copy, Debug)]
+pub enum Destination<'a> {
+    /// Into the image's repository.
+    Registry,
+    /// Into this folder, which is not there yet, as an OCI layout with that image alone.
+    Layout(&'a Path),
+}
+
 /// A program that makes images from Dockerfiles and pushes them itself.
 #[async_trait]
 pub trait Build: Send + Sync {
@@ -242,9 +251,9 @@ pub trait Build: Send + Sync {
     /// program, which does not decide what a Dockerfile makes, and differs between a laptop and CI.
     fn version(&self) -> &'static str;
 
-    /// Builds the image, whose recipe is a Dockerfile, and pushes it below each of `tags` (at least one) of its
-    /// repository, the last one last. Gives the digest of the manifest or index as the program tells it, `None` where it
-    /// does not: the registry knows.
+    /// Builds the image, whose recipe is a Dockerfile, below each of `tags` (at least one) of its repository, and puts it
+    /// there, the last tag last, or into a layout. Gives the digest of the manifest or index as the program tells it,
+    /// `None` where it does not: the registry or the layout knows.
     ///
     /// [`Kind::Unavailable`] where the program or its daemon is not there. What the program printed last is in the error.
     /// Dropping the future ends the program, and all that it started on this machine.
@@ -252,6 +261,7 @@ pub trait Build: Send + Sync {
         &self,
         image: &Image,
         tags: &[String],
+        to: Destination<'_>,
         pinned: &Pinned,
         files: &dyn Files,
         log: &dyn BuildLog,

@@ -14,7 +14,7 @@ use crate::backend::oci::{
     self, Compression, Credentials, DOCKER_HUB, Login, Oci, Reference, Registries, Repositories,
     Uv, Version,
 };
-use crate::backend::{Build, BuildLog, Error, Files, Images, Kind, Logins, Result};
+use crate::backend::{Build, BuildLog, Destination, Error, Files, Images, Kind, Logins, Result};
 use crate::config::{self, Config};
 use crate::model::{Builder, Digest, Image, Pinned, Recipe};
 
@@ -52,30 +52,28 @@ pub(super) fn remote(config: &Config, http: &reqwest::Client) -> anyhow::Result<
     let registries = Arc::new(registries(config, Some(http))?);
     let programs = programs(config, Some(registries.clone()));
     let registries: Arc<dyn Repositories> = registries;
+    let sources = vec![registries.clone()];
     Ok(Arc::new(ByRecipe {
-        oci: Oci::new(
-            oci_settings(config)?,
-            registries.clone(),
-            vec![registries.clone()],
-        ),
-        target: registries.clone(),
-        sources: vec![registries],
+        oci: Oci::new(oci_settings(config)?, registries.clone(), sources),
+        registries,
         programs,
-        local: false,
+        layout: None,
     }))
 }
 
 /// Images in a layout below `folder`; what they are made on comes from there or from a registry.
 pub(super) fn local(config: &Config, folder: &Path) -> anyhow::Result<Arc<dyn Images>> {
-    let layout: Arc<dyn Repositories> = Arc::new(Layout::new(folder.join("images")));
-    let registries: Arc<dyn Repositories> = Arc::new(registries(config, None)?);
-    let sources = vec![layout.clone(), registries];
+    let layout = Layout::new(folder.join("images"));
+    let target: Arc<dyn Repositories> = Arc::new(layout.clone());
+    let registries = Arc::new(registries(config, None)?);
+    let programs = programs(config, Some(registries.clone()));
+    let registries: Arc<dyn Repositories> = registries;
+    let sources = vec![target.clone(), registries.clone()];
     Ok(Arc::new(ByRecipe {
-        oci: Oci::new(oci_settings(config)?, layout.clone(), sources.clone()),
-        target: layout,
-        sources,
-        programs: programs(config, None),
-        local: true,
+        oci: Oci::new(oci_settings(config)?, target, sources),
+        registries,
+        programs,
+        layout: Some(layout),
     }))
 }
 
@@ -176,13 +174,11 @@ fn is_there(program: &str, image: &config::Image) -> bool {
 /// All images: those of layers are made here, those of Dockerfiles by programs.
 struct ByRecipe {
     oci: Oci,
-    /// Where images go.
-    target: Arc<dyn Repositories>,
-    /// Where bases and named images are looked for, in this order.
-    sources: Vec<Arc<dyn Repositories>>,
+    /// Where programs find bases, and where images go unless they stay on this machine.
+    registries: Arc<dyn Repositories>,
     programs: BTreeMap<Builder, Arc<dyn Build>>,
-    /// Whether images stay on this machine.
-    local: bool,
+    /// Where images that stay on this machine go.
+    layout: Option<Layout>,
 }
 
 impl ByRecipe {
@@ -197,16 +193,12 @@ impl ByRecipe {
     /// Docker alone, and a registry need not be reached.
     async fn base(&self, written: &str) -> Result<Option<Digest>> {
         let reference = parse(written)?;
-        let version = reference.version_or_latest();
-        for source in &self.sources {
-            match source.repository(&reference).head(&version).await {
-                Ok(None) => {}
-                Err(_) if self.local => {}
-                found => return found,
-            }
-        }
-        if self.local {
-            return Ok(None);
+        let repository = self.registries.repository(&reference);
+        match repository.head(&reference.version_or_latest()).await {
+            Ok(Some(digest)) => return Ok(Some(digest)),
+            Ok(None) | Err(_) if self.layout.is_some() => return Ok(None),
+            Ok(None) => {}
+            Err(error) => return Err(error),
         }
         let error = Error::new(Kind::NotFound, written, "there is no such base image");
         Err(error.hint("check the name after `FROM`, and whether its registry needs a login"))
@@ -216,7 +208,7 @@ impl ByRecipe {
 #[async_trait]
 impl Images for ByRecipe {
     fn subject(&self) -> String {
-        self.target.subject()
+        self.oci.subject()
     }
 
     async fn find(&self, reference: &str) -> Result<Option<Digest>> {
@@ -254,24 +246,28 @@ impl Images for ByRecipe {
             return self.oci.build(image, pinned, files, log).await;
         }
         let program = self.program(image)?;
-        if self.local {
-            let message = format!("{} cannot be made with --local", image.repository);
-            let error = Error::new(Kind::Other, program.subject(), message);
-            return Err(error.hint(
-                "images of Dockerfiles go to a registry: set `repository` under `[image]`, or `build = false`",
-            ));
-        }
         let tag = Image::identity(&image.inputs(pinned)).to_string();
         let mut tags = image.tags.clone();
         tags.push(tag.clone());
-        let told = program.build(image, &tags, pinned, files, log).await?;
-        // What the registry has is what counts.
-        let reference = parse(&image.repository)?.with(Version::Tag(tag));
-        let found = self
-            .target
-            .repository(&reference)
-            .head(&reference.version_or_latest())
+        let reference = parse(&image.repository)?;
+        if let Some(layout) = &self.layout {
+            let folder = tempfile::tempdir().map_err(|error| {
+                let message = format!("make a folder for the image: {error}");
+                Error::new(Kind::Other, program.subject(), message)
+            })?;
+            let made = folder.path().join("layout");
+            program
+                .build(image, &tags, Destination::Layout(&made), pinned, files, log)
+                .await?;
+            return layout.take(&made, &reference.name(), &tags).await;
+        }
+        let told = program
+            .build(image, &tags, Destination::Registry, pinned, files, log)
             .await?;
+        // What the registry has is what counts.
+        let reference = reference.with(Version::Tag(tag));
+        let repository = self.registries.repository(&reference);
+        let found = repository.head(&reference.version_or_latest()).await?;
         match (found, told) {
             (Some(found), Some(told)) if found != told => {
                 let message = format!("{reference} is {found} and not {told}, which was pushed");

@@ -1,6 +1,7 @@
 //! Container images: what git declares of one, and what names it.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt;
 
 use super::{CodeTree, Digest, Hasher, Place, RepoPath, fingerprint};
@@ -174,6 +175,26 @@ impl Image {
         }
         hasher.update(self.repository.as_bytes());
         format!("image-{}", hasher.finish().short())
+    }
+
+    /// Puts an image among others by its key, and gives the key. Where the same image is declared already, that one stays,
+    /// with the tags of both.
+    pub fn put_into(self, images: &mut BTreeMap<String, Self>) -> String {
+        let key = self.key();
+        match images.entry(key.clone()) {
+            Entry::Vacant(entry) => {
+                entry.insert(self);
+            }
+            Entry::Occupied(mut entry) => {
+                let tags = &mut entry.get_mut().tags;
+                for tag in self.tags {
+                    if !tags.contains(&tag) {
+                        tags.push(tag);
+                    }
+                }
+            }
+        }
+        key
     }
 
     /// The digests of everything that its content depends on.

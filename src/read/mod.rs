@@ -131,7 +131,9 @@ pub fn desired(tree: &Tree, found: &Found, settings: &Settings) -> Desired {
     let mut images = BTreeMap::new();
     for one in composed {
         diagnostics.extend(one.diagnostics);
-        images.extend(one.images);
+        for image in one.images.into_values() {
+            image.put_into(&mut images);
+        }
         projects.push(one.project);
     }
     refuse_duplicates(&mut projects, &mut diagnostics);

@@ -10,7 +10,7 @@ use super::context::BuildContext;
 use super::fault::{Attempt, Step};
 use super::program::Program;
 use super::{Settings, dockerfile_of, only_platform};
-use crate::backend::{Build, BuildLog, Error, Files, Kind, Result};
+use crate::backend::{Build, BuildLog, Destination, Error, Files, Kind, Result};
 use crate::model::{Digest, Image, Pinned};
 
 const SERVICE: &str = "az acr build";
@@ -48,16 +48,25 @@ impl Build for Acr {
         &self,
         image: &Image,
         tags: &[String],
+        to: Destination<'_>,
         pinned: &Pinned,
         files: &dyn Files,
         log: &dyn BuildLog,
     ) -> Result<Option<Digest>> {
         let recipe = dockerfile_of(SERVICE, image)?;
+        if matches!(to, Destination::Layout(_)) {
+            let message = format!("{} is built in its registry alone", image.repository);
+            let error = Error::new(Kind::Other, SERVICE, message);
+            return Err(error.hint(
+                "set `builder` to `docker` or `buildah` for images on this machine, or leave out --local",
+            ));
+        }
         let (registry, repository) = registry(&image.repository)?;
         let hint = "name one platform, or set `builder = \"docker\"`";
         let platform = only_platform(SERVICE, image, hint)?;
         let attempt = Attempt {
             service: SERVICE,
+            program: "az",
             login: "`az login`".to_owned(),
             recipe,
         };
@@ -65,7 +74,7 @@ impl Build for Acr {
             .await
             .map_err(|error| Error::new(Kind::Other, SERVICE, format!("{error:#}")))?;
         let image_of = |tag: &String| format!("--image={repository}:{tag}");
-        let ended = Program::new("az", &self.settings.environment, INHERITED)
+        let program = Program::new("az", &self.settings.environment, INHERITED)
             .args(["acr", "build", "--output=none", "--registry", registry])
             .args(tags.iter().map(image_of))
             .arg(format!("--platform={platform}"))
@@ -73,14 +82,9 @@ impl Build for Acr {
             .build_arguments("--secret-build-arg", &recipe.arguments)
             .arg("--file")
             .arg(context.dockerfile())
-            .arg(context.folder())
-            .run(log)
-            .await
-            .map_err(|error| attempt.unstarted("az", &error))?;
-        if !ended.success {
-            let doing = format!("build {}", image.repository);
-            return Err(attempt.failed(Step::Build, &doing, &ended));
-        }
+            .arg(context.folder());
+        let doing = format!("build {}", image.repository);
+        attempt.run(program, Step::Build, &doing, log).await?;
         Ok(None)
     }
 }

@@ -11,7 +11,7 @@ use super::context::BuildContext;
 use super::fault::{Attempt, Step};
 use super::program::Program;
 use super::{Settings, dockerfile, dockerfile_of, in_full, login};
-use crate::backend::{Build, BuildLog, Error, Files, Kind, Result};
+use crate::backend::{Build, BuildLog, Destination, Error, Files, Kind, Result};
 use crate::model::{Digest, Image, Pinned};
 
 const SERVICE: &str = "buildah";
@@ -64,24 +64,6 @@ impl Buildah {
     }
 }
 
-/// One build, as its steps see it.
-struct Steps<'a> {
-    attempt: Attempt<'a>,
-    log: &'a dyn BuildLog,
-}
-
-impl Steps<'_> {
-    async fn run(&self, program: Program, step: Step, doing: &str) -> Result<()> {
-        let ended = program.run(self.log).await;
-        let ended = ended.map_err(|error| self.attempt.unstarted("buildah", &error))?;
-        if ended.success {
-            Ok(())
-        } else {
-            Err(self.attempt.failed(step, doing, &ended))
-        }
-    }
-}
-
 #[async_trait]
 impl Build for Buildah {
     fn subject(&self) -> String {
@@ -96,6 +78,7 @@ impl Build for Buildah {
         &self,
         image: &Image,
         tags: &[String],
+        to: Destination<'_>,
         pinned: &Pinned,
         files: &dyn Files,
         log: &dyn BuildLog,
@@ -103,13 +86,14 @@ impl Build for Buildah {
         let recipe = dockerfile_of(SERVICE, image)?;
         let repository = in_full(&image.repository);
         let host = repository.split('/').next().unwrap_or_default();
-        let steps = Steps {
-            attempt: Attempt {
-                service: SERVICE,
-                login: format!("`buildah login {host}`"),
-                recipe,
-            },
-            log,
+        let attempt = Attempt {
+            service: SERVICE,
+            program: "buildah",
+            login: format!("`buildah login {host}`"),
+            recipe,
+        };
+        let run = async |program: Program, step: Step, doing: &str| {
+            attempt.run(program, step, doing, log).await.map(drop)
         };
         let Some(last) = tags.last() else {
             return Err(Error::new(Kind::Other, SERVICE, "no tag to push to"));
@@ -140,7 +124,7 @@ impl Build for Buildah {
                     .args(["pull", "--quiet", "--tls-verify=false"])
                     .args(["--platform", platform, &base]);
                 let doing = format!("pull {base}");
-                steps.run(program, Step::Transfer, &doing).await?;
+                run(program, Step::Transfer, &doing).await?;
             }
         }
 
@@ -178,30 +162,39 @@ impl Build for Buildah {
                 .arg("--file")
                 .arg(context.dockerfile())
                 .arg(context.folder());
-            result = steps.run(program, Step::Build, &doing).await;
+            result = run(program, Step::Build, &doing).await;
         }
 
         let output = context.output();
-        for tag in tags {
+        let (command, from): (&[&str], _) = match &index {
+            Some(index) => (&["manifest", "push", "--all"], index),
+            None => (&["push"], &name),
+        };
+        let plain = self.settings.is_plain(&repository);
+        let targets: Vec<(String, String)> = match to {
+            Destination::Registry => {
+                let names = tags.iter().map(|tag| format!("{repository}:{tag}"));
+                names.map(|to| (format!("docker://{to}"), to)).collect()
+            }
+            Destination::Layout(folder) => {
+                let place = folder.display().to_string();
+                vec![(format!("oci:{place}:{last}"), place)]
+            }
+        };
+        for (target, named) in targets {
             if result.is_err() {
                 break;
             }
-            let to = format!("{repository}:{tag}");
-            let (command, from): (&[&str], _) = match &index {
-                Some(index) => (&["manifest", "push", "--all"], index),
-                None => (&["push"], &name),
-            };
-            let plain = self.settings.is_plain(&repository);
             let program = self
                 .program(logins)
                 .args(command)
-                .args(plain.then_some("--tls-verify=false"))
+                .args((plain && target.starts_with("docker:")).then_some("--tls-verify=false"))
                 .arg("--digestfile")
                 .arg(&output)
                 .arg(from)
-                .arg(format!("docker://{to}"));
-            let doing = format!("push {to}");
-            result = steps.run(program, Step::Transfer, &doing).await;
+                .arg(target);
+            let doing = format!("push {named}");
+            result = run(program, Step::Transfer, &doing).await;
         }
         if let Some(index) = &index {
             // What it names stays, as the cache of the next build.

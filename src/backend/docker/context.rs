@@ -72,9 +72,14 @@ impl BuildContext {
         &self.dockerfile
     }
 
-    /// A path outside of the context for what the builder writes.
+    /// A path outside of the context for what the builder tells.
     pub(super) fn output(&self) -> PathBuf {
         self.folder.path().join("output")
+    }
+
+    /// A path outside of the context for an archive of the image.
+    pub(super) fn archive(&self) -> PathBuf {
+        self.folder.path().join("archive.tar")
     }
 }
 

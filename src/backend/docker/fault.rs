@@ -5,8 +5,8 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::program::Ended;
-use crate::backend::{Error, Kind};
+use super::program::{Ended, Program};
+use crate::backend::{BuildLog, Error, Kind, Result};
 use crate::model::Dockerfile;
 
 /// Lines of a failed program's output that its error shows.
@@ -31,6 +31,8 @@ static LINE: LazyLock<Option<Regex>> = LazyLock::new(|| {
 pub(super) struct Attempt<'a> {
     /// `docker`, `buildah`, `az acr build`.
     pub(super) service: &'a str,
+    /// What is started: `docker`, `buildah`, `az`.
+    pub(super) program: &'a str,
     /// How one logs in to the registry: `docker login ghcr.io`.
     pub(super) login: String,
     /// The image's Dockerfile.
@@ -38,8 +40,26 @@ pub(super) struct Attempt<'a> {
 }
 
 impl Attempt<'_> {
+    /// Runs a command of the program to its end, which has to be a good one; `doing` is such as `push acme/flows:1`.
+    pub(super) async fn run(
+        &self,
+        command: Program,
+        step: Step,
+        doing: &str,
+        log: &dyn BuildLog,
+    ) -> Result<Ended> {
+        let ended = command.run(log).await;
+        let ended = ended.map_err(|error| self.unstarted(&error))?;
+        if ended.success {
+            Ok(ended)
+        } else {
+            Err(self.failed(step, doing, &ended))
+        }
+    }
+
     /// The program could not be started.
-    pub(super) fn unstarted(&self, program: &str, error: &io::Error) -> Error {
+    pub(super) fn unstarted(&self, error: &io::Error) -> Error {
+        let program = self.program;
         if error.kind() == io::ErrorKind::NotFound {
             return Error::new(
                 Kind::Unavailable,
@@ -52,8 +72,8 @@ impl Attempt<'_> {
         Error::new(Kind::Unavailable, self.service, message)
     }
 
-    /// The program started and failed at `doing`, such as `push acme/flows:1`.
-    pub(super) fn failed(&self, step: Step, doing: &str, ended: &Ended) -> Error {
+    /// The program started and failed at `doing`.
+    fn failed(&self, step: Step, doing: &str, ended: &Ended) -> Error {
         let last = &ended.lines[ended.lines.len().saturating_sub(SHOWN)..];
         let text = last.join("\n");
         let place = match (step, line(&text)) {
@@ -199,6 +219,7 @@ mod tests {
             lines: lines.iter().map(|one| (*one).to_owned()).collect(),
         };
         let attempt = Attempt {
+            program: "docker",
             service: "docker",
             login: "docker login ghcr.io".to_owned(),
             recipe: &recipe,

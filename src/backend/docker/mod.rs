@@ -10,6 +10,7 @@
 //! and Azure write the time into the image. So an image is named by its inputs, and built where a registry has no such name.
 
 mod acr;
+mod archive;
 mod buildah;
 mod context;
 #[expect(

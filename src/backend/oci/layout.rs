@@ -57,7 +57,8 @@ impl Layout {
         format!("images in {}", self.folder.display())
     }
 
-    fn blob_path(&self, digest: &Digest) -> PathBuf {
+    /// Where a blob is, or would be.
+    pub(super) fn blob_path(&self, digest: &Digest) -> PathBuf {
         self.folder
             .join("blobs")
             .join("sha256")
@@ -77,7 +78,7 @@ impl Layout {
     }
 
     /// The index; `None` where there is no layout yet.
-    fn index(&self) -> Result<Option<Index>> {
+    pub(super) fn index(&self) -> Result<Option<Index>> {
         let path = self.folder.join("index.json");
         let bytes = match fs::read(&path) {
             Ok(bytes) => bytes,

@@ -19,6 +19,7 @@ pub mod layout;
 mod reference;
 mod registries;
 mod registry;
+mod take;
 mod upload;
 
 use std::sync::Arc;

@@ -154,9 +154,7 @@ impl<'a> Images<'a> {
                         *tag = text;
                     }
                 }
-                let key = image.key();
-                self.images.insert(key.clone(), image);
-                key
+                image.put_into(&mut self.images)
             }),
             Err(faults) => {
                 self.diagnostics.extend(faults);

@@ -10,11 +10,12 @@ use crate::model::{CodeTree, RepoPath, Requirements};
 /// `pyproject.toml`. An error names the file and what is wrong.
 pub(super) fn read(tree: &Tree, file: &RepoPath) -> Result<Requirements, (RepoPath, String)> {
     let mut seen = BTreeSet::new();
-    let mut waiting = vec![file.clone()];
+    // With the file that names it.
+    let mut waiting = vec![(file.clone(), file.clone())];
     let mut files = Vec::new();
-    while let Some(path) = waiting.pop() {
+    while let Some((path, by)) = waiting.pop() {
         let Some(index) = tree.position(&path) else {
-            return Err((file.clone(), format!("names {path}, which does not exist")));
+            return Err((by, format!("names {path}, which does not exist")));
         };
         if !seen.insert(path.clone()) {
             continue;
@@ -23,7 +24,7 @@ pub(super) fn read(tree: &Tree, file: &RepoPath) -> Result<Requirements, (RepoPa
         let folder = path.parent().unwrap_or_default();
         if path.file_name() == "pyproject.toml" {
             let lock = folder.join("uv.lock");
-            waiting.extend(tree.position(&lock).map(|_| lock));
+            waiting.extend(tree.position(&lock).map(|_| (lock, path)));
             continue;
         }
         if path.file_name() == "uv.lock" {
@@ -39,7 +40,7 @@ pub(super) fn read(tree: &Tree, file: &RepoPath) -> Result<Requirements, (RepoPa
                     format!("names `{named}`, which is outside of the repository"),
                 ));
             };
-            waiting.push(named_path);
+            waiting.push((named_path, path.clone()));
         }
     }
     Ok(Requirements {

@@ -342,3 +342,29 @@ fn steps_of_a_prefect_yaml_become_images() {
     assert!(image.tags.is_empty());
     assert_eq!(desired.projects[0].deployments[1].images.len(), 1);
 }
+
+#[test]
+fn an_image_that_two_files_build_gets_the_tags_of_both() {
+    let other = PREFECT_YAML
+        .replace("tag: v1", "tag: v2")
+        .replace("name: a", "name: c")
+        .replace("name: b", "name: d");
+    let files = [
+        ("p/prefect.yaml", PREFECT_YAML),
+        ("p/Dockerfile", "ARG A=2\nFROM base:$A\n"),
+        (
+            "q/prefect.yaml",
+            &PREFECT_YAML.replace("tag: v1", "tag: v2"),
+        ),
+        ("q/Dockerfile", "ARG A=2\nFROM base:$A\n"),
+        ("q/flow.py", FLOW),
+    ];
+    let desired = with(configured(), &files);
+    assert_eq!(faults(&desired), [""; 0]);
+    let images: Vec<_> = desired.images.values().collect();
+    let [image] = images[..] else {
+        panic!("not one: {images:?}");
+    };
+    assert_eq!(image.tags, ["v1", "v2"]);
+    assert_eq!(image.place.path.as_str(), "p/prefect.yaml");
+}

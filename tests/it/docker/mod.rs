@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use async_trait::async_trait;
 use bytes::Bytes;
 use flowyard::backend::docker::Settings;
-use flowyard::backend::{self, Build, BuildLog, Content, Files, Logins};
+use flowyard::backend::{self, Build, BuildLog, Content, Destination, Files, Logins};
 use flowyard::model::{
     Builder, CodeFile, CodeTree, Digest, Dockerfile, FileMode, Image, Pinned, Place, Recipe,
     RepoPath,
@@ -92,11 +92,21 @@ impl Project {
         )
     }
 
-    /// Builds it below the tags.
+    /// Builds it below the tags of its repository.
     async fn build(&self, builder: &dyn Build, tags: &[&str]) -> backend::Result<Option<Digest>> {
+        self.build_to(builder, tags, Destination::Registry).await
+    }
+
+    /// Builds it below the tags, for that place.
+    async fn build_to(
+        &self,
+        builder: &dyn Build,
+        tags: &[&str],
+        to: Destination<'_>,
+    ) -> backend::Result<Option<Digest>> {
         let tags: Vec<String> = tags.iter().map(|tag| (*tag).to_owned()).collect();
         builder
-            .build(&self.image, &tags, &self.pinned, self, self)
+            .build(&self.image, &tags, to, &self.pinned, self, self)
             .await
     }
 

@@ -5,8 +5,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use flowyard::backend::Kind;
 use flowyard::backend::docker::{Acr, Docker};
+use flowyard::backend::{Destination, Kind};
 use tempfile::TempDir;
 
 use super::{Project, TOKEN, platform, settings};
@@ -26,7 +26,8 @@ fn stand_in(path: &str, script: &str) -> (TempDir, PathBuf) {
          for last; do :; done\n\
          tar -C \"$last\" -cf context.tar .\n\
          while [ $# -gt 0 ]; do\n\
-         case $1 in --file) cp \"$2\" Dockerfile;; --metadata-file) cp metadata.json \"$2\";; esac\n\
+         case $1 in --file) cp \"$2\" Dockerfile;; --metadata-file) cp metadata.json \"$2\";;\n\
+         --output=type=oci,dest=*) echo 'a mark' > oci-layout; tar -cf \"${{1#*dest=}}\" oci-layout;; esac\n\
          shift\n\
          done\n\
          echo \"made with $TOKEN\"\n",
@@ -232,4 +233,27 @@ async fn buildx_builds_for_all_platforms_and_keeps_its_cache() {
             assert!(environment.contains(line), "{line}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_buildkit_of_its_own_writes_a_layout() {
+    let folder = buildx("docker-container");
+    let mut settings = settings(&[("DOCKER_CONFIG", folder.path().to_str().expect("UTF-8"))]);
+    settings.registry_cache = true;
+    let project = Project::greeting("flowyard.local/flows");
+    let layout = folder.path().join("made/layout");
+    let to = Destination::Layout(&layout);
+    let built = project.build_to(&Docker::new(settings), &["abc"], to).await;
+    assert_eq!(built.expect("it is built"), None);
+    let mark = fs::read_to_string(layout.join("oci-layout"));
+    assert_eq!(mark.expect("it is unpacked"), "a mark\n");
+    let arguments = arguments(folder.path());
+    // Where it writes, and no cache in a registry that there may not be.
+    assert!(
+        arguments.contains(&"archive.tar".to_owned()),
+        "{arguments:?}"
+    );
+    let pushes = |one: &String| one.starts_with("--push") || one.starts_with("--cache");
+    assert!(!arguments.iter().any(pushes), "{arguments:?}");
+    assert!(arguments.contains(&"--tag=flowyard.local/flows:abc".to_owned()));
 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::{base, flowyard, repository};
+use super::{base, flowyard, repository, with_programs};
 use crate::services::dockerd::Dockerd;
 use crate::services::prefect::{Api, Server};
 use crate::services::{process, uv};
@@ -80,26 +80,15 @@ fn project(repo: &Repo, builder: &str) {
     );
 }
 
-/// A call that reaches Docker's daemon and a storage of buildah's own.
+/// A deploy that registers with a real Prefect and pushes to a real registry.
 fn deploy(repo: &Repo, buildah: &std::path::Path) -> Flowyard {
-    let storage = format!(
-        "[storage]\ndriver = \"vfs\"\ngraphroot = \"{0}/root\"\nrunroot = \"{0}/run\"\n",
-        buildah.display()
-    );
-    let settings = buildah.join("storage.conf");
-    fs::write(&settings, storage).expect("the folder can be written");
-    flowyard(repo, "deploy")
+    with_programs(flowyard(repo, "deploy"), buildah)
         .env("PREFECT_API_URL", Server::shared().api_url())
         .env(
             "FLOWYARD_STORAGE_URL",
             format!("file://{}/.flowyard/store", repo.path().display()),
         )
         .env("FLOWYARD_IMAGE_REPOSITORY", repository("built"))
-        .env("FLOWYARD_IMAGE_NETWORK", "host")
-        .env("DOCKER_HOST", Dockerd::shared().host())
-        .env("DOCKER_CONFIG", Dockerd::shared().config())
-        .env("CONTAINERS_STORAGE_CONF", settings)
-        .env("BUILDAH_ISOLATION", "chroot")
 }
 
 /// Runs a deployment's flow in a container of its image, as a worker would.

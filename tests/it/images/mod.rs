@@ -1,10 +1,12 @@
 //! Images from git to the container: planned, made, pushed, pinned, and run.
 
 mod built;
+mod local;
 mod planned;
 
 use std::path::Path;
 
+use crate::services::dockerd::Dockerd;
 use crate::services::registry::Registry;
 use crate::services::{base_image, uv};
 use crate::support::{Flowyard, Repo};
@@ -36,4 +38,19 @@ fn flowyard(repo: &Repo, line: &str) -> Flowyard {
         }
     }
     call
+}
+
+/// With Docker's daemon and a storage of buildah's own in reach.
+fn with_programs(call: Flowyard, buildah: &Path) -> Flowyard {
+    let storage = format!(
+        "[storage]\ndriver = \"vfs\"\ngraphroot = \"{0}/root\"\nrunroot = \"{0}/run\"\n",
+        buildah.display()
+    );
+    let settings = buildah.join("storage.conf");
+    std::fs::write(&settings, storage).expect("the folder can be written");
+    call.env("FLOWYARD_IMAGE_NETWORK", "host")
+        .env("DOCKER_HOST", Dockerd::shared().host())
+        .env("DOCKER_CONFIG", Dockerd::shared().config())
+        .env("CONTAINERS_STORAGE_CONF", settings)
+        .env("BUILDAH_ISOLATION", "chroot")
 }

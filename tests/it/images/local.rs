@@ -1,0 +1,110 @@
+//! Images that stay on this machine: what `--local` leaves below `.flowyard/images`, by every builder.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::{base, flowyard, with_programs};
+use crate::services::buildah::skopeo;
+use crate::services::dockerd::Dockerd;
+use crate::services::process;
+use crate::support::Repo;
+
+/// A repository with one project of a Dockerfile for each of these builders.
+fn projects(builders: &[&str]) -> Repo {
+    let repo = Repo::new();
+    for builder in builders {
+        repo.write(
+            &format!("{builder}/flow.py"),
+            format!(
+                "from prefect import flow\n\n\n@flow\ndef {builder}_local():\n    print('{builder}')\n"
+            ),
+        );
+        repo.write(
+            &format!("{builder}/Dockerfile"),
+            format!(
+                "FROM {}\nRUN echo made by {builder} > /made\nCOPY flow.py /app/\n",
+                base()
+            ),
+        );
+        repo.write(
+            &format!("{builder}/daily.deployment.yaml"),
+            format!(
+                "entrypoint: flow.py:{builder}_local\nwork_pool: p\nimage: {{builder: {builder}}}\n"
+            ),
+        );
+    }
+    repo.commit("Add projects");
+    repo
+}
+
+/// What a plan says of the images, by their builders: action, and the name in the layout.
+fn planned(repo: &Repo, buildah: &std::path::Path) -> Vec<(String, String, String)> {
+    let call = flowyard(repo, "plan --local --format json --verbose");
+    let said = with_programs(call, buildah).run().expect_code(0).stdout;
+    let plan: Value = serde_json::from_str(&said).expect("JSON");
+    let images = plan["images"].as_array().expect("images").iter();
+    let text = |value: &Value| value.as_str().expect("a text").to_owned();
+    images
+        .map(|image| {
+            let name = format!("{}:{}", text(&image["repository"]), text(&image["tag"]));
+            (text(&image["builder"]), text(&image["action"]), name)
+        })
+        .collect()
+}
+
+#[test]
+fn images_of_dockerfiles_are_in_the_layout_and_run() {
+    let dockerd = Dockerd::shared();
+    let buildah = process::folder("buildah-of-local");
+    let repo = projects(&["docker", "buildah"]);
+    let call = flowyard(&repo, "deploy --local");
+    let said = with_programs(call, &buildah).run().expect_code(0).stdout;
+    assert!(said.contains("; 2 images built;"), "{said}");
+
+    let layout = repo.path().join(".flowyard/images");
+    let images = planned(&repo, &buildah);
+    let builders: BTreeSet<&str> = images
+        .iter()
+        .map(|(builder, ..)| builder.as_str())
+        .collect();
+    assert_eq!(builders, BTreeSet::from(["buildah", "docker"]));
+    for (builder, action, name) in &images {
+        assert_eq!(action, "keep");
+        let from = format!("oci:{}:{name}", layout.display());
+        let output = skopeo().args(["inspect", &from]).output().expect("skopeo");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{builder}: {said}");
+        // Copied into a daemon, it is a whole image.
+        let archive = buildah.join(format!("{builder}.tar"));
+        process::run(skopeo().args(["copy", "--quiet", &from]).arg(format!(
+            "docker-archive:{}:local:{builder}",
+            archive.display()
+        )));
+        process::run(dockerd.docker().args(["load", "--input"]).arg(&archive));
+        let made = dockerd.run(
+            &[],
+            &format!("local:{builder}"),
+            &["cat", "/made", "/app/flow.py"],
+        );
+        let start = format!("made by {builder}\nfrom prefect import flow\n");
+        assert!(made.starts_with(&start), "{made}");
+    }
+    // Nothing changed: nothing is built.
+    let call = flowyard(&repo, "deploy --local");
+    let again = with_programs(call, &buildah).run().expect_code(0).stdout;
+    assert!(again.starts_with("Nothing to do."), "{again}");
+    let _ = std::fs::remove_dir_all(buildah);
+}
+
+#[test]
+fn azure_builds_nothing_on_this_machine() {
+    let repo = projects(&["acr"]);
+    let buildah = process::folder("buildah-unused");
+    let call = flowyard(&repo, "deploy --local");
+    let run = with_programs(call, &buildah).run().expect_code(1);
+    let said = run.said();
+    assert!(said.contains("is built in its registry alone"), "{said}");
+    assert!(said.contains("`docker` or `buildah`"), "{said}");
+    let _ = std::fs::remove_dir_all(buildah);
+}
