@@ -32,6 +32,8 @@ pub struct Image {
     pub environment: BTreeMap<String, String>,
     /// Whether `docker buildx` keeps its cache in the registry.
     pub cache: bool,
+    /// How layers of our own are packed, `gzip` or `zstd`, as written; `None` where the base decides.
+    pub compression: Option<String>,
     /// The network of the commands that builds run, such as `host`.
     pub network: Option<String>,
     /// Hosts, with their port, that are spoken to without TLS.
@@ -112,6 +114,7 @@ impl Image {
             user: over.user.or(file.user),
             environment: variables,
             cache: over.cache.or(file.cache).unwrap_or_default(),
+            compression: over.compression.or(file.compression),
             network: variable("FLOWYARD_IMAGE_NETWORK")
                 .or(over.network)
                 .or(file.network),

@@ -4,13 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use anyhow::bail;
 use async_trait::async_trait;
 
 use super::azure_identity;
 use crate::backend::docker::{self, Acr, Buildah, Docker};
 use crate::backend::oci::layout::Layout;
 use crate::backend::oci::{
-    self, Credentials, DOCKER_HUB, Login, Oci, Reference, Registries, Repositories, Uv, Version,
+    self, Compression, Credentials, DOCKER_HUB, Login, Oci, Reference, Registries, Repositories,
+    Uv, Version,
 };
 use crate::backend::{Build, BuildLog, Error, Files, Images, Kind, Logins, Result};
 use crate::config::{self, Config};
@@ -52,7 +54,7 @@ pub(super) fn remote(config: &Config, http: &reqwest::Client) -> anyhow::Result<
     let registries: Arc<dyn Repositories> = registries;
     Ok(Arc::new(ByRecipe {
         oci: Oci::new(
-            oci_settings(config),
+            oci_settings(config)?,
             registries.clone(),
             vec![registries.clone()],
         ),
@@ -69,7 +71,7 @@ pub(super) fn local(config: &Config, folder: &Path) -> anyhow::Result<Arc<dyn Im
     let registries: Arc<dyn Repositories> = Arc::new(registries(config, None)?);
     let sources = vec![layout.clone(), registries];
     Ok(Arc::new(ByRecipe {
-        oci: Oci::new(oci_settings(config), layout.clone(), sources.clone()),
+        oci: Oci::new(oci_settings(config)?, layout.clone(), sources.clone()),
         target: layout,
         sources,
         programs: programs(config, None),
@@ -113,20 +115,28 @@ fn registries(config: &Config, http: Option<&reqwest::Client>) -> anyhow::Result
     })?)
 }
 
-fn oci_settings(config: &Config) -> oci::Settings {
+fn oci_settings(config: &Config) -> anyhow::Result<oci::Settings> {
+    let compression = match config.image.compression.as_deref() {
+        None => None,
+        Some("gzip") => Some(Compression::Gzip),
+        Some("zstd") => Some(Compression::Zstd),
+        Some(other) => {
+            bail!("`{other}` as the `compression` of `[image]` is neither gzip nor zstd")
+        }
+    };
     let environment = config.image.programs.0.iter();
     let environment = environment
         .filter(|(name, _)| FOR_UV.contains(&name.as_str()) || name.starts_with("UV_"))
         .map(|(name, value)| (name.clone(), value.clone()));
     let cache = config.image.cache_folder.as_ref();
-    oci::Settings {
+    Ok(oci::Settings {
         uv: Uv {
             program: PathBuf::from("uv"),
             environment: environment.collect(),
         },
         cache: cache.map(|folder| Path::new(folder).join("images")),
-        compression: None,
-    }
+        compression,
+    })
 }
 
 fn programs(config: &Config, logins: Option<Arc<dyn Logins>>) -> BTreeMap<Builder, Arc<dyn Build>> {

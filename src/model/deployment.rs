@@ -148,7 +148,7 @@ impl Desired {
     pub fn name_images(&mut self) {
         let named = self.images.iter().map(|(key, image)| {
             let inputs = key.trim_start_matches("image-");
-            let text = format!("{}, inputs {inputs}", image.repository);
+            let text = format!("{}, inputs {inputs}", image.shown);
             (
                 key.clone(),
                 serde_json::json!({"image": text, "tag": inputs}),

@@ -45,6 +45,8 @@ impl fmt::Display for Builder {
 pub struct Image {
     /// `registry.example.org/acme/flows`, without a tag; with one, or a digest, for [`Recipe::Named`].
     pub repository: String,
+    /// What people are shown of `repository`: as written where it holds a value of the process's environment.
+    pub shown: String,
     /// Who makes it.
     pub builder: Builder,
     /// Such as `linux/amd64`; sorted, never empty.

@@ -13,7 +13,7 @@ use crate::model::{
 pub struct ImagePlan {
     /// Its key among [`Desired::images`].
     pub key: String,
-    /// The repository; with a tag or digest for one that is not made here.
+    /// The repository as people are shown it; with a tag or digest for one that is not made here.
     pub repository: String,
     /// The digest of its inputs, and so its tag; `None` where nothing is known of them, offline.
     pub tag: Option<Digest>,
@@ -92,7 +92,7 @@ pub(super) fn plans(
         let named = matches!(image.recipe, Recipe::Named);
         plans.push(ImagePlan {
             key: key.to_owned(),
-            repository: image.repository.clone(),
+            repository: image.shown.clone(),
             tag: state.filter(|_| !named).map(ImageState::tag),
             digest: state.and_then(|state| state.found),
             builder: (!named).then_some(image.builder),

@@ -126,9 +126,12 @@ pub(super) fn read(
         node,
         default_name,
         notes,
-        images,
+        mut images,
         steps,
     } = draft;
+    for image in &mut images {
+        image.resolve(setting.values, faults);
+    }
     let Some(entries) = node.entries() else {
         faults.error(
             node.at,

@@ -3,13 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use super::document::{self, Node, Position, Syntax};
+use super::configuration::FILE;
+use super::document::{Node, Position};
 use super::faults::{Faults, present};
-use crate::discover::Tree;
 use crate::model::{Diagnostic, RepoPath};
-
-/// Where the section stands.
-pub(super) const FILE: &str = "flowyard.toml";
 
 /// Keys of an entry of `[legacy.infrastructure]`.
 const INFRASTRUCTURE: &[&str] = &["work-pool", "work-queue", "job-variables", "drop-overrides"];
@@ -61,28 +58,14 @@ pub(super) enum Known<'a, T> {
 }
 
 impl Legacy {
-    /// The section of the tree's own `flowyard.toml`; empty where there is none. What is wrong with the file as a whole
-    /// is not told here: without it there is no configuration.
-    pub(super) fn of(tree: &Tree, environment: Option<&str>) -> Self {
-        let path = RepoPath::new(FILE);
-        if tree.position(&path).is_none() {
-            return Self::default();
-        }
-        let text = tree
-            .read(&path)
-            .ok()
-            .and_then(|bytes| String::from_utf8(bytes).ok());
-        text.map_or_else(Self::default, |text| Self::parse(&text, environment))
-    }
-
-    /// The section of a `flowyard.toml`.
-    pub(super) fn parse(text: &str, environment: Option<&str>) -> Self {
-        let Ok((document, _)) = document::parse(text, Syntax::Toml) else {
+    /// The section of a `flowyard.toml`; empty where there is none.
+    pub(super) fn of(document: Option<&Node>, environment: Option<&str>) -> Self {
+        let Some(document) = document else {
             return Self::default();
         };
         let path = RepoPath::new(FILE);
         let mut faults = Faults::of(&path);
-        let legacy = Self::read(&document, environment, &mut faults);
+        let legacy = Self::read(document, environment, &mut faults);
         Self {
             diagnostics: faults.into_parts().0,
             ..legacy
@@ -280,9 +263,10 @@ pub(super) fn block(text: &str) -> Option<(&str, &str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::read::configuration;
 
     fn read(text: &str, environment: Option<&str>) -> (Legacy, Vec<String>) {
-        let legacy = Legacy::parse(text, environment);
+        let legacy = Legacy::of(configuration::parse(text).as_ref(), environment);
         let lines = legacy.diagnostics.iter().map(|fault| {
             let hint = fault.hint.as_ref();
             let hint = hint.map_or(String::new(), |hint| format!(" ({hint})"));

@@ -5,6 +5,7 @@
 
 pub mod affected;
 pub mod code;
+mod configuration;
 mod convert;
 mod deployment;
 mod deployment_py;
@@ -92,7 +93,10 @@ impl Settings {
 /// Reads everything that was found.
 pub fn desired(tree: &Tree, found: &Found, settings: &Settings) -> Desired {
     let mut rules = FlowRules::of(tree);
-    let legacy = Legacy::of(tree, settings.environment.as_deref());
+    let legacy = Legacy::of(
+        configuration::of(tree).as_ref(),
+        settings.environment.as_deref(),
+    );
     let rule_faults = rules.check(&settings.for_deployments(&legacy));
     let readings: Vec<Reading<'_>> = found
         .projects
@@ -149,7 +153,10 @@ pub fn converted(
     settings: &Settings,
 ) -> Result<String, Vec<Diagnostic>> {
     let mut faults = Faults::of(&file.path);
-    let drafts = drafts(file, &python::Modules::new(tree), settings, &mut faults);
+    let mut drafts = drafts(file, &python::Modules::new(tree), settings, &mut faults);
+    for draft in &mut drafts {
+        image::declare(draft, &file.path, &settings.image, &mut faults);
+    }
     for step in drafts.iter().flat_map(|draft| &draft.steps) {
         let message = format!("`{}` has to be run at every deploy", step.shown);
         let hint =

@@ -3,16 +3,14 @@
 use globset::{Glob, GlobBuilder, GlobMatcher, GlobSet, GlobSetBuilder};
 use serde_json::{Value, json};
 
+use super::configuration::{self, FILE};
 use super::deployment::{self, Setting};
-use super::document::{self, Content, Entry, Node, Position, Syntax};
+use super::document::{Content, Entry, Node, Position};
 use super::draft::Draft;
 use super::faults::Faults;
 use super::python::{Attribute, Flow};
 use crate::discover::Tree;
 use crate::model::{Diagnostic, RepoPath};
-
-/// Where the rules stand.
-const FILE: &str = "flowyard.toml";
 
 /// Keys of an entry that are not those of a deployment.
 const OWN: &[&str] = &["files", "exclude", "flow"];
@@ -74,20 +72,12 @@ pub(super) struct Candidate<'a> {
 }
 
 impl FlowRules {
-    /// The rules of the tree's own `flowyard.toml`; none where it has no such file. What is wrong with the file as a
-    /// whole is not told here: without it there is no configuration.
+    /// The rules of the tree's own `flowyard.toml`; none where it has no such file.
     pub fn of(tree: &Tree) -> Self {
         let path = RepoPath::new(FILE);
-        if tree.position(&path).is_none() {
-            return Self::default();
-        }
-        let text = tree
-            .read(&path)
-            .ok()
-            .and_then(|bytes| String::from_utf8(bytes).ok());
-        let document = text.and_then(|text| document::parse(&text, Syntax::Toml).ok());
+        let document = configuration::of(tree);
         let mut faults = Faults::of(&path);
-        let rules = match document.as_ref().and_then(|(node, _)| node.get("flows")) {
+        let rules = match document.as_ref().and_then(|node| node.get("flows")) {
             Some(Node {
                 content: Content::List(items),
                 ..

@@ -12,9 +12,10 @@ use serde_json::Value;
 
 use super::{Setting, overlay};
 use crate::model::{Dialect, Reference, nearest};
+use crate::read::configuration::FILE;
 use crate::read::document::{Content, Entry, Node, Position};
 use crate::read::faults::{Faults, present};
-use crate::read::legacy::{FILE, Infrastructure, Known, block};
+use crate::read::legacy::{Infrastructure, Known, block};
 
 /// The keys of a deployment that Prefect 3 does not have.
 const KEYS: &[&str] = &[

@@ -32,6 +32,10 @@ pub(in crate::read) struct Wish {
     pub(super) platforms: Vec<String>,
     pub(super) python: Option<String>,
     pub(super) code: Option<bool>,
+    /// Where the code lies in the image.
+    pub(super) folder: Option<String>,
+    /// Tags beside the digest of its inputs.
+    pub(super) tags: Vec<String>,
     pub(super) user: Option<String>,
     pub(super) environment: BTreeMap<String, String>,
     /// From the project's folder.
@@ -49,6 +53,8 @@ const KEYS: &[&str] = &[
     "platforms",
     "python",
     "code",
+    "folder",
+    "tags",
     "user",
     "environment",
     "dockerfile",
@@ -73,6 +79,10 @@ pub(in crate::read) fn read(deployment: &Node, faults: &mut Faults<'_>) -> Asked
     };
     faults.unknown_keys(entries, KEYS, "`image`");
     let text = |key: &str, faults: &mut Faults<'_>| faults.text(node, key).map(|(text, _)| text);
+    let texts = |key: &str, faults: &mut Faults<'_>| -> Vec<String> {
+        let texts = faults.texts(node, key).unwrap_or_default();
+        texts.into_iter().map(|(text, _)| text).collect()
+    };
     let builder = faults.text(node, "builder");
     let wish = Wish {
         at: node.at,
@@ -88,14 +98,11 @@ pub(in crate::read) fn read(deployment: &Node, faults: &mut Faults<'_>) -> Asked
                 None
             }
         }),
-        platforms: faults
-            .texts(node, "platforms")
-            .unwrap_or_default()
-            .into_iter()
-            .map(|(platform, _)| platform)
-            .collect(),
+        platforms: texts("platforms", faults),
         python: text("python", faults),
         code: faults.boolean(node, "code"),
+        folder: text("folder", faults),
+        tags: texts("tags", faults),
         user: text("user", faults),
         environment: variables(node, "environment", faults),
         dockerfile: faults.text(node, "dockerfile"),

@@ -6,12 +6,17 @@
 
 mod asked;
 mod context;
+mod convert;
 mod dockerfile;
 mod project;
 mod requirements;
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
+
+use super::faults::Faults;
+use super::template::{self, Values};
 use crate::discover::Tree;
 use crate::model::{
     Builder, CodeTree, Diagnostic, Dockerfile, Image, Layers, Place, Recipe, RepoPath,
@@ -22,6 +27,7 @@ pub use asked::parse_builder;
 pub(super) use asked::{Asked, read};
 pub(super) use context::Copies;
 use context::Patterns;
+pub(super) use convert::declare;
 pub(super) use project::Images;
 
 /// `[image]` of the configuration.
@@ -56,6 +62,8 @@ pub(super) struct Build {
     pub(super) key: String,
     /// `registry.example.org/acme/flows`.
     pub(super) repository: String,
+    /// What people are shown of it: as written where it holds a value of the process's environment.
+    pub(super) shown: String,
     /// The tag as the file gives it; a template of a step's output where it is not known yet.
     pub(super) tag: Option<String>,
     /// Tags beside it.
@@ -70,6 +78,43 @@ pub(super) struct Build {
     pub(super) platform: Option<String>,
     /// Where the step stands.
     pub(super) place: Place,
+}
+
+impl Build {
+    /// Resolves its templates; what steps give stays open.
+    pub(super) fn resolve(&mut self, values: &Values, faults: &mut Faults<'_>) {
+        let mut from_environment = false;
+        let mut resolve = |text: &mut String| match values.resolve(text, template::Place::Here) {
+            None => {}
+            Some(Ok(resolved)) => {
+                from_environment |= !resolved.variables.is_empty();
+                if let Value::String(resolved) = resolved.value {
+                    *text = resolved;
+                }
+            }
+            Some(Err(fault)) => {
+                let mut diagnostic = Diagnostic::error(self.place.clone(), fault.message);
+                diagnostic.hint = fault.hint;
+                faults.push(diagnostic);
+            }
+        };
+        let written = self.repository.clone();
+        resolve(&mut self.repository);
+        self.tag.iter_mut().for_each(&mut resolve);
+        self.additional_tags.iter_mut().for_each(&mut resolve);
+        self.arguments.values_mut().for_each(&mut resolve);
+        self.shown = if from_environment {
+            written
+        } else {
+            self.repository.clone()
+        };
+    }
+
+    /// `repository:tag`; `None` where the file gives no tag.
+    fn literal(&self) -> Option<String> {
+        let tag = self.tag.as_ref()?;
+        Some(format!("{}:{tag}", self.repository))
+    }
 }
 
 /// What of a project decides about its images.
@@ -118,6 +163,7 @@ impl Composer<'_> {
         {
             return Ok(Some(Image {
                 repository: name.clone(),
+                shown: name.clone(),
                 builder: Builder::Oci,
                 platforms: vec![PLATFORM.to_owned()],
                 tags: Vec::new(),
@@ -159,7 +205,7 @@ impl Composer<'_> {
                         base: base.cloned().unwrap_or_default(),
                         python: wish.python.clone().or_else(|| defaults.python.clone()),
                         code: code.then(|| self.code.clone()),
-                        folder: CODE.to_owned(),
+                        folder: wish.folder.clone().unwrap_or_else(|| CODE.to_owned()),
                         environment,
                         user: wish.user.clone().or_else(|| defaults.user.clone()),
                         ..Layers::default()
@@ -177,7 +223,7 @@ impl Composer<'_> {
             repository,
             wish.builder,
             platforms,
-            Vec::new(),
+            wish.tags.clone(),
             recipe,
             place,
         )
@@ -194,19 +240,15 @@ impl Composer<'_> {
             .collect();
         let recipe = if build.dockerfile == "auto" {
             // Prefect would build on its own image and put the folder below its home.
-            let name = self.project.file_name();
             let layers = Layers {
                 base: self
                     .defaults
                     .base
                     .clone()
-                    .unwrap_or_else(|| "prefecthq/prefect:3-latest".to_owned()),
+                    .unwrap_or_else(|| PREFECT_BASE.to_owned()),
                 python: self.defaults.python.clone(),
                 code: Some(self.code.clone()),
-                folder: format!(
-                    "/opt/prefect/{}",
-                    if name.is_empty() { "flows" } else { name }
-                ),
+                folder: auto_folder(self.project),
                 user: self.defaults.user.clone(),
                 environment: self.defaults.environment.clone(),
                 ..Layers::default()
@@ -220,14 +262,18 @@ impl Composer<'_> {
                 &build.place,
             )?
         };
-        self.image(
+        let image = self.image(
             &build.repository,
             None,
             &platforms,
             tags,
             recipe,
             build.place.clone(),
-        )
+        )?;
+        Ok(image.map(|image| Image {
+            shown: build.shown.clone(),
+            ..image
+        }))
     }
 
     fn image(
@@ -265,6 +311,7 @@ impl Composer<'_> {
         }
         Ok(Some(Image {
             repository: repository.trim_end_matches('/').to_owned(),
+            shown: repository.to_owned(),
             builder,
             platforms,
             tags,
@@ -367,6 +414,17 @@ impl Composer<'_> {
             arguments: arguments.clone(),
             bases: needs.bases,
         }))
+    }
+}
+
+/// What Prefect itself builds on where a file has no Dockerfile.
+const PREFECT_BASE: &str = "prefecthq/prefect:3-latest";
+
+/// Where Prefect puts the files of a folder in an image that it makes up a Dockerfile for.
+fn auto_folder(project: &RepoPath) -> String {
+    match project.file_name() {
+        "" => "/opt/prefect/flows".to_owned(),
+        name => format!("/opt/prefect/{name}"),
     }
 }
 

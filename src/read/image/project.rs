@@ -43,15 +43,13 @@ impl<'a> Images<'a> {
         let mut keys = Vec::new();
         let mut outputs = Outputs::new();
         for build in std::mem::take(&mut declared.images) {
-            let literal = build
-                .tag
-                .as_ref()
-                .map(|tag| format!("{}:{tag}", build.repository));
+            let literal = build.literal();
             if !settings.image.build {
                 let image = literal.clone().unwrap_or_else(|| build.repository.clone());
-                declared
-                    .notes
-                    .push(format!("the image {image} is built elsewhere"));
+                let note = format!("the image {} is built elsewhere", build.shown);
+                if !declared.notes.contains(&note) {
+                    declared.notes.push(note);
+                }
                 outputs.insert(build.key.clone(), json!({"image": image, "tag": "latest"}));
                 continue;
             }

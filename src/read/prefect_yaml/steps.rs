@@ -187,6 +187,7 @@ impl<'a> Steps<'a> {
         let additional = faults.texts(inputs, "additional_tags").unwrap_or_default();
         self.images.push(Build {
             repository: repository.clone(),
+            shown: repository.clone(),
             tag: given,
             additional_tags: additional.into_iter().map(|(tag, _)| tag).collect(),
             dockerfile: build("dockerfile").unwrap_or_else(|| "Dockerfile".to_owned()),

@@ -168,7 +168,7 @@ fn an_image_and_a_push_are_an_image_and_a_release() {
         &plan,
         &[
             "(upload ",
-            "note: the image acme/flows:",
+            "note: the image acme/flows is built elsewhere",
             "note: `push_to_azure_blob_storage` to `code` is not run: the code goes to flowyard's own storage",
             "note: `pull_from_azure_blob_storage` is replaced by the release's own pull step",
         ],

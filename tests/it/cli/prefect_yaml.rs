@@ -108,9 +108,9 @@ fn a_real_file_is_planned_deployed_and_then_left_alone() {
           job_variables.image: "acme.azurecr.io/lonn:1.[commit]"
           pull_steps: [{"prefect.deployments.steps.git_clone": {"access_tok…lone.directory }}/jobs"}}]
           schedule schedule: every 1h UTC from [TIME]
-          note: the image acme.azurecr.io/lonn:1.[commit] is built elsewhere
           note: `push_to_azure_blob_storage` to `flows` is not run: the code goes to flowyard's own storage
           note: the entrypoint counts from the repository's root
+          note: the image acme.azurecr.io/lonn is built elsewhere
       + create hello/månedlig lønn
           entrypoint: "flow.py:hello"
           tags: ["relatórios", "økonomi"]
@@ -119,9 +119,9 @@ fn a_real_file_is_planned_deployed_and_then_left_alone() {
           job_variables.env.STAGE: "dev"
           job_variables.image: "acme.azurecr.io/lonn:1.[commit]"
           schedule monthly: cron "0 6 1 * *" Europe/Oslo
-          note: the image acme.azurecr.io/lonn:1.[commit] is built elsewhere
           note: `push_to_azure_blob_storage` to `flows` is not run: the code goes to flowyard's own storage
           note: `pull_from_azure_blob_storage` is replaced by the release's own pull step
+          note: the image acme.azurecr.io/lonn is built elsewhere
 
     Plan: 2 to create, 0 to update, 0 unchanged, 0 to remove; 1 release to upload (1 file, 69 B).
     ----- stderr -----

@@ -126,7 +126,7 @@ fn traced(repo: &Repo, line: &str) -> (Option<i32>, Vec<String>) {
     let run = Flowyard::through(&strace, repo.path(), line.split_whitespace()).run();
     let log = fs::read_to_string(&log).expect("strace has written it");
     let reads = |call: &str| {
-        call.contains("openat(")
+        (call.contains("openat(") || call.contains(" open("))
             && !["O_WRONLY", "O_RDWR", "O_CREAT", "O_TRUNC"]
                 .iter()
                 .any(|flag| call.contains(flag))

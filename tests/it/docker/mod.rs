@@ -53,6 +53,7 @@ impl Project {
         Self {
             image: Image {
                 repository: repository.to_owned(),
+                shown: repository.to_owned(),
                 builder: Builder::Docker,
                 platforms: vec![platform()],
                 tags: Vec::new(),

@@ -39,6 +39,7 @@ impl Project {
         let mut project = Self {
             image: Image {
                 repository: repository.to_owned(),
+                shown: repository.to_owned(),
                 builder: Builder::Oci,
                 platforms: vec!["linux/amd64".to_owned()],
                 tags: Vec::new(),

@@ -3,9 +3,9 @@
 use serde_json::Value;
 
 use crate::model::nearest;
+use crate::read::configuration::FILE;
 use crate::read::document::{Content, Entry, Node, Position};
 use crate::read::faults::Faults;
-use crate::read::legacy::FILE;
 
 /// What the infrastructure blocks of Prefect 2 and the workers that came after them both know by the same name.
 struct Kind {

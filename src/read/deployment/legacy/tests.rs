@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::*;
 use crate::model::{Field, RepoPath};
+use crate::read::configuration;
 use crate::read::deployment::{Declared, read};
 use crate::read::document::{Syntax, parse};
 use crate::read::draft::Draft;
@@ -32,7 +33,7 @@ fn declared(
     dialect: Dialect,
     work_pool: Option<&str>,
 ) -> (Option<Declared>, Vec<String>) {
-    let legacy = Legacy::parse(MAPPING, None);
+    let legacy = Legacy::of(configuration::parse(MAPPING).as_ref(), None);
     let environment = BTreeMap::from([("TOKEN".to_owned(), "hush".to_owned())]);
     let values = Values {
         environment: Some(environment),
