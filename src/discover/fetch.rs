@@ -46,6 +46,7 @@ impl Git {
         command
             .current_dir(root)
             .env("GIT_TERMINAL_PROMPT", "0")
+            .env("LC_ALL", "C")
             // A remote that is silent for a minute will not answer.
             .args(["-c", "http.lowSpeedLimit=1", "-c", "http.lowSpeedTime=60"])
             .args(["fetch", "--quiet", "--no-tags", "--no-write-fetch-head"])

@@ -110,6 +110,8 @@ pub struct Project {
     /// What it says it needs from elsewhere: `code.include` and `depends_on` of each of its deployments, those
     /// that say the same once.
     pub needs: Vec<Need>,
+    /// The files that its deployment files looked at, there or not, and the folders that they listed, which are true.
+    pub looked: BTreeMap<RepoPath, bool>,
     /// How a change reaches it, in a run that is narrowed to what changed; `None` in others.
     pub reach: Option<Reach>,
 }

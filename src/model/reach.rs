@@ -28,6 +28,8 @@ pub enum By {
     Folder,
     /// A Python file imports it.
     Import,
+    /// A `.deployment.py` of the project reads it.
+    Read,
     /// A requirements file names it, or the folder of a package that it is in.
     Requirements,
     /// The Dockerfile of an image, or what that copies.
@@ -48,6 +50,7 @@ impl By {
         match self {
             Self::Folder => "folder",
             Self::Import => "import",
+            Self::Read => "read",
             Self::Requirements => "requirements",
             Self::Image => "image",
             Self::Code => "code",

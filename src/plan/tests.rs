@@ -52,6 +52,7 @@ pub(super) fn declares(fields: &[(Field, Value)]) -> Desired {
         unread: false,
         undecided: Vec::new(),
         needs: Vec::new(),
+        looked: BTreeMap::new(),
         reach: None,
     };
     Desired {

@@ -1,5 +1,6 @@
 //! Collects the faults of one file, and reads typed values out of its tree while doing so.
 
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use serde_json::Value;
@@ -21,6 +22,8 @@ pub(super) struct Faults<'a> {
     last: Option<(Diagnostic, bool)>,
     /// Whether one of them is that reading alone cannot tell, which running the file could.
     pub(super) undecided: bool,
+    /// The files elsewhere that were looked at to read it, and the folders that were listed, which are true.
+    pub(super) looked: BTreeMap<RepoPath, bool>,
     /// What no fault may tell.
     pub(super) secrets: Secrets,
 }
@@ -43,6 +46,7 @@ impl<'a> Faults<'a> {
             untold: 0,
             last: None,
             undecided: false,
+            looked: BTreeMap::new(),
             secrets: Secrets::default(),
         }
     }

@@ -28,6 +28,7 @@ pub(super) struct Reading<'a> {
     secrets: Secrets,
     unread: bool,
     undecided: Vec<RepoPath>,
+    looked: BTreeMap<RepoPath, bool>,
     requirements: Option<RepoPath>,
 }
 
@@ -48,6 +49,7 @@ impl<'a> Reading<'a> {
             secrets: Secrets::default(),
             unread: false,
             undecided: Vec::new(),
+            looked: BTreeMap::new(),
             requirements: found.requirements.clone(),
         };
         let modules = python::Modules::new(tree);
@@ -113,6 +115,9 @@ impl<'a> Reading<'a> {
     ) {
         let mut faults = Faults::of(&file.path);
         let drafts = drafts(file, modules, settings, &mut faults);
+        for (path, listed) in std::mem::take(&mut faults.looked) {
+            *self.looked.entry(path).or_default() |= listed;
+        }
         if faults.undecided {
             self.undecided.push(file.path.clone());
         }
@@ -284,6 +289,7 @@ impl<'a> Reading<'a> {
             unread: self.unread,
             undecided: self.undecided,
             needs,
+            looked: self.looked,
             reach: None,
         };
         Composed {

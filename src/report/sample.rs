@@ -88,6 +88,7 @@ fn project(path: &str, content: &str, files: usize, deployments: Vec<Deployment>
         unread: false,
         undecided: Vec::new(),
         needs: Vec::new(),
+        looked: BTreeMap::new(),
         reach: None,
     }
 }

@@ -82,10 +82,11 @@ fn everything(why: String) -> Since {
 /// says what to do.
 fn named(revision: &str, run: &Run, git: &Git) {
     let whole = matches!(revision.len(), 40 | 64);
-    if whole && git.resolve(revision).is_err() {
-        if let Err(error) = git.fetch_commit(revision, run.path()) {
-            tracing::debug!("{error:#}");
-        }
+    if whole
+        && git.resolve(revision).is_err()
+        && let Err(error) = git.fetch_commit(revision, run.path())
+    {
+        tracing::debug!("{error:#}");
     }
 }
 

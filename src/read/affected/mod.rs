@@ -2,7 +2,7 @@
 //! that file.
 //!
 //! A project needs what is in its folder; what its Python files import, directly or through others; its requirements with
-//! the packages of the repository that they name; the Dockerfiles of its images with what these copy; what else its
+//! the packages of the repository that they name; what its `.deployment.py` files read; the Dockerfiles of its images with what these copy; what else its
 //! release holds; what its deployments name under `depends_on`; and what configures every project. What it needs in ways
 //! that no file tells (data that a library opens, a module named by a variable) is for `depends_on`.
 
@@ -165,6 +165,19 @@ impl View<'_> {
         let outside = |path: &&RepoPath| path.below(&project.path).is_none();
         let shown: Vec<RepoPath> = own.iter().filter(outside).cloned().collect();
         self.by_import(&own, &shown, By::Code, &roots)
+            .or_else(|| {
+                self.first(By::Read, |path| {
+                    let looked = &project.looked;
+                    let mut folder = path.parent();
+                    while let Some(one) = &folder {
+                        if looked.get(one) == Some(&true) {
+                            return true;
+                        }
+                        folder = one.parent();
+                    }
+                    looked.contains_key(path)
+                })
+            })
             .or_else(|| self.by_requirements(project, &needed))
             .or_else(|| self.by_image(project))
             .or_else(|| self.by_code(project, included))

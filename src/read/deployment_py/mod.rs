@@ -73,6 +73,10 @@ pub(super) fn drafts(
     };
     let (machine, end) = Machine::run(world, Rc::clone(&prefect) as Rc<_>, main);
     let registered = prefect.registered.take();
+    let looked = machine.looked().iter();
+    faults
+        .looked
+        .extend(looked.map(|(path, listed)| (path.clone(), *listed)));
     let mut nodes = Nodes::new(&machine, faults);
     let fails = end.as_ref().err().and_then(failure);
     if registered.is_empty() && fails.is_none() {

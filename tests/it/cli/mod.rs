@@ -18,6 +18,7 @@ mod run_python;
 mod saved;
 mod secrets;
 mod services;
+mod since;
 mod stranger;
 mod terminal;
 mod triggers;

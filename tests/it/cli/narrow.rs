@@ -128,6 +128,8 @@ fn a_narrowed_deploy_leaves_the_rest_alone() {
     insta::assert_snapshot!(run.snapshot(), @"
     exit: 0
     ----- stdout -----
+    no project is reached by the changes since HEAD
+
     No changes. No deployment is in scope.
     ----- stderr -----
     ");

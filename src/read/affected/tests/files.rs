@@ -126,6 +126,14 @@ const CASES: &[Case] = &[
         expected: &["a ← plugins/p.py ← lib/x.py"],
     },
     Case {
+        name: "what a deployment file in Python reads, or lists",
+        files: &[("a/flow.py", ""), ("a/x.deployment.py", "import json\nfrom pathlib import Path\nROOT = Path(__file__).parent.parent\nTIMES = json.loads((ROOT / 'times.json').read_text())"),
+                 ("times.json", "{}"), ("b/flow.py", ""),
+                 ("b/x.deployment.py", "from pathlib import Path\nfor one in Path(__file__).parent.parent.joinpath('sources').glob('*.sql'):\n    pass"), ("sources/x.sql", "")],
+        edits: &["~times.json", "+sources/y.sql"],
+        expected: &["a ← times.json", "b ← sources/y.sql"],
+    },
+    Case {
         name: "declared paths and patterns",
         files: &[("a/flow.py", ""), ("a/d.deployment.yaml", "name: d\nentrypoint: flow.py:main\ndepends_on:\n  - /schemas/**/*.json\n  - ../data\n  - '!../data/old'"),
                  ("schemas/v1/x.json", ""), ("schemas/v1/x.md", ""), ("data/x", ""), ("data/old/y", ""), ("b/flow.py", "")],

@@ -143,6 +143,8 @@ pub(in crate::read) struct Machine<'a> {
     doubt: doubt::Doubt<'a>,
     /// What each `defaultdict` makes of a key that it does not have.
     factories: HashMap<Id, Value>,
+    /// The files that were looked at, and the folders that were listed, which are true.
+    looked: BTreeMap<RepoPath, bool>,
 }
 
 #[derive(Debug)]
@@ -185,6 +187,7 @@ impl<'a> Machine<'a> {
             depth: 0,
             doubt: doubt::Doubt::default(),
             factories: HashMap::new(),
+            looked: BTreeMap::new(),
         };
         let at = At {
             module: main,
@@ -204,6 +207,11 @@ impl<'a> Machine<'a> {
     /// The files of the repository.
     pub(in crate::read) fn modules(&self) -> &'a Modules<'a> {
         self.world.modules
+    }
+
+    /// The files that it looked at, there or not, and the folders that it listed, which are true. Not its modules.
+    pub(in crate::read) fn looked(&self) -> &BTreeMap<RepoPath, bool> {
+        &self.looked
     }
 
     /// The source at a place.

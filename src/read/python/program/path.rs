@@ -240,6 +240,7 @@ impl<'a> Machine<'a> {
                 at,
             ));
         };
+        self.looked.entry(inside.clone()).or_default();
         let file = tree.position(&inside).is_some();
         let folder = inside.is_root() || tree.is_folder(&inside);
         Ok(Value::bool(
@@ -270,6 +271,7 @@ impl<'a> Machine<'a> {
         let Ok(pattern) = pattern.map(|pattern| pattern.compile_matcher()) else {
             return Ok(Value::unknown("the pattern is not evaluated", at));
         };
+        self.looked.insert(inside.clone(), true);
         let below = tree.below(&inside);
         self.charge(1 + below.len(), at)?;
         let mut found: Vec<&str> = Vec::new();
@@ -387,6 +389,7 @@ impl<'a> Machine<'a> {
         file: &RepoPath,
         at: At,
     ) -> Result<Result<String, String>, Stop> {
+        self.looked.entry(file.clone()).or_default();
         let bytes = match self.modules().tree().read(file) {
             Ok(bytes) => bytes,
             Err(error) => return Ok(Err(format!("{error:#}"))),

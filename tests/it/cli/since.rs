@@ -1,0 +1,364 @@
+//! `--since`: how changes reach projects, and `--since auto` in the clones that CI makes.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::{local, small};
+use crate::support::{Flowyard, Repo, Run};
+
+fn git(folder: &Path, arguments: &[&str]) -> String {
+    let output = Command::new("git")
+        .args(arguments)
+        .current_dir(folder)
+        .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .env("GIT_CONFIG_NOSYSTEM", "1")
+        .output()
+        .expect("git is installed");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+    assert!(
+        output.status.success(),
+        "git {arguments:?}: {}",
+        text(&output.stderr)
+    );
+    text(&output.stdout)
+}
+
+/// A remote with three projects and a library, and the commits of its `main`.
+struct Remote {
+    repo: Repo,
+    first: String,
+    second: String,
+    third: String,
+}
+
+impl Remote {
+    fn new() -> Self {
+        let repo = Repo::new();
+        for project in ["a", "b", "c"] {
+            super::project(&repo, &format!("projects/{project}"), project);
+        }
+        repo.write("lib/http.py", "");
+        repo.write("lib/rss.py", "from . import http\n");
+        let flow = repo.read("projects/a/flow.py");
+        repo.write("projects/a/flow.py", format!("import lib.rss\n{flow}"));
+        let first = repo.commit("Add three projects");
+        repo.write("projects/b/x.sql", "");
+        let second = repo.commit("Change b");
+        repo.write("lib/http.py", "TIMEOUT = 5\n");
+        let third = repo.commit("Change the library");
+        git(
+            repo.path(),
+            &["config", "uploadpack.allowAnySHA1InWant", "true"],
+        );
+        Self {
+            repo,
+            first,
+            second,
+            third,
+        }
+    }
+
+    /// A clone of one commit only, as `actions/checkout` makes it.
+    fn clone(&self, commit: &str) -> Clone {
+        let folder = tempfile::tempdir().expect("a folder");
+        let clone = Clone { folder };
+        let address = format!("file://{}", self.repo.path().display());
+        git(clone.path(), &["init", "-q"]);
+        git(clone.path(), &["remote", "add", "origin", &address]);
+        git(
+            clone.path(),
+            &["fetch", "-q", "--no-tags", "--depth=1", "origin", commit],
+        );
+        git(clone.path(), &["checkout", "-q", "--detach", commit]);
+        clone
+    }
+}
+
+struct Clone {
+    folder: TempDir,
+}
+
+impl Clone {
+    fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    fn payload(&self, payload: &Value) -> PathBuf {
+        // Beside what git sees.
+        let path = self.path().join(".git/event.json");
+        std::fs::write(&path, payload.to_string()).expect("a temporary folder can be written");
+        path
+    }
+
+    /// A plan in a run that this event started, for the commit `sha`.
+    fn plan(&self, event: &str, payload: &Value, sha: &str) -> Run {
+        let line = "plan --local --since auto --format json";
+        Flowyard::new(self.path(), line.split(' '))
+            .env("GITHUB_EVENT_NAME", event)
+            .env("GITHUB_EVENT_PATH", self.payload(payload))
+            .env("GITHUB_SHA", sha)
+            .run()
+    }
+
+    fn commits(&self) -> usize {
+        let objects = [
+            "cat-file",
+            "--batch-all-objects",
+            "--batch-check=%(objecttype)",
+        ];
+        let all = git(self.path(), &objects);
+        all.lines().filter(|line| *line == "commit").count()
+    }
+}
+
+/// What a plan compares with, and the chains of its projects.
+fn told(run: &Run) -> (Value, Vec<String>) {
+    let plan: Value = serde_json::from_str(&run.stdout).expect("one document");
+    let projects = plan["projects"].as_array().expect("a list").iter();
+    let chains = projects.map(|project| {
+        let links = project["reach"].as_array().map_or(&[][..], Vec::as_slice);
+        let links = links
+            .iter()
+            .map(|link| link["path"].as_str().expect("a path"));
+        let path = project["path"].as_str().expect("a path");
+        [path]
+            .into_iter()
+            .chain(links)
+            .collect::<Vec<_>>()
+            .join(" ← ")
+    });
+    (plan["since"].clone(), chains.collect())
+}
+
+const ALL: [&str; 3] = ["projects/a", "projects/b", "projects/c"];
+const LIBRARY: &str = "projects/a ← lib/rss.py ← lib/http.py";
+const B: &str = "projects/b ← projects/b/x.sql";
+
+fn push(before: &str) -> Value {
+    json!({"ref": "refs/heads/main", "before": before, "forced": false})
+}
+
+#[test]
+fn a_push_fetches_the_one_commit_that_is_missing() {
+    let remote = Remote::new();
+    let clone = remote.clone(&remote.third);
+    assert_eq!(clone.commits(), 1);
+    let run = clone.plan("push", &push(&remote.second), &remote.third);
+    let (since, chains) = told(&run.expect_code(0));
+    let why = "main before this push";
+    assert_eq!(since, json!({"revision": remote.second, "why": why}));
+    assert_eq!(chains, [LIBRARY]);
+    assert_eq!(clone.commits(), 2);
+    // Two commits back the one between them is not needed.
+    let run = clone.plan("push", &push(&remote.first), &remote.third);
+    assert_eq!(told(&run.expect_code(0)).1, [LIBRARY, B]);
+    assert_eq!(clone.commits(), 3);
+    // It is no partial clone now, and another attempt needs no remote.
+    assert!(!git(clone.path(), &["config", "--list"]).contains("promisor"));
+    git(clone.path(), &["remote", "remove", "origin"]);
+    let again = clone.plan("push", &push(&remote.first), &remote.third);
+    assert_eq!(told(&again.expect_code(0)).1, [LIBRARY, B]);
+}
+
+#[test]
+fn a_forced_push_compares_with_what_was_pushed_away() {
+    let remote = Remote::new();
+    // `main` goes back to the first commit and on to another one.
+    git(
+        remote.repo.path(),
+        &["reset", "-q", "--hard", &remote.first],
+    );
+    remote.repo.write("projects/c/y.sql", "");
+    let head = remote.repo.commit("Change c instead");
+    git(
+        remote.repo.path(),
+        &["reflog", "expire", "--expire=now", "--all"],
+    );
+    let clone = remote.clone(&head);
+    let mut payload = push(&remote.third);
+    payload["forced"] = true.into();
+    let (since, chains) = told(&clone.plan("push", &payload, &head).expect_code(0));
+    let why = "main before this forced push";
+    assert_eq!(since, json!({"revision": remote.third, "why": why}));
+    // What the push took away counts as what it brought.
+    assert_eq!(chains, [LIBRARY, B, "projects/c ← projects/c/y.sql"]);
+}
+
+#[test]
+fn what_the_remote_does_not_have_makes_everything_count() {
+    let remote = Remote::new();
+    let clone = remote.clone(&remote.third);
+    let gone = "00112233445566778899aabbccddeeff00112233";
+    let run = clone
+        .plan("push", &push(gone), &remote.third)
+        .expect_code(0);
+    let (since, chains) = told(&run);
+    assert_eq!(since["revision"], Value::Null);
+    let why = since["why"].as_str().expect("a text");
+    assert!(
+        why.starts_with("main before this push cannot be had: `git fetch origin 0011"),
+        "{why}"
+    );
+    assert_eq!(chains, ALL);
+    assert!(
+        run.stderr
+            .contains("WARN everything counts as changed: main before this push"),
+        "{}",
+        run.stderr
+    );
+}
+
+#[test]
+fn a_pull_request_compares_with_the_first_parent_of_its_merge() {
+    let remote = Remote::new();
+    let path = remote.repo.path();
+    git(path, &["config", "user.name", "x"]);
+    git(path, &["config", "user.email", "x@example.org"]);
+    git(path, &["checkout", "-q", "-b", "feature", &remote.first]);
+    remote.repo.write("projects/c/y.sql", "");
+    let head = remote.repo.commit("Change c");
+    git(path, &["checkout", "-q", "--detach", &remote.third]);
+    git(path, &["merge", "-q", "--no-ff", "-m", "Merge", &head]);
+    let merge = git(path, &["rev-parse", "HEAD"]);
+    // The event names a base that is older than the merge, as it often is.
+    let payload = json!({"action": "synchronize", "pull_request": {
+        "number": 7, "head": {"sha": head}, "base": {"sha": remote.second, "ref": "main"},
+    }});
+    let clone = remote.clone(&merge);
+    let (since, chains) = told(&clone.plan("pull_request", &payload, &merge).expect_code(0));
+    let why = "the base of pull request 7";
+    assert_eq!(since, json!({"revision": remote.third, "why": why}));
+    assert_eq!(chains, ["projects/c ← projects/c/y.sql"]);
+    // With its head checked out instead.
+    let clone = remote.clone(&head);
+    let (since, chains) = told(&clone.plan("pull_request", &payload, &merge).expect_code(0));
+    assert_eq!(since["revision"], remote.second);
+    assert_eq!(chains, [B, "projects/c ← projects/c/y.sql"]);
+}
+
+#[test]
+fn a_merge_group_and_runs_that_are_about_no_change() {
+    let remote = Remote::new();
+    let clone = remote.clone(&remote.third);
+    let group = json!({"merge_group": {"base_sha": remote.second, "head_sha": remote.third}});
+    let (since, chains) = told(
+        &clone
+            .plan("merge_group", &group, &remote.third)
+            .expect_code(0),
+    );
+    assert_eq!(since["revision"], remote.second);
+    assert_eq!(chains, [LIBRARY]);
+    for (event, payload) in [
+        ("schedule", json!({"schedule": "0 4 * * *"})),
+        ("workflow_dispatch", json!({"inputs": {}})),
+        ("push", push("0000000000000000000000000000000000000000")),
+    ] {
+        let run = clone.plan(event, &payload, &remote.third).expect_code(0);
+        let (since, chains) = told(&run);
+        assert_eq!(since["revision"], Value::Null, "{event}");
+        assert_eq!(chains, ALL, "{event}");
+        assert_eq!(run.stderr, "", "{event}");
+    }
+}
+
+#[test]
+fn a_commit_that_is_named_is_fetched_too() {
+    let remote = Remote::new();
+    let clone = remote.clone(&remote.third);
+    let run = |revision: &str| {
+        let line = ["plan", "--local", "--format", "json", "--since", revision];
+        Flowyard::new(clone.path(), line).run()
+    };
+    let (since, chains) = told(&run(&remote.second).expect_code(0));
+    assert_eq!(since, json!({"revision": remote.second, "why": null}));
+    assert_eq!(chains, [LIBRARY]);
+    let refused = run("00112233445566778899aabbccddeeff00112233").expect_code(2);
+    assert!(
+        refused.stderr.contains("fetch it first"),
+        "{}",
+        refused.stderr
+    );
+}
+
+#[test]
+fn a_saved_plan_holds_the_revision() {
+    let remote = Remote::new();
+    let clone = remote.clone(&remote.third);
+    let path = clone.payload(&push(&remote.second));
+    let line = "plan --local --since auto --out .git/plan.json";
+    Flowyard::new(clone.path(), line.split(' '))
+        .env("GITHUB_EVENT_NAME", "push")
+        .env("GITHUB_EVENT_PATH", path)
+        .run()
+        .expect_code(0);
+    // Another job has neither the event nor the commit.
+    let other = remote.clone(&remote.third);
+    std::fs::copy(
+        clone.path().join(".git/plan.json"),
+        other.path().join(".git/plan.json"),
+    )
+    .expect("a file");
+    let line = "deploy --local --plan .git/plan.json";
+    let run = Flowyard::new(other.path(), line.split(' '))
+        .run()
+        .expect_code(0);
+    assert!(
+        run.stdout.contains("hello/a") && !run.stdout.contains("hello/b"),
+        "{}",
+        run.stdout
+    );
+}
+
+#[test]
+fn auto_needs_an_event() {
+    let repo = small();
+    let run = local(&repo, "plan --since auto").expect_code(2);
+    insta::assert_snapshot!(run.stderr, @"error: `--since auto` goes by the event of a GitHub Actions run, and GITHUB_EVENT_NAME is not set; name a revision, such as `--since origin/main`");
+}
+
+#[test]
+fn content_decides() {
+    let repo = small();
+    super::project(&repo, "q", "other");
+    repo.write("q/.prefectignore", "");
+    repo.write("q/x.csv", "1\n");
+    repo.commit("Add q");
+    let chains = || {
+        let run = local(&repo, "plan --since HEAD --format json").expect_code(0);
+        told(&run).1
+    };
+    // Written again, and taken out of git and left as it was.
+    repo.write("q/x.csv", "2\n");
+    repo.write("q/x.csv", "1\n");
+    git(repo.path(), &["rm", "-q", "--cached", "q/x.csv"]);
+    assert_eq!(chains(), [""; 0]);
+    git(repo.path(), &["add", "q/x.csv"]);
+    // A file that an ignore file of a folder above takes out of the release.
+    repo.write(".prefectignore", "x.csv\n");
+    assert_eq!(chains(), ["q ← q/x.csv"]);
+    repo.commit("Ignore it");
+    repo.remove(".prefectignore");
+    assert_eq!(chains(), ["q ← q/x.csv"]);
+}
+
+#[test]
+fn the_chains_of_a_plan_for_people() {
+    let remote = Remote::new();
+    let run = local(&remote.repo, "plan --since HEAD~2").expect_code(0);
+    let (chains, _) = run.stdout.split_once("\n\n").expect("a paragraph");
+    insta::assert_snapshot!(chains, @"
+    reached by the changes since HEAD~2
+      projects/a ← lib/rss.py ← lib/http.py
+      projects/b ← projects/b/x.sql
+    ");
+    let run = local(&remote.repo, "plan --since HEAD --format markdown").expect_code(0);
+    assert!(
+        run.stdout
+            .contains("`No project is reached by the changes since HEAD`"),
+        "{}",
+        run.stdout
+    );
+}
