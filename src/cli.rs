@@ -96,12 +96,30 @@ pub struct Narrow {
     pub since: Option<String>,
 }
 
+/// What is told on GitHub; a job's summary, annotations and outputs come by themselves.
+#[derive(Clone, Copy, Debug, Default, Args)]
+pub struct Tell {
+    /// Keep a comment on the pull request up to date with the result; in a job of GitHub Actions
+    #[arg(long)]
+    pub comment: bool,
+    /// Show the result as the commit status `flowyard/COMMAND (ENV)`; in a job of GitHub Actions
+    #[arg(long)]
+    pub commit_status: bool,
+}
+
 /// Options of `plan`.
 #[derive(Debug, Args)]
 pub struct Plan {
     /// Which part.
     #[command(flatten)]
     pub narrow: Narrow,
+    /// What is told on GitHub.
+    #[command(flatten)]
+    pub tell: Tell,
+    /// Keep an issue open as long as there are changes, as when someone changes what is registered by hand; in a job of
+    /// GitHub Actions
+    #[arg(long, conflicts_with_all = ["against", "projects", "since"])]
+    pub drift_issue: bool,
     /// Compare with what this revision declares instead of what is live; needs no server and no credentials
     #[arg(long, value_name = "REF", conflicts_with_all = ["out", "prune"])]
     pub against: Option<String>,
@@ -125,6 +143,12 @@ pub struct Deploy {
     /// Which part.
     #[command(flatten)]
     pub narrow: Narrow,
+    /// What is told on GitHub.
+    #[command(flatten)]
+    pub tell: Tell,
+    /// Show the deploy among the repository's deployments, with how it went; in a job of GitHub Actions
+    #[arg(long)]
+    pub github_deployment: bool,
     /// Do just what this saved plan says; refused when anything has moved since
     #[arg(long, value_name = "FILE", conflicts_with_all = ["projects", "since", "prune", "keep_going"])]
     pub plan: Option<PathBuf>,

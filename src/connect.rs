@@ -12,9 +12,10 @@ use url::Url;
 
 use crate::backend::azure::{self, Container};
 use crate::backend::folder::Registrations;
+use crate::backend::github;
 use crate::backend::object_store::{Bucket, Folder, Gcs, S3};
 use crate::backend::prefect::{self, Pull, Server};
-use crate::backend::{self, Images, Orchestrator, Store, transfer};
+use crate::backend::{self, Host, Images, Orchestrator, Store, transfer};
 use crate::config::Config;
 use crate::model::Dialect;
 
@@ -54,6 +55,37 @@ pub fn backends(config: &Config, root: &Path) -> anyhow::Result<Backends> {
         orchestrator: orchestrator(config, &location, http.clone())?,
         images: images::remote(config, &http)?,
     })
+}
+
+/// Prepares the host of the repository that the job runs for; sends nothing. `redact` goes over every text that is sent.
+/// An error names every variable that is missing.
+pub fn host(config: &Config, redact: github::Redact) -> anyhow::Result<Arc<dyn Host>> {
+    let Some(job) = &config.github else {
+        bail!("this is no job of GitHub Actions: GITHUB_ACTIONS is not `true`");
+    };
+    let (Some(repository), Some(token)) = (&job.repository, &job.token) else {
+        let missing = [
+            (job.repository.is_none(), "GITHUB_REPOSITORY"),
+            (job.token.is_none(), "GITHUB_TOKEN"),
+        ];
+        let missing: Vec<&str> = missing
+            .iter()
+            .filter(|one| one.0)
+            .map(|one| one.1)
+            .collect();
+        bail!(
+            "missing in the environment: {}; a token is handed to a step with `env: GITHUB_TOKEN: ${{{{ github.token }}}}`",
+            missing.join(", ")
+        );
+    };
+    let options = github::Options {
+        api_url: parse("GitHub API's", &job.api_url, "https://host/api/v3")?,
+        repository: repository.clone(),
+        token: token.clone(),
+        redact,
+        client: transfer::client()?,
+    };
+    Ok(Arc::new(github::Repository::new(options)?))
 }
 
 /// The release that files are read for where no server is asked.

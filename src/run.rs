@@ -14,7 +14,7 @@ mod steps;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use anyhow::Context as _;
 use serde_json::Value;
@@ -89,7 +89,7 @@ struct Run {
     /// What the Python files registered that this run has run.
     captured: OnceLock<BTreeMap<RepoPath, Captured>>,
     /// What nobody may read, as far as it was used.
-    secrets: Mutex<Secrets>,
+    secrets: Arc<Mutex<Secrets>>,
     /// Whether faults were annotated for a runner; only the first are.
     annotated: AtomicBool,
     /// Whether there is a report in a step's summary.
@@ -119,7 +119,7 @@ impl Run {
             outputs: OnceLock::new(),
             dialect: OnceLock::new(),
             captured: OnceLock::new(),
-            secrets: Mutex::default(),
+            secrets: Arc::default(),
             annotated: AtomicBool::new(false),
             summed_up: AtomicBool::new(false),
         };

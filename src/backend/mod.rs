@@ -6,6 +6,7 @@
 pub mod azure;
 pub mod docker;
 pub mod folder;
+pub mod github;
 pub mod object_store;
 pub mod oci;
 pub mod prefect;
@@ -266,4 +267,93 @@ pub trait Build: Send + Sync {
         files: &dyn Files,
         log: &dyn BuildLog,
     ) -> Result<Option<Digest>>;
+}
+
+/// A text that is kept up to date in one place, and found there again.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sticky {
+    /// What tells it from all others: `plan acme/flows prod`. One line of any text; people do not see it.
+    pub key: String,
+    /// Markdown of at most [`Host::longest`] bytes.
+    pub text: String,
+    /// A line below it that may differ without the text counting as changed, such as a link to the run; may be empty.
+    pub footer: String,
+}
+
+/// What became of a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Posted {
+    /// There was none with its key.
+    Created,
+    /// There was another one, in whose place it is now.
+    Updated,
+    /// It was there; nothing was sent.
+    Unchanged,
+}
+
+/// How something went, as a host shows it at a commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It goes on.
+    Pending,
+    /// It went well.
+    Success,
+    /// It found something wrong.
+    Failure,
+    /// It did not come to an end.
+    Error,
+}
+
+/// A line at a commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommitStatus {
+    /// What it is about, `flowyard/plan (prod)`; the next of the same name takes its place.
+    pub name: String,
+    /// How it went.
+    pub verdict: Verdict,
+    /// In a few words; what the host has no room for is cut.
+    pub description: String,
+    /// Where more is to be read.
+    pub link: Option<String>,
+}
+
+/// What hosts the repository, and where people look at its changes. There is none outside of CI.
+///
+/// Nothing that is sent holds a secret that the run knows of: the implementation takes them out of every text. Requests
+/// that may be repeated are, where a host is busy or asks to wait. [`Kind::Denied`] where our token may not, as in the
+/// pull request of a fork: the caller says so and goes on, because what is told here decides nothing.
+#[async_trait]
+pub trait Host: Send + Sync {
+    /// The host as its user knows it, for messages.
+    fn subject(&self) -> String;
+
+    /// How many bytes the text of a [`Sticky`] may have.
+    fn longest(&self) -> usize;
+
+    /// The number of the pull request that a commit belongs to, or came from; an open one before a closed one. `None`
+    /// where there is none.
+    async fn pull_request_of(&self, commit: &str) -> Result<Option<u64>>;
+
+    /// Makes `comment` the only one of its key below a pull request. One that somebody else wrote is never taken for it,
+    /// whatever it says. Repeating it is harmless.
+    async fn comment(&self, pull_request: u64, comment: &Sticky) -> Result<Posted>;
+
+    /// Shows a line at a commit.
+    async fn status(&self, commit: &str, status: &CommitStatus) -> Result<()>;
+
+    /// Shows that a commit is being deployed to an environment, and gives the handle for [`Host::deployed`].
+    async fn deploying(
+        &self,
+        commit: &str,
+        environment: &str,
+        link: Option<&str>,
+    ) -> Result<String>;
+
+    /// Shows how a deployment ended.
+    async fn deployed(&self, handle: &str, how: &CommitStatus) -> Result<()>;
+
+    /// Makes `wanted`, a title and a text, the only open issue of its key; `None` closes the one with `key` that there may
+    /// be, and gives [`Posted::Unchanged`] where there is none. An issue that people have closed is not opened again: the
+    /// next one is new. Repeating it is harmless.
+    async fn issue(&self, key: &str, wanted: Option<(&str, &Sticky)>) -> Result<Posted>;
 }

@@ -2,7 +2,7 @@
 //!
 //! All that comes from the repository or a service stands in code spans or in fenced blocks, whose fences are longer
 //! than any run of backticks inside: there no tag, table, link or mention is anything but text. Reports are cut between
-//! projects, so that the text never ends inside of a block.
+//! projects or between lines, and what is open there is closed, so that the text never ends inside of a block.
 
 mod escape;
 mod listing;
@@ -21,52 +21,107 @@ pub struct Options {
     pub limit: Option<usize>,
 }
 
-/// Collects the parts of a report while they fit.
+/// Collects the parts of a report, and leaves out what there is no room for.
 struct Parts {
-    text: String,
+    head: String,
+    parts: Vec<String>,
     limit: usize,
-    left_out: usize,
 }
 
 /// Kept free for what comes after the parts: the note of what was left out.
 const RESERVE: usize = 300;
 
+/// Less than this of a part is not worth showing, in bytes.
+const WORTH: usize = 300;
+
 impl Parts {
     /// Begins with `head`, which is always kept.
     fn after(head: String, options: &Options) -> Self {
         Self {
-            text: head,
+            head,
+            parts: Vec::new(),
             limit: options.limit.unwrap_or(usize::MAX),
-            left_out: 0,
         }
     }
 
-    /// Adds a part, preceded by an empty line, if it fits. One that is too long keeps none of the others out.
+    /// Adds a part, to be preceded by an empty line.
     fn add(&mut self, part: &str) {
-        let fits = self
-            .text
-            .len()
-            .saturating_add(part.len())
-            .saturating_add(RESERVE)
-            <= self.limit;
-        if !fits {
-            self.left_out += 1;
-            return;
-        }
-        self.text.push('\n');
-        self.text.push_str(part);
+        self.parts.push(part.to_owned());
     }
 
-    /// The text, with a note of what was left out.
-    fn finish(mut self) -> String {
-        if self.left_out > 0 {
-            let number = super::value::count(self.left_out, "section");
-            self.text += &format!(
-                "\n… {number} left out, too long to show here: see the log, or run the command with `--format json`.\n"
-            );
+    /// The text. What does not fit as a whole keeps none of the others out; the first of those is cut to fill the room
+    /// that is left, and a note tells what is missing.
+    fn finish(self) -> String {
+        let whole = |part: &String| part.len() + 1;
+        let mut room = self.limit.saturating_sub(self.head.len());
+        if self.parts.iter().map(whole).sum::<usize>() > room {
+            room = room.saturating_sub(RESERVE);
         }
-        self.text
+        let mut shown: Vec<Option<String>> = Vec::new();
+        for part in &self.parts {
+            let fits = whole(part) <= room;
+            room -= if fits { whole(part) } else { 0 };
+            shown.push(fits.then(|| part.clone()));
+        }
+        let mut left_out = shown.iter().filter(|one| one.is_none()).count();
+        let mut cut_short = false;
+        let first = shown.iter().position(Option::is_none);
+        if let Some((at, text)) = first.and_then(|at| Some((at, cut(&self.parts[at], room)?))) {
+            shown[at] = Some(text);
+            left_out -= 1;
+            cut_short = true;
+        }
+        let mut text = self.head;
+        for part in shown.iter().flatten() {
+            text.push('\n');
+            text.push_str(part);
+        }
+        let number = super::value::count(left_out, "section");
+        let missing = match (left_out, cut_short) {
+            (0, false) => return text,
+            (0, true) => "a section is not shown whole".to_owned(),
+            (_, false) => format!("{number} left out"),
+            (_, true) => format!("{number} left out, and one not shown whole"),
+        };
+        text + &format!(
+            "\n… {missing}, too long to show here: see the log, or run the command with `--format json`.\n"
+        )
     }
+}
+
+/// As many lines of a part as fit, with what they open closed again: fences, and what is folded. `None` where that would
+/// not be worth it.
+fn cut(part: &str, room: usize) -> Option<String> {
+    if room < WORTH {
+        return None;
+    }
+    let mut text = String::new();
+    let (mut fence, mut folded) = (None, false);
+    let closing = |fence: Option<&str>, folded: bool| {
+        let fence = fence.map(|fence| format!("{fence}\n")).unwrap_or_default();
+        format!("{fence}{}", if folded { "\n</details>\n" } else { "" })
+    };
+    let mut kept = String::new();
+    for line in part.lines() {
+        let ticks = line.len() - line.trim_start_matches('`').len();
+        match fence {
+            Some(open) if line == open => fence = None,
+            Some(_) => {}
+            None if ticks >= 3 => fence = Some(&line[..ticks]),
+            None => {
+                folded =
+                    (folded || line.starts_with("<details>")) && !line.starts_with("</details>")
+            }
+        }
+        text += line;
+        text.push('\n');
+        let end = closing(fence, folded);
+        if text.len() + end.len() > room {
+            break;
+        }
+        kept = format!("{text}{end}");
+    }
+    (kept.len() >= WORTH / 2).then_some(kept)
 }
 
 /// What is shown where a command ended before it had anything to report.

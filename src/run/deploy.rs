@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicBool;
 use anyhow::Context as _;
 
 use super::comparison::{Comparison, TreeFiles};
+use super::github::{Page, Wishes};
 use super::narrow::Narrow;
 use super::{Run, configured, github, interrupt, read_of, show, steps};
 use crate::apply::{self, Outcome, Status, Work};
@@ -22,6 +23,22 @@ use crate::state::{self, Lease};
 
 /// Shows what a deploy would change.
 pub(super) async fn plan(run: &Run, options: &cli::Plan) -> Result<(), Failure> {
+    let page = Page::open(
+        run,
+        Wishes {
+            command: "plan",
+            comment: options.tell.comment,
+            status: options.tell.commit_status,
+            issue: options.drift_issue,
+            ..Wishes::default()
+        },
+    )?;
+    let result = show_plan(run, options, &page).await;
+    page.end(&result).await;
+    result
+}
+
+async fn show_plan(run: &Run, options: &cli::Plan, page: &Page<'_>) -> Result<(), Failure> {
     let narrow = Narrow::of(&options.narrow, run)?;
     let (plan, desired, faults) = match &options.against {
         Some(revision) => plan_against(run, options, &narrow, revision).await?,
@@ -30,6 +47,7 @@ pub(super) async fn plan(run: &Run, options: &cli::Plan) -> Result<(), Failure> 
     show::plan(&plan, &desired, run)?;
     let saved = options.out.as_deref().filter(|_| faults == 0);
     github::planned(run, &plan, &desired, saved);
+    page.planned(&plan, &desired, faults).await;
     if faults > 0 {
         return Err(Failure::Faulty {
             errors: faults,
@@ -109,6 +127,22 @@ async fn plan_against(
 
 /// Makes everything as the files declare.
 pub(super) async fn deploy(run: &Run, options: &cli::Deploy) -> Result<(), Failure> {
+    let page = Page::open(
+        run,
+        Wishes {
+            command: "deploy",
+            comment: options.tell.comment,
+            status: options.tell.commit_status,
+            deployment: options.github_deployment,
+            ..Wishes::default()
+        },
+    )?;
+    let result = make_so(run, options, &page).await;
+    page.end(&result).await;
+    result
+}
+
+async fn make_so(run: &Run, options: &cli::Deploy, page: &Page<'_>) -> Result<(), Failure> {
     let saved = match &options.plan {
         None => None,
         Some(path) => {
@@ -148,6 +182,7 @@ pub(super) async fn deploy(run: &Run, options: &cli::Deploy) -> Result<(), Failu
     if !options.keep_going {
         if faults.is_err() {
             github::faulty(run, &desired, &desired.diagnostics);
+            page.faulty(&desired, &desired.diagnostics).await;
         }
         faults?;
     }
@@ -168,6 +203,7 @@ pub(super) async fn deploy(run: &Run, options: &cli::Deploy) -> Result<(), Failu
     if now.plan.writes_nothing() {
         show::outcomes(&now.plan, &[], run)?;
         github::deployed(run, &now.plan, &[]);
+        page.deployed(&now.plan, &[]).await;
         return incomplete(&now.desired, &[]);
     }
 
@@ -197,6 +233,7 @@ pub(super) async fn deploy(run: &Run, options: &cli::Deploy) -> Result<(), Failu
             return Err(stale);
         }
     }
+    page.deploying().await;
     let progress = Arc::new(Progress::new(&now.plan, run.global.verbose > 0));
     let jobs = usize::from(options.jobs);
     let quiet = github::quiet(run);
@@ -240,6 +277,7 @@ pub(super) async fn deploy(run: &Run, options: &cli::Deploy) -> Result<(), Failu
     let released = lease.release().await;
     show::outcomes(plan, &outcomes, run)?;
     github::deployed(run, plan, &outcomes);
+    page.deployed(plan, &outcomes).await;
     for result in [kept, released] {
         if let Err(error) = result {
             tracing::warn!("{error:#}; the next deploy mends it");

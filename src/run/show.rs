@@ -39,7 +39,10 @@ pub(super) fn check(desired: &Desired, run: &Run) -> anyhow::Result<()> {
         }
         Format::Terminal => report::diagnostics::render(faults, &|path| run.source(path), out),
         Format::Json => text(out, &json::check(desired, faults)),
-        Format::Markdown => text(out, &markdown::check(desired, faults)),
+        Format::Markdown => text(
+            out,
+            &markdown::check(desired, faults, &markdown::Options::default()),
+        ),
     })
 }
 

@@ -35,6 +35,7 @@ const VENDORS: &[&str] = &[
     "azure",
     "docker",
     "folder",
+    "github",
     "object_store",
     "oci",
     "prefect",

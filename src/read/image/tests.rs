@@ -352,10 +352,7 @@ fn an_image_that_two_files_build_gets_the_tags_of_both() {
     let files = [
         ("p/prefect.yaml", PREFECT_YAML),
         ("p/Dockerfile", "ARG A=2\nFROM base:$A\n"),
-        (
-            "q/prefect.yaml",
-            &PREFECT_YAML.replace("tag: v1", "tag: v2"),
-        ),
+        ("q/prefect.yaml", other.as_str()),
         ("q/Dockerfile", "ARG A=2\nFROM base:$A\n"),
         ("q/flow.py", FLOW),
     ];

@@ -1,6 +1,7 @@
 //! What git declares, what is wrong with it, and what is registered.
 
 use super::escape::{block, code};
+use super::{Options, Parts};
 use crate::model::{DeploymentId, Desired, Diagnostic, Field, Live};
 use crate::report::{diagnostics, registered, schedule, shown, size_of, value};
 
@@ -40,12 +41,14 @@ pub fn list(desired: &Desired) -> String {
 }
 
 /// The faults, or that there is none.
-pub fn check(desired: &Desired, all: &[Diagnostic]) -> String {
-    let head = "### flowyard check\n\n";
+pub fn check(desired: &Desired, all: &[Diagnostic], options: &Options) -> String {
+    let head = "### flowyard check\n";
     if all.is_empty() {
-        return format!("{head}No faults in {}.\n", size_of(desired));
+        return format!("{head}\nNo faults in {}.\n", size_of(desired));
     }
-    format!("{head}{}", faults(all))
+    let mut parts = Parts::after(head.to_owned(), options);
+    parts.add(&faults(all));
+    parts.finish()
 }
 
 /// How many faults there are, and each with its place and hint in one block.
@@ -144,7 +147,7 @@ mod tests {
 
     #[test]
     fn faults_stand_in_a_block() {
-        insta::assert_snapshot!(check(&sample::desired(), &sample::diagnostics()), @r"
+        insta::assert_snapshot!(check(&sample::desired(), &sample::diagnostics(), &Options::default()), @r"
         ### flowyard check
 
         **2 errors, 1 warning in 2 files**
@@ -157,7 +160,7 @@ mod tests {
         projects/c: warning: no requirements\u{1b}[2J\nfile
         ```
         ");
-        insta::assert_snapshot!(check(&sample::desired(), &[]), @"
+        insta::assert_snapshot!(check(&sample::desired(), &[], &Options::default()), @"
         ### flowyard check
 
         No faults in 6 deployments in 3 projects.

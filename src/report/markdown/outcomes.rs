@@ -2,7 +2,8 @@
 
 use super::escape::{block, code, link};
 use super::{Options, Parts};
-use crate::apply::{Outcome, Status};
+use crate::apply::{Item, Outcome, Status};
+use crate::model::{DeploymentId, RepoPath};
 use crate::plan::Plan;
 use crate::report::done::{Done, subject};
 use crate::report::{as_declared, value};
@@ -26,7 +27,7 @@ pub fn outcomes(plan: &Plan, outcomes: &[Outcome], options: &Options) -> String 
     if done.skipped > 0 {
         parts.add(&skipped(&done, outcomes));
     }
-    let all = done_items(&done, outcomes);
+    let all = done_items(plan, &done, outcomes);
     if !all.is_empty() {
         parts.add(&all);
     }
@@ -60,21 +61,26 @@ fn skipped(done: &Done<'_>, outcomes: &[Outcome]) -> String {
     text
 }
 
-fn done_items(done: &Done<'_>, outcomes: &[Outcome]) -> String {
+fn done_items(plan: &Plan, done: &Done<'_>, outcomes: &[Outcome]) -> String {
     let mut list = String::new();
     for outcome in outcomes.iter().filter(|one| one.status == Status::Done) {
         let word = match done.action(&outcome.item) {
+            "build" => "built",
             "upload" => "uploaded",
             "create" => "created",
             "update" => "updated",
             _ => "removed",
         };
         list += &format!("- {word} {}", code(&subject(&outcome.item)));
-        if word == "uploaded" {
-            list += &done.amount(&outcome.project);
-        }
-        if let (Some(url), "created") = (&outcome.link, word) {
-            list += &format!(" · {}", link("open", url));
+        match &outcome.item {
+            Item::Release(_) => list += &done.amount(&outcome.project),
+            Item::Registration(id) => {
+                list += &runs(plan, &outcome.project, id);
+                if let Some(url) = &outcome.link {
+                    list += &format!(" · {}", link("open", url));
+                }
+            }
+            Item::Image(_) | Item::Removal(_) => {}
         }
         list.push('\n');
     }
@@ -82,6 +88,25 @@ fn done_items(done: &Done<'_>, outcomes: &[Outcome]) -> String {
         return list;
     }
     format!("<details><summary>What was done</summary>\n\n{list}\n</details>\n")
+}
+
+/// What a deployment runs from now on: its release, and the images that are made or named for it.
+fn runs(plan: &Plan, project: &RepoPath, id: &DeploymentId) -> String {
+    let of_project = plan.projects.iter().find(|one| one.path == *project);
+    let mut text = String::new();
+    if let Some(project) = of_project {
+        text += &format!(" · release {}", code(&project.release.digest.short()));
+    }
+    for image in plan
+        .images
+        .iter()
+        .filter(|image| image.deployments.contains(id))
+    {
+        let tag = image.tag.map(|tag| format!(":{}", tag.short()));
+        let name = format!("{}{}", image.repository, tag.unwrap_or_default());
+        text += &format!(" · image {}", code(&name));
+    }
+    text
 }
 
 #[cfg(test)]
@@ -117,8 +142,8 @@ mod tests {
         <details><summary>What was done</summary>
 
         - uploaded `projects/news/load_dn@329214b59301` (8 files, 12.0 KB)
-        - created `load-dn/backfill` · [open](http://127.0.0.1:4200/deployments/8)
-        - updated `load-dn/weekly`
+        - created `load-dn/backfill` · release `329214b59301` · [open](http://127.0.0.1:4200/deployments/8)
+        - updated `load-dn/weekly` · release `329214b59301`
 
         </details>
         ");

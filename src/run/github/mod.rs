@@ -3,6 +3,8 @@
 //! All of it comes by itself where there is such a job, and nothing of it elsewhere. That a file of the runner cannot be
 //! written is told, and changes nothing else: the exit code says how the command went.
 
+mod page;
+
 use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
@@ -18,6 +20,8 @@ use crate::model::{Desired, Diagnostic, RepoPath};
 use crate::plan::Plan;
 use crate::report::actions::{self, Outputs, command};
 use crate::report::markdown::{self, Options};
+
+pub(super) use page::{Page, Wishes};
 
 /// Has the runner hide values before anything could show them, and keeps them out of what is told elsewhere.
 pub(super) fn hide(run: &Run, values: impl IntoIterator<Item = String>) {
@@ -104,7 +108,7 @@ pub(super) fn deployed(run: &Run, plan: &Plan, outcomes: &[Outcome]) {
 /// Adds the faults of files to the summary.
 pub(super) fn faulty(run: &Run, desired: &Desired, faults: &[Diagnostic]) {
     if !faults.is_empty() {
-        summary(run, |_| markdown::check(desired, faults));
+        summary(run, |options| markdown::check(desired, faults, options));
     }
 }
 

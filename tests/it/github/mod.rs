@@ -1,4 +1,10 @@
 //! What flowyard tells GitHub: through the runner of its Actions, and through its API.
 
+mod api;
+mod double;
 mod escaping;
+mod hostile;
+mod job;
+mod pages;
 mod runner;
+mod secrets;
