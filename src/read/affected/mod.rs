@@ -148,7 +148,17 @@ impl View<'_> {
     }
 
     fn by_folder(&self, project: &Project) -> Option<Reach> {
-        self.first(By::Folder, |path| path.below(&project.path).is_some())
+        // What is below a folder stands behind it, among what begins with its name.
+        let paths = self.question.changes.paths.range(&project.path..);
+        let folder = project.path.as_str();
+        let mut near = paths.take_while(|path| path.as_str().starts_with(folder));
+        let path = near.find(|path| path.below(&project.path).is_some())?;
+        Some(Reach {
+            links: vec![Link {
+                path: path.clone(),
+                by: By::Folder,
+            }],
+        })
     }
 
     fn by_needs(
