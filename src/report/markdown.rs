@@ -110,7 +110,7 @@ fn cut(part: &str, room: usize) -> Option<String> {
             None if ticks >= 3 => fence = Some(&line[..ticks]),
             None => {
                 folded =
-                    (folded || line.starts_with("<details>")) && !line.starts_with("</details>")
+                    (folded || line.starts_with("<details>")) && !line.starts_with("</details>");
             }
         }
         text += line;

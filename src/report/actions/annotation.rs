@@ -38,7 +38,10 @@ fn of_kind(kind: &str, all: &[&Diagnostic], folder: &RepoPath) -> Vec<String> {
 }
 
 fn annotation(kind: &str, one: &Diagnostic, folder: &RepoPath) -> String {
-    let number = |number: u32| (number > 0).then(|| number.to_string()).unwrap_or_default();
+    let number = |number: u32| match number {
+        0 => String::new(),
+        number => number.to_string(),
+    };
     let place = &one.place;
     let (line, column) = (number(place.line), number(place.column));
     let mut text = value::text(&one.message);

@@ -208,7 +208,7 @@ impl<'r> Page<'r> {
         };
         match done {
             Ok((number, posted)) => {
-                tracing::info!("the comment on pull request {number} was {}", word(posted))
+                tracing::info!("the comment on pull request {number} was {}", word(posted));
             }
             Err(error) => note(
                 "there is no comment; the step's summary has the same",
