@@ -23,7 +23,8 @@
 //! # The floors
 //!
 //! [`model`], [`error`] and [`cli`] import nothing of the crate. [`backend`] holds the traits at the seams
-//! ([`Store`](backend::Store), [`Orchestrator`](backend::Orchestrator)) and one folder for each vendor, which know the
+//! ([`Store`](backend::Store), [`Orchestrator`](backend::Orchestrator), [`Images`](backend::Images), and
+//! [`Host`](backend::Host), which decides nothing) and one folder for each vendor, which know the
 //! seams and the model, not each other. [`config`] is the only reader of the environment, [`connect`] the only place
 //! that names vendors, [`state`] what we keep for ourselves in the store, [`sandbox`] the only place that runs Python
 //! of the repository, and only where a flag asks for it. Stages take plain arguments, never the configuration.
