@@ -108,10 +108,9 @@ fn cut(part: &str, room: usize) -> Option<String> {
             Some(open) if line == open => fence = None,
             Some(_) => {}
             None if ticks >= 3 => fence = Some(&line[..ticks]),
-            None => {
-                folded =
-                    (folded || line.starts_with("<details>")) && !line.starts_with("</details>");
-            }
+            None if line.starts_with("<details>") => folded = true,
+            None if line.starts_with("</details>") => folded = false,
+            None => {}
         }
         text += line;
         text.push('\n');

@@ -143,7 +143,7 @@ mod tests {
 
         - uploaded `projects/news/load_dn@329214b59301` (8 files, 12.0 KB)
         - created `load-dn/backfill` · release `329214b59301` · [open](http://127.0.0.1:4200/deployments/8)
-        - updated `load-dn/weekly` · release `329214b59301`
+        - updated `load-dn/weekly` · release `329214b59301` · [open](http://127.0.0.1:4200/deployments/6)
 
         </details>
         ");

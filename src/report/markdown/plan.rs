@@ -303,6 +303,8 @@ mod tests {
             assert!(text.len() <= limit, "{limit}: {text}");
             let fences = text.lines().filter(|line| line.starts_with("```")).count();
             assert_eq!(fences % 2, 0, "{limit}: {text}");
+            let tags = ["<details>", "</details>\n"].map(|tag| text.matches(tag).count());
+            assert_eq!(tags[0], tags[1], "{limit}: {text}");
             assert!(text == whole || text.contains("too long to show here"));
         }
     }
