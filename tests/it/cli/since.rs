@@ -97,6 +97,7 @@ impl Clone {
     fn plan(&self, event: &str, payload: &Value, sha: &str) -> Run {
         let line = "plan --local --since auto --format json";
         Flowyard::new(self.path(), line.split(' '))
+            .env("GITHUB_ACTIONS", "true")
             .env("GITHUB_EVENT_NAME", event)
             .env("GITHUB_EVENT_PATH", self.payload(payload))
             .env("GITHUB_SHA", sha)
@@ -290,6 +291,7 @@ fn a_saved_plan_holds_the_revision() {
     let path = clone.payload(&push(&remote.second));
     let line = "plan --local --since auto --out .git/plan.json";
     Flowyard::new(clone.path(), line.split(' '))
+        .env("GITHUB_ACTIONS", "true")
         .env("GITHUB_EVENT_NAME", "push")
         .env("GITHUB_EVENT_PATH", path)
         .run()
@@ -316,7 +318,7 @@ fn a_saved_plan_holds_the_revision() {
 fn auto_needs_an_event() {
     let repo = small();
     let run = local(&repo, "plan --since auto").expect_code(2);
-    insta::assert_snapshot!(run.stderr, @"error: `--since auto` goes by the event of a GitHub Actions run, and GITHUB_EVENT_NAME is not set; name a revision, such as `--since origin/main`");
+    insta::assert_snapshot!(run.stderr, @"error: `--since auto` goes by the event of a GitHub Actions run, and GITHUB_ACTIONS or GITHUB_EVENT_NAME is not set; name a revision, such as `--since origin/main`");
 }
 
 #[test]
