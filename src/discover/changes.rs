@@ -19,6 +19,8 @@ pub struct Changes {
     pub paths: BTreeSet<RepoPath>,
     /// Those of them that the revision has.
     pub before: BTreeSet<RepoPath>,
+    /// Those of them that are on disk and that a `.prefectignore` takes out: no release and no image holds them.
+    pub ignored: BTreeSet<RepoPath>,
 }
 
 impl Git {
@@ -41,9 +43,14 @@ impl Git {
                 }
                 changes.before.insert(path.clone());
             }
+            let there = || root.join(path.as_str()).symlink_metadata();
+            if work.position(&path).is_none() && there().is_ok_and(|file| !file.is_dir()) {
+                changes.ignored.insert(path.clone());
+            }
             changes.paths.insert(path);
         };
         let mut rules = false;
+        let mut taken = Vec::new();
         for path in differing {
             rules |= path.file_name() == PREFECT_IGNORE;
             add(path, true);
@@ -55,7 +62,12 @@ impl Git {
             };
             for path in listed(&old).symmetric_difference(&listed(work)) {
                 add(path.clone(), false);
+                // It counts just because it is ignored now and was not, or the other way around.
+                taken.push(path.clone());
             }
+        }
+        for path in &taken {
+            changes.ignored.remove(path);
         }
         Ok(changes)
     }

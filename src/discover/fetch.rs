@@ -64,7 +64,12 @@ impl Git {
             let text = String::from_utf8_lossy(&output.stderr);
             let last = text.lines().map(str::trim).rfind(|line| !line.is_empty());
             let last = last.unwrap_or("it says nothing");
-            bail!("`git fetch origin {sha}` failed: {last}");
+            // The remote's words: none of them moves a cursor or is a command for a runner that reads the log.
+            let last: String = last.chars().filter(|one| !one.is_control()).collect();
+            bail!(
+                "`git fetch origin {sha}` failed: {}",
+                last.replace("##[", "## [")
+            );
         }
         // What libgit2 has read of the repository's packs is from before.
         self.repository

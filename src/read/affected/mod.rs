@@ -39,7 +39,6 @@ pub struct Question<'a> {
 /// How the changes reach each project, in their order; `None` for one that they do not reach. An error names a pattern of
 /// [`Question::depends_on`] that is none.
 pub fn reach(desired: &Desired, question: &Question<'_>) -> Result<Vec<Option<Reach>>, String> {
-    let changes = question.changes;
     let globs = Globs::default();
     let everywhere = question
         .depends_on
@@ -49,16 +48,23 @@ pub fn reach(desired: &Desired, question: &Question<'_>) -> Result<Vec<Option<Re
             area.map_err(|why| format!("`{text}`: {why}"))
         })
         .collect::<Result<Vec<Area>, String>>()?;
-    if changes.paths.is_empty() {
+    if question.changes.paths.is_empty() {
         return Ok(vec![None; desired.projects.len()]);
     }
-    let graph = Graph::new(question.tree, changes);
+    let visible = |paths: &BTreeSet<RepoPath>| paths - &question.changes.ignored;
+    let changes = Changes {
+        paths: visible(&question.changes.paths),
+        before: visible(&question.changes.before),
+        ignored: BTreeSet::new(),
+    };
+    let graph = Graph::new(question.tree, &changes);
     let view = View {
         desired,
         question,
         followed: graph.has_changes(),
         graph,
-        reader: Reader::new(question.tree, changes),
+        reader: Reader::new(question.tree, &changes),
+        changes: &changes,
         globs,
         everywhere: [everywhere],
         projects: desired.projects.iter().map(|one| &one.path).collect(),
@@ -110,6 +116,8 @@ fn through_projects(desired: &Desired, reached: &mut [Option<Reach>], needed: &[
 struct View<'a> {
     desired: &'a Desired,
     question: &'a Question<'a>,
+    /// Those that anything but the configuration can see.
+    changes: &'a Changes,
     graph: Graph<'a>,
     /// Whether imports have to be followed at all.
     followed: bool,
@@ -149,16 +157,11 @@ impl View<'_> {
 
     fn by_folder(&self, project: &Project) -> Option<Reach> {
         // What is below a folder stands behind it, among what begins with its name.
-        let paths = self.question.changes.paths.range(&project.path..);
+        let paths = self.changes.paths.range(&project.path..);
         let folder = project.path.as_str();
         let mut near = paths.take_while(|path| path.as_str().starts_with(folder));
         let path = near.find(|path| path.below(&project.path).is_some())?;
-        Some(Reach {
-            links: vec![Link {
-                path: path.clone(),
-                by: By::Folder,
-            }],
-        })
+        Some(alone(path, By::Folder))
     }
 
     fn by_needs(
@@ -194,26 +197,17 @@ impl View<'_> {
             .or_else(|| self.by_import(&held, &held, By::Code, &roots))
             .or_else(|| self.by_depends_on(depends, projects, &roots))
             .or_else(|| {
-                let configuration = self.question.configuration;
-                self.first(By::Configuration, |path| configuration.contains(path))
+                let changed = |path: &&RepoPath| self.question.changes.paths.contains(*path);
+                let path = self.question.configuration.iter().find(changed)?;
+                Some(alone(path, By::Configuration))
             })
             .or_else(|| self.by_depends_on(&self.everywhere, &[], &roots))
     }
 
     /// The first change that is wanted, as a chain of its own.
     fn first(&self, by: By, wanted: impl Fn(&RepoPath) -> bool) -> Option<Reach> {
-        let path = self
-            .question
-            .changes
-            .paths
-            .iter()
-            .find(|path| wanted(path))?;
-        Some(Reach {
-            links: vec![Link {
-                path: path.clone(),
-                by,
-            }],
-        })
+        let path = self.changes.paths.iter().find(|path| wanted(path))?;
+        Some(alone(path, by))
     }
 
     /// The Python files of a project: those that run or are read by themselves, and what else its release holds from
@@ -419,5 +413,15 @@ impl View<'_> {
             .cloned()
             .collect();
         self.by_import(&python, &python, By::DependsOn, roots)
+    }
+}
+
+/// A chain of one link.
+fn alone(path: &RepoPath, by: By) -> Reach {
+    Reach {
+        links: vec![Link {
+            path: path.clone(),
+            by,
+        }],
     }
 }

@@ -80,6 +80,7 @@ fn changes(before: &Files, after: &Files) -> Changes {
             .cloned()
             .collect(),
         paths,
+        ignored: BTreeSet::new(),
     }
 }
 

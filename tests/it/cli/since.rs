@@ -342,6 +342,10 @@ fn content_decides() {
     repo.write(".prefectignore", "x.csv\n");
     assert_eq!(chains(), ["q ← q/x.csv"]);
     repo.commit("Ignore it");
+    // What is in no release reaches nobody, except for the configuration.
+    repo.write("q/x.csv", "3\n");
+    assert_eq!(chains(), [""; 0]);
+    repo.write("q/x.csv", "1\n");
     repo.remove(".prefectignore");
     assert_eq!(chains(), ["q ← q/x.csv"]);
 }
