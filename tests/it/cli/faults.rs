@@ -55,7 +55,7 @@ fn unknown_keys() {
     p/a.deployment.json:3:3: error: unknown key `zzz` in a deployment
       3 |   "zzz": 1
         |   ^
-      hint: known are: name, flow_name, entrypoint, description, version, tags, parameters, schedule, schedules, work_pool, job_variables, storage, infrastructure, infra_overrides, work_queue_name, concurrency_limit, enforce_parameter_schema, paused, triggers, sla, pull, image, code, requirements, environments
+      hint: known are: name, flow_name, entrypoint, description, version, tags, parameters, schedule, schedules, work_pool, job_variables, storage, infrastructure, infra_overrides, work_queue_name, concurrency_limit, enforce_parameter_schema, paused, triggers, sla, pull, image, code, requirements, depends_on, environments
     1 error in 1 file
     error: 1 fault; nothing was written
     p/hello.deployment.yaml:5:9: error: unknown key `timezon` in a schedule
