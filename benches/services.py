@@ -32,6 +32,8 @@ def installed(folder: pathlib.Path, pins: str, install) -> pathlib.Path:
     """Installs once, until the pins or the place change; the tests of the repository do it in the same way and share
     what they installed."""
     folder.parent.mkdir(parents=True, exist_ok=True)
+    # Several checkouts may share one folder by a link: the place is where it leads.
+    folder = folder.parent.resolve() / folder.name
     with open(folder.parent / f"{folder.name}.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         stamp, expected = folder / "stamp", f"{folder}\n{pins}"
@@ -69,6 +71,23 @@ def azure_cli() -> pathlib.Path | None:
     except subprocess.CalledProcessError as error:
         print(f"the Azure CLI cannot be installed: {error}", file=sys.stderr)
         return None
+
+
+def uv() -> pathlib.Path:
+    """`uv`, of the version that the tests use."""
+    pins = "uv==0.13.9\n"
+    return installed(TARGET / "services/uv", pins, lambda folder: venv(folder, pins.strip())) / "bin/uv"
+
+
+def base_image() -> str:
+    """The image with Python 3.11 that the tests use, as skopeo names it; made from Debian packages."""
+    script = ROOT / "tests/services/base_image.py"
+    folder = installed(
+        TARGET / "services/base-image",
+        script.read_text(),
+        lambda folder: subprocess.run([sys.executable, script, folder], check=True),
+    )
+    return f"oci:{folder}/layout:3.11"
 
 
 def built() -> tuple[pathlib.Path, pathlib.Path]:
@@ -138,6 +157,56 @@ def running_azurite():
     command = [azurite(), "--silent", "--inMemoryPersistence", "--skipApiVersionCheck", "--disableTelemetry"]
     with started("azurite", [*command, "--blobHost", "127.0.0.1", "--blobPort", port], lambda: listens(port)):
         yield Account(port)
+
+
+@contextlib.contextmanager
+def running_registry():
+    """A fresh registry, Debian's docker-registry, that lets everybody do everything; gives its name, `127.0.0.1:5000`."""
+    port = free_port()
+    with tempfile.TemporaryDirectory(prefix="flowyard-registry-data-") as folder:
+        config = pathlib.Path(folder, "config.yml")
+        config.write_text(
+            f"version: 0.1\nstorage:\n  filesystem: {{rootdirectory: {folder}/data}}\n"
+            f"http: {{addr: '127.0.0.1:{port}'}}\nlog: {{level: error}}\n"
+        )
+        command = ["docker-registry", "serve", config]
+        with started("registry", command, lambda: listens(port), OTEL_TRACES_EXPORTER="none"):
+            yield f"127.0.0.1:{port}"
+
+
+# As tests/services/dockerd.rs has it: the daemon and all that it mounts and starts ends with its namespaces.
+DOCKERD = """
+exec unshare --mount --pid --fork --mount-proc --propagation private --kill-child sh -c '
+    set -e
+    mkdir -p /run/containerd
+    mount -t tmpfs tmpfs /run/containerd
+    exec dockerd --config-file "$1/daemon.json" --data-root "$1/data" --exec-root /run/containerd/docker \\
+        --pidfile "$1/pid" --host "unix://$1/sock" --iptables=false --ip-masq=false --bridge=none
+' dockerd "$1"
+"""
+
+
+@contextlib.contextmanager
+def running_dockerd():
+    """A fresh Docker daemon without any image; gives the environment in which `docker` speaks to it. Needs root."""
+    with tempfile.TemporaryDirectory(prefix="flowyard-docker-", ignore_cleanup_errors=True) as folder:
+        pathlib.Path(folder, "daemon.json").write_text("{}")
+        pathlib.Path(folder, "config").mkdir()
+        env = environment(DOCKER_HOST=f"unix://{folder}/sock", DOCKER_CONFIG=f"{folder}/config")
+
+        def answers():
+            silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+            return subprocess.run(["docker", "version"], env=env, **silent).returncode == 0
+
+        with started("dockerd", ["sh", "-c", DOCKERD, "start", folder], answers):
+            yield env
+        # The kernel ends the namespaces a moment later.
+        for _ in range(50):
+            shutil.rmtree(folder, ignore_errors=True)
+            if not os.path.exists(folder):
+                break
+            time.sleep(0.1)
+        os.makedirs(folder, exist_ok=True)
 
 
 @contextlib.contextmanager
