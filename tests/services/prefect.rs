@@ -377,7 +377,7 @@ impl Api {
             .collect();
         let mut last = BTreeSet::new();
         let mut quiet = 0;
-        wait_until(Duration::from_secs(90), "scheduling", async || {
+        wait_until(Duration::from_secs(180), "scheduling", async || {
             let runs = self.scheduled_runs().await;
             let served: BTreeSet<_> = runs.iter().map(|run| run.deployment.clone()).collect();
             quiet = if runs == last { quiet + 1 } else { 0 };
