@@ -22,7 +22,7 @@
 //!
 //! # The floors
 //!
-//! [`model`], [`error`] and [`cli`] import nothing of the crate. [`backend`] holds the traits at the seams
+//! [`model`], [`error`], [`cli`] and `process` import nothing of the crate. [`backend`] holds the traits at the seams
 //! ([`Store`](backend::Store), [`Orchestrator`](backend::Orchestrator), [`Images`](backend::Images), and
 //! [`Host`](backend::Host), which decides nothing) and one folder for each vendor, which know the
 //! seams and the model, not each other. [`config`] is the only reader of the environment, [`connect`] the only place
@@ -54,6 +54,7 @@ pub mod error;
 pub mod model;
 pub mod observe;
 pub mod plan;
+mod process;
 pub mod read;
 pub mod report;
 pub mod run;

@@ -17,35 +17,7 @@ use crate::backend::oci::{
 use crate::backend::{Build, BuildLog, Destination, Error, Files, Images, Kind, Logins, Result};
 use crate::config::{self, Config};
 use crate::model::{Builder, Digest, Image, Pinned, Recipe};
-
-/// What `uv` sees of the environment: where its own things are, and how to reach package indexes.
-const FOR_UV: &[&str] = &[
-    "PATH",
-    "HOME",
-    "USERPROFILE",
-    "LOCALAPPDATA",
-    "APPDATA",
-    "SYSTEMROOT",
-    "TMPDIR",
-    "TEMP",
-    "LANG",
-    "LC_ALL",
-    "LD_LIBRARY_PATH",
-    "XDG_CACHE_HOME",
-    "XDG_CONFIG_HOME",
-    "XDG_DATA_HOME",
-    "SSL_CERT_FILE",
-    "SSL_CERT_DIR",
-    "HTTP_PROXY",
-    "HTTPS_PROXY",
-    "ALL_PROXY",
-    "NO_PROXY",
-    "http_proxy",
-    "https_proxy",
-    "all_proxy",
-    "no_proxy",
-    "NETRC",
-];
+use crate::process::is_for_uv;
 
 /// Images in registries.
 pub(super) fn remote(config: &Config, http: &reqwest::Client) -> anyhow::Result<Arc<dyn Images>> {
@@ -124,7 +96,7 @@ fn oci_settings(config: &Config) -> anyhow::Result<oci::Settings> {
     };
     let environment = config.image.programs.0.iter();
     let environment = environment
-        .filter(|(name, _)| FOR_UV.contains(&name.as_str()) || name.starts_with("UV_"))
+        .filter(|(name, _)| is_for_uv(name))
         .map(|(name, value)| (name.clone(), value.clone()));
     let cache = config.image.cache_folder.as_ref();
     Ok(oci::Settings {

@@ -10,6 +10,7 @@ use tokio::process::Command;
 use super::Fault;
 use super::process::{self, Ended, Limits, Stopped, last_lines};
 use crate::model::{Dialect, Hasher};
+use crate::process::is_for_uv;
 
 /// What is installed where the requirements ask for no Prefect.
 fn requirement(dialect: Dialect) -> &'static str {
@@ -26,36 +27,6 @@ pub struct Cache {
     variables: BTreeMap<String, String>,
 }
 
-/// What `uv` may see: where its own things are and how to reach the package index. No cloud's or Prefect's secret is
-/// among it, because building a package runs code.
-const PASSED: &[&str] = &[
-    "PATH",
-    "HOME",
-    "USERPROFILE",
-    "LOCALAPPDATA",
-    "APPDATA",
-    "SYSTEMROOT",
-    "TMPDIR",
-    "TEMP",
-    "LANG",
-    "LC_ALL",
-    "LD_LIBRARY_PATH",
-    "XDG_CACHE_HOME",
-    "XDG_CONFIG_HOME",
-    "XDG_DATA_HOME",
-    "SSL_CERT_FILE",
-    "SSL_CERT_DIR",
-    "HTTP_PROXY",
-    "HTTPS_PROXY",
-    "ALL_PROXY",
-    "NO_PROXY",
-    "http_proxy",
-    "https_proxy",
-    "all_proxy",
-    "no_proxy",
-    "NETRC",
-];
-
 impl Cache {
     /// Below `XDG_CACHE_HOME`, else `~/.cache`; `None` where the environment names neither.
     pub fn new(environment: &BTreeMap<String, String>) -> Option<Self> {
@@ -68,7 +39,7 @@ impl Cache {
         };
         let variables = environment
             .iter()
-            .filter(|(name, _)| PASSED.contains(&name.as_str()) || name.starts_with("UV_"))
+            .filter(|(name, _)| is_for_uv(name))
             .map(|(name, value)| (name.clone(), value.clone()))
             .collect();
         Some(Self {

@@ -7,6 +7,8 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::Command;
 
+use crate::process::Group;
+
 /// What a process may take.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
@@ -107,31 +109,6 @@ pub(super) async fn run(
             stdout,
             stderr,
         }),
-    }
-}
-
-/// A process group, killed when it is dropped.
-struct Group(Option<u32>);
-
-impl Group {
-    /// Kills what is left of the group. Signals need the shell: this crate has no `unsafe`, and not every system has the
-    /// program of that name.
-    fn kill(&self) {
-        #[cfg(unix)]
-        if let Some(id) = self.0 {
-            let _ = std::process::Command::new("sh")
-                .args(["-c", "kill -s KILL -- \"-$0\"", &id.to_string()])
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .status();
-        }
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        self.kill();
     }
 }
 

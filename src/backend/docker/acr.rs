@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use super::context::BuildContext;
 use super::fault::{Attempt, Step};
 use super::program::Program;
-use super::{Settings, dockerfile_of, only_platform};
+use super::{Settings, dockerfile_of, failure, only_platform};
 use crate::backend::{Build, BuildLog, Destination, Error, Files, Kind, Result};
 use crate::model::{Digest, Image, Pinned};
 
@@ -72,7 +72,7 @@ impl Build for Acr {
         };
         let context = BuildContext::write(recipe, pinned, files)
             .await
-            .map_err(|error| Error::new(Kind::Other, SERVICE, format!("{error:#}")))?;
+            .map_err(|error| failure(SERVICE, &error))?;
         let image_of = |tag: &String| format!("--image={repository}:{tag}");
         let program = Program::new("az", &self.settings.environment, INHERITED)
             .args(["acr", "build", "--output=none", "--registry", registry])

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use super::context::BuildContext;
 use super::fault::{Attempt, Step};
 use super::program::Program;
-use super::{Settings, dockerfile, dockerfile_of, in_full, login};
+use super::{Settings, digest, dockerfile, dockerfile_of, failure, in_full, login};
 use crate::backend::{Build, BuildLog, Destination, Error, Files, Kind, Result};
 use crate::model::{Digest, Image, Pinned};
 
@@ -85,7 +85,7 @@ impl Build for Buildah {
     ) -> Result<Option<Digest>> {
         let recipe = dockerfile_of(SERVICE, image)?;
         let repository = in_full(&image.repository);
-        let host = repository.split('/').next().unwrap_or_default();
+        let host = login::host(&image.repository);
         let attempt = Attempt {
             service: SERVICE,
             program: "buildah",
@@ -100,14 +100,14 @@ impl Build for Buildah {
         };
         let context = BuildContext::write(recipe, pinned, files)
             .await
-            .map_err(|error| Error::new(Kind::Other, SERVICE, format!("{error:#}")))?;
+            .map_err(|error| failure(SERVICE, &error))?;
 
         let logins = login::needed(&self.settings, image, pinned).await?;
         let file = if logins.is_empty() {
             None
         } else {
             let folder = login::for_buildah(&self.files(), &logins);
-            Some(folder.map_err(|error| Error::new(Kind::Other, SERVICE, format!("{error:#}")))?)
+            Some(folder.map_err(|error| failure(SERVICE, &error))?)
         };
         let logins = file.as_ref().map(|folder| folder.path().join(login::AUTH));
         let logins = logins.as_deref();
@@ -206,7 +206,6 @@ impl Build for Buildah {
         }
         result?;
         let text = std::fs::read_to_string(output).unwrap_or_default();
-        let digest = text.trim().strip_prefix("sha256:");
-        Ok(digest.and_then(|digits| digits.parse().ok()))
+        Ok(digest(&text))
     }
 }

@@ -16,7 +16,7 @@ use super::archive;
 use super::context::{BuildContext, TIME};
 use super::fault::{Attempt, Step};
 use super::program::{Ended, Program};
-use super::{CACHE_TAG, Settings, dockerfile_of, login, only_platform};
+use super::{CACHE_TAG, Settings, digest, dockerfile_of, failure, login, only_platform};
 use crate::backend::{Build, BuildLog, Destination, Error, Files, Kind, Result};
 use crate::model::{Digest, Image, Pinned};
 
@@ -105,7 +105,7 @@ impl Docker {
             return Ok(None);
         }
         let folder = login::for_docker(self.config().as_deref(), &logins);
-        folder.map(Some).map_err(|error| failure(&error))
+        folder.map(Some).map_err(|error| failure(SERVICE, &error))
     }
 }
 
@@ -256,7 +256,7 @@ impl Build for Docker {
         let steps = Steps {
             docker: self,
             attempt,
-            context: context.map_err(|error| failure(&error))?,
+            context: context.map_err(|error| failure(SERVICE, &error))?,
             logins: self.logins(image, pinned).await?,
             image,
             tags,
@@ -304,14 +304,5 @@ async fn unpack(archive: PathBuf, folder: &Path) -> Result<()> {
     let folder = folder.to_owned();
     let unpacked = tokio::task::spawn_blocking(move || archive::unpack(&archive, &folder));
     let unpacked = unpacked.await.map_err(anyhow::Error::from);
-    unpacked.flatten().map_err(|error| failure(&error))
-}
-
-fn failure(error: &anyhow::Error) -> Error {
-    Error::new(Kind::Other, SERVICE, format!("{error:#}"))
-}
-
-/// The digest in `sha256:…`.
-fn digest(text: &str) -> Option<Digest> {
-    text.trim().strip_prefix("sha256:")?.parse().ok()
+    unpacked.flatten().map_err(|error| failure(SERVICE, &error))
 }

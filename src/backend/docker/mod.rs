@@ -31,7 +31,7 @@ pub use buildah::Buildah;
 pub use docker::Docker;
 
 use super::{Error, Kind, Logins, Result};
-use crate::model::{Dockerfile, Image, Recipe};
+use crate::model::{Digest, Dockerfile, Image, Recipe};
 
 /// What the programs are started with.
 #[derive(Clone, Default)]
@@ -65,6 +65,16 @@ fn dockerfile_of<'a>(service: &str, image: &'a Image) -> Result<&'a Dockerfile> 
         )
         .hint("set `builder = \"oci\"`, which makes images without one")),
     }
+}
+
+/// What went wrong on our side of a build, before or after the program.
+fn failure(service: &str, error: &anyhow::Error) -> Error {
+    Error::new(Kind::Other, service, format!("{error:#}"))
+}
+
+/// The digest in `sha256:…`; `None` where a program printed something else.
+fn digest(text: &str) -> Option<Digest> {
+    text.trim().strip_prefix("sha256:")?.parse().ok()
 }
 
 /// The only platform of an image, for programs that build for one at a time.

@@ -12,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::Command;
 
 use crate::backend::BuildLog;
+use crate::process::Group;
 
 /// Lines that are kept, from the end.
 const KEPT: usize = 200;
@@ -306,31 +307,6 @@ fn plain(text: &str) -> String {
         rest = end.map_or("", |end| &after[end + 1..]);
     }
     out + rest
-}
-
-/// A process group, killed when it is dropped.
-struct Group(Option<u32>);
-
-impl Group {
-    /// Kills what is left of the group. Signals need the shell: this crate has no `unsafe`, and not every system has the
-    /// program of that name.
-    fn kill(&self) {
-        #[cfg(unix)]
-        if let Some(id) = self.0 {
-            let _ = std::process::Command::new("sh")
-                .args(["-c", "kill -s KILL -- \"-$0\"", &id.to_string()])
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .status();
-        }
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        self.kill();
-    }
 }
 
 #[cfg(test)]
