@@ -1,5 +1,6 @@
 //! The pipeline of each command, readable aloud.
 
+mod against;
 mod build_log;
 mod comparison;
 mod convert;

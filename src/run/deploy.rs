@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use super::comparison::{Comparison, TreeFiles};
 use super::github::{Page, Wishes};
 use super::narrow::Narrow;
-use super::{Run, configured, github, interrupt, read_of, show, steps};
+use super::{Run, against, configured, github, interrupt, read_of, show, steps};
 use crate::apply::{self, Outcome, Status, Work};
 use crate::backend::{self, Files as _, Question};
 use crate::cli;
@@ -40,12 +40,14 @@ pub(super) async fn plan(run: &Run, options: &cli::Plan) -> Result<(), Failure> 
 
 async fn show_plan(run: &Run, options: &cli::Plan, page: &Page<'_>) -> Result<(), Failure> {
     let narrow = Narrow::of(&options.narrow, run)?;
-    let (plan, desired, faults) = match &options.against {
+    let against = against::revision(run, options)?;
+    let out = options.out.as_deref().filter(|_| against.is_none());
+    let (plan, desired, faults) = match &against {
         Some(revision) => plan_against(run, options, &narrow, revision).await?,
         None => plan_live(run, options, &narrow).await?,
     };
     show::plan(&plan, &desired, run)?;
-    let saved = options.out.as_deref().filter(|_| faults == 0);
+    let saved = out.filter(|_| faults == 0);
     github::planned(run, &plan, &desired, saved);
     page.planned(&plan, &desired, faults).await;
     if faults > 0 {
@@ -54,7 +56,7 @@ async fn show_plan(run: &Run, options: &cli::Plan, page: &Page<'_>) -> Result<()
             left_out: false,
         });
     }
-    if let Some(path) = &options.out {
+    if let Some(path) = out {
         let saved = report::json::SavedOptions {
             environment: plan.environment.clone(),
             projects: narrow.projects.clone(),
