@@ -77,6 +77,8 @@ pub enum Command {
     Convert(Convert),
     /// Show what is registered for this repository and environment
     Status,
+    /// Remove all that is registered for this repository and environment; needs no deployment files
+    Destroy(Destroy),
     /// Print a shell's completion script
     Completions {
         /// The shell.
@@ -162,6 +164,20 @@ pub struct Deploy {
     /// Uploads in flight at the most
     #[arg(long, value_name = "N", default_value_t = 32, env = "FLOWYARD_JOBS", value_parser = clap::value_parser!(u16).range(1..=512))]
     pub jobs: u16,
+}
+
+/// Options of `destroy`.
+#[derive(Debug, Args)]
+pub struct Destroy {
+    /// What is told on GitHub.
+    #[command(flatten)]
+    pub tell: Tell,
+    /// Show what would be removed; changes nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Also where the environment is not declared as a preview
+    #[arg(long)]
+    pub yes: bool,
 }
 
 /// Options of `convert`.

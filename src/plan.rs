@@ -5,6 +5,7 @@
 
 mod change;
 mod check;
+mod destroy;
 mod diff;
 mod image;
 mod offline;
@@ -25,6 +26,7 @@ use crate::model::{
     fingerprint,
 };
 
+pub use destroy::destroy;
 pub use diff::{Cause, FieldChange};
 pub use image::{ImageAction, ImagePlan};
 pub use offline::compare;
@@ -41,6 +43,8 @@ pub struct Plan {
     pub projects: Vec<ProjectPlan>,
     /// What is registered as ours and declared nowhere any more.
     pub orphans: Vec<Orphan>,
+    /// Whether it is about the end of the environment: `orphans` are all that is registered, whatever is declared.
+    pub destroys: bool,
     /// Whether `orphans` are removed; otherwise they are only shown.
     pub prune: bool,
     /// Faults that only the comparison shows, such as a work pool that does not exist.
@@ -289,6 +293,7 @@ pub fn diff(
         images,
         projects,
         orphans,
+        destroys: false,
         prune: options.prune && readable && !options.narrowed,
         diagnostics,
         since: desired.since.clone(),

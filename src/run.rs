@@ -5,6 +5,7 @@ mod build_log;
 mod comparison;
 mod convert;
 mod deploy;
+mod destroy;
 mod github;
 mod interrupt;
 mod narrow;
@@ -46,6 +47,7 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Deploy(options) => ("deploy", deploy::deploy(&run, &options).await),
         Command::Convert(options) => ("convert", convert::convert(&run, &options).await),
         Command::Status => ("status", deploy::status(&run).await),
+        Command::Destroy(options) => ("destroy", destroy::destroy(&run, &options).await),
     };
     github::end(&run, name, result)
 }
@@ -213,6 +215,7 @@ impl Run {
         Ok(read::Settings {
             environment: named.then(|| config.environment.clone()),
             environments: config.environments.clone(),
+            preview: config.preview,
             values: read::template::Values {
                 environment: (!offline).then(|| self.process.clone()),
                 known: self.template_values(tree, config)?,

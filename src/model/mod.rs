@@ -8,6 +8,7 @@ mod code;
 mod deployment;
 mod diagnostic;
 mod digest;
+mod environment;
 mod image;
 mod live;
 mod nearest;
@@ -24,6 +25,7 @@ pub use code::{CodeFile, CodeTree, FileMode, Manifest, ReleaseRef};
 pub use deployment::{Deployment, DeploymentId, Desired, Dialect, Project, Reference};
 pub use diagnostic::{Diagnostic, Place, Severity};
 pub use digest::{Digest, Hasher, ParseDigestError};
+pub use environment::{Ambiguous, check_declared, environment, is_environment_name};
 pub use image::{
     Builder, Dockerfile, Image, ImageState, Inputs, Layers, Pinned, Recipe, Requirements,
 };

@@ -365,7 +365,7 @@ fn refuse_stale(saved: Option<&report::json::SavedPlan>, now: &Plan) -> Result<(
 }
 
 /// Writes down what was applied, also where a part of it failed.
-async fn remember(
+pub(super) async fn remember(
     plan: &Plan,
     outcomes: &[Outcome],
     backends: &Backends,
@@ -384,7 +384,7 @@ async fn remember(
     state::save(&*backends.store, environment, next).await
 }
 
-fn incomplete(desired: &Desired, outcomes: &[Outcome]) -> Result<(), Failure> {
+pub(super) fn incomplete(desired: &Desired, outcomes: &[Outcome]) -> Result<(), Failure> {
     let count = |test: fn(&Status) -> bool| outcomes.iter().filter(|one| test(&one.status)).count();
     let failed = count(|status| matches!(status, Status::Failed { .. }));
     let skipped = count(|status| matches!(status, Status::Skipped { .. }));

@@ -43,7 +43,7 @@ pub fn planned(plan: &Plan, file: Option<&str>) -> Outputs {
     let summary = if plan.is_empty() {
         format!("no changes: {}", as_declared(plan))
     } else {
-        to_do(&counts)
+        to_do(plan)
     };
     let mut outputs = of(plan, counts.create + counts.update + counts.remove, summary);
     let file = file.unwrap_or_default().to_owned();

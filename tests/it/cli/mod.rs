@@ -13,6 +13,7 @@ mod narrow;
 mod output;
 mod prefect_steps;
 mod prefect_yaml;
+mod previews;
 mod prune;
 mod run_python;
 mod saved;
