@@ -309,26 +309,19 @@ async fn pushes_are_deployed() {
     let ended = deploy("push", &stage.push("push-first", None)).expect_success(true);
     insta::assert_snapshot!("push_first", stage.told(&ended));
 
-    let secrets = [TOKEN, API_KEY, azurite::KEY];
+    let secrets = forms(&[TOKEN, API_KEY, azurite::KEY]);
     let blobs = Azurite::shared().account().blobs(stage.name).await;
     assert!(!blobs.is_empty());
+    let live = Server::shared().api().deployments().await;
+    let sent = stage.github.state().bodies.join("\n");
     for (what, text) in [
         ("what act wrote", ended.everything()),
         ("the summary", ended.summary()),
-        (
-            "what GitHub was sent",
-            stage.github.state().bodies.join("\n"),
-        ),
-        (
-            "the names of blobs",
-            blobs.into_iter().collect::<Vec<_>>().join("\n"),
-        ),
-        (
-            "what Prefect holds",
-            serde_json::to_string(&Server::shared().api().deployments().await).expect("JSON"),
-        ),
+        ("what GitHub was sent", sent),
+        ("the names of blobs", format!("{blobs:?}")),
+        ("what Prefect holds", Value::from_iter(live).to_string()),
     ] {
-        expect_no_form(&text, &forms(&secrets), what);
+        expect_no_form(&text, &secrets, what);
     }
 
     // Once more, by hand: nothing is touched.
@@ -396,5 +389,62 @@ async fn drift_fails_the_scheduled_run_and_keeps_an_issue_open() {
         .expect_success(true);
     look().expect_success(true);
     assert_eq!(stage.github.state().issues[0]["state"], "closed");
+    stage.github.expect_nothing_refused();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pull_request_has_a_preview_until_it_is_closed() {
+    let stage = Stage::set("action-preview").await;
+    add_workflow(&stage.repo, "preview.yml");
+    let configuration = stage.repo.read("flowyard.toml");
+    let preview = "[environments.\"pr-*\"]\npreview = true\n";
+    stage
+        .repo
+        .write("flowyard.toml", format!("{configuration}{preview}"));
+    stage.repo.commit("Make previews");
+    let first = stage.push("push-first", None);
+    stage
+        .job("deploy.yml", "push", &first)
+        .run()
+        .expect_success(true);
+    stage.forget();
+    let ours = async || {
+        let all = Server::shared().api().deployments().await;
+        let ours = all.into_iter().filter(|(id, _)| id.starts_with(stage.name));
+        ours.map(|(id, one)| (id, (one["updated"].clone(), one["tags"].clone())))
+            .collect::<Vec<_>>()
+    };
+    let production = ours().await;
+    assert_eq!(production.len(), 2);
+
+    stage.request(|| stage.declare("feeds", "[b]"));
+    let mut payload = stage.pull_request("pull-request", "acme/flows");
+    let run = |payload: &Value| stage.job("preview.yml", "pull_request", payload).run();
+    let ended = run(&payload).expect_success(true);
+    insta::assert_snapshot!("preview", stage.told(&ended));
+    let both = ours().await;
+    let made: Vec<_> = both
+        .iter()
+        .filter(|one| !production.contains(one))
+        .collect();
+    assert_eq!(
+        both.len(),
+        3,
+        "only what the pull request changes: {both:?}"
+    );
+    assert_eq!(made[0].0, "action-preview feeds/daily-pr-2");
+    assert_eq!(made[0].1.1, json!(["b", "pr-2"]));
+
+    // A fork deploys nothing, and removes nothing.
+    let mut fork = payload.clone();
+    fork["pull_request"]["head"]["repo"]["full_name"] = "someone/flows".into();
+    fork["action"] = "closed".into();
+    let skipped = run(&fork).expect_success(true);
+    assert_eq!((skipped.summary(), skipped.log()), Default::default());
+
+    payload["action"] = "closed".into();
+    let ended = run(&payload).expect_success(true);
+    insta::assert_snapshot!("preview_closed", stage.told(&ended));
+    assert_eq!(ours().await, production, "exactly the preview is gone");
     stage.github.expect_nothing_refused();
 }

@@ -93,16 +93,6 @@ impl<'a> Job<'a> {
         self
     }
 
-    /// Stands in for another action by one that runs a script: `owner/name@ref`.
-    pub(super) fn action(mut self, name: &str, text: &str) -> Self {
-        let folder = self.folder.path().join(name.replace(['/', '@'], "-"));
-        fs::create_dir(&folder).expect("a temporary folder can be written");
-        fs::write(folder.join("action.yml"), text).expect("a temporary folder can be written");
-        let setting = format!("--local-repository={name}={}", folder.display());
-        self.settings.push(setting);
-        self
-    }
-
     /// A folder of the run's own, which is gone with it.
     pub(super) fn folder(&self, name: &str) -> PathBuf {
         let folder = self.folder.path().join(name);
