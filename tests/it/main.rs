@@ -19,5 +19,6 @@ mod registry;
 mod sandbox;
 #[path = "../services/mod.rs"]
 mod services;
+mod shards;
 mod support;
 mod tidy;

@@ -3,6 +3,7 @@
 mod api;
 mod double;
 mod escaping;
+mod gather;
 mod hostile;
 mod job;
 mod pages;
