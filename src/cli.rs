@@ -75,6 +75,8 @@ pub enum Command {
     Deploy(Deploy),
     /// Write what `.deployment.py` and `prefect.yaml` files declare as `.deployment.yaml` beside them
     Convert(Convert),
+    /// Report what the shards of a saved plan did as one deploy
+    Gather(Gather),
     /// Show what is registered for this repository and environment
     Status,
     /// Remove all that is registered for this repository and environment; needs no deployment files
@@ -129,6 +131,9 @@ pub struct Plan {
     /// Save the plan, for `deploy --plan`
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
+    /// Part the saved plan into so many shards at the most, for `deploy --shard` on several machines at once
+    #[arg(long, value_name = "N", requires = "out", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub shards: Option<u16>,
     /// Also plan the removal of what is registered as ours and declared nowhere
     #[arg(long)]
     pub prune: bool,
@@ -155,6 +160,12 @@ pub struct Deploy {
     /// Do just what this saved plan says; refused when anything has moved since
     #[arg(long, value_name = "FILE", conflicts_with_all = ["projects", "since", "prune", "keep_going"])]
     pub plan: Option<PathBuf>,
+    /// Do only this shard of the saved plan, such as 2/3; `gather` tells what came of all of them
+    #[arg(long, value_name = "I/N", requires = "plan", conflicts_with_all = ["comment", "commit_status", "github_deployment"])]
+    pub shard: Option<String>,
+    /// Save what came of it, for `gather`
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
     /// Remove what is registered as ours and declared nowhere
     #[arg(long)]
     pub prune: bool,
@@ -164,6 +175,23 @@ pub struct Deploy {
     /// Uploads in flight at the most
     #[arg(long, value_name = "N", default_value_t = 32, env = "FLOWYARD_JOBS", value_parser = clap::value_parser!(u16).range(1..=512))]
     pub jobs: u16,
+}
+
+/// Options of `gather`.
+#[derive(Debug, Args)]
+pub struct Gather {
+    /// The saved plan
+    #[arg(long, value_name = "FILE")]
+    pub plan: PathBuf,
+    /// What `deploy --out` has saved, one file for each shard
+    #[arg(value_name = "OUTCOME")]
+    pub outcomes: Vec<PathBuf>,
+    /// What is told on GitHub.
+    #[command(flatten)]
+    pub tell: Tell,
+    /// Show the deploy among the repository's deployments, with how it went; in a job of GitHub Actions
+    #[arg(long)]
+    pub github_deployment: bool,
 }
 
 /// Options of `destroy`.

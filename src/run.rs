@@ -6,10 +6,13 @@ mod comparison;
 mod convert;
 mod deploy;
 mod destroy;
+mod gather;
 mod github;
 mod interrupt;
 mod narrow;
+mod out;
 mod python;
+mod saved;
 mod show;
 mod steps;
 
@@ -46,6 +49,7 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Plan(options) => ("plan", deploy::plan(&run, &options).await),
         Command::Deploy(options) => ("deploy", deploy::deploy(&run, &options).await),
         Command::Convert(options) => ("convert", convert::convert(&run, &options).await),
+        Command::Gather(options) => ("gather", gather::gather(&run, &options).await),
         Command::Status => ("status", deploy::status(&run).await),
         Command::Destroy(options) => ("destroy", destroy::destroy(&run, &options).await),
     };
@@ -314,6 +318,7 @@ impl Run {
             narrowed,
             images: BTreeMap::new(),
             dialect: self.dialect(),
+            removals: None,
         }
     }
 

@@ -3,7 +3,7 @@
 //! | key | content |
 //! |---|---|
 //! | `.flowyard/state/<environment>/applied.json` | the [`Applied`] of the environment, one document, so that it is read with one request |
-//! | `.flowyard/lock/<environment>` | who deploys, and until when that holds unless it is renewed |
+//! | `.flowyard/lock/<environment>` | who deploys, and until when that holds unless it is renewed; of a plan in shards, which of them have begun |
 
 mod lease;
 
@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::backend::{Kind, Store, Tag};
 use crate::model::{Applied, AppliedDeployment, DeploymentId};
 
-pub use lease::Lease;
+pub use lease::{Lease, Share, has_begun};
 
 /// The document as stored.
 #[derive(Serialize, Deserialize)]

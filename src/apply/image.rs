@@ -111,7 +111,7 @@ async fn one(image: &ImagePlan, work: &Images<'_>) -> backend::Result<Digest> {
 }
 
 /// `registry.example.org/acme/flows:3f2a91c04b7e`, for people.
-fn name(image: &ImagePlan) -> String {
+pub(super) fn name(image: &ImagePlan) -> String {
     match &image.tag {
         Some(tag) => format!("{}:{}", image.repository, tag.short()),
         None => image.repository.clone(),

@@ -17,6 +17,7 @@ mod reach;
 mod registration;
 mod schedule;
 mod secrets;
+mod shard;
 mod step;
 
 pub use applied::{Applied, AppliedDeployment, AppliedPart};
@@ -36,4 +37,5 @@ pub use reach::{By, Link, Need, Reach, Since};
 pub use registration::{Field, Fields, Registration, fingerprint, same};
 pub use schedule::{Schedule, Timing, normal_anchor};
 pub use secrets::Secrets;
+pub use shard::Shard;
 pub use step::{Outputs, Step, awaits_output, put_outputs, without_outputs};

@@ -9,10 +9,10 @@ use anyhow::{Context as _, anyhow};
 use super::github::{Page, Wishes};
 use super::{Run, deploy, github, interrupt, show};
 use crate::apply::{self, Outcome, Status, Work};
-use crate::backend::Question;
+use crate::backend::{self, Question};
 use crate::cli;
 use crate::config;
-use crate::connect::{self, Backends};
+use crate::connect::{self, Backends, LOCAL};
 use crate::error::Failure;
 use crate::model::{Applied, Desired, RepoPath};
 use crate::plan::{self, Plan};
@@ -43,43 +43,30 @@ async fn remove(run: &Run, options: &cli::Destroy, page: &Page<'_>) -> Result<()
     if options.dry_run {
         let nothing = Desired::default();
         show::plan(&plan, &nothing, run)?;
-        github::planned(run, &plan, &nothing, None);
+        github::planned(run, &plan, &nothing, None, None);
         page.planned(&plan, &nothing, 0).await;
         return Ok(());
     }
-    let (_, tag) = state::load(&*backends.store, environment)
-        .await
-        .map_err(Failure::Unreachable)?;
-    if plan.is_empty() && tag.is_none() {
-        return tell(run, &plan, &[], page).await;
+    allow(run, options, &plan)?;
+    if run.global.local {
+        backend::folder::prepare(&run.path().join(LOCAL))
+            .map_err(|error| Failure::Unreachable(error.into()))?;
     }
-    let allowed = run.config.preview || options.yes;
-    if !allowed && !plan.is_empty() {
-        show::plan(&plan, &Desired::default(), run)?;
-        let hint = match environment.as_str() {
-            config::DEFAULT_ENVIRONMENT => "add --yes, or name another one with --env",
-            _ => "add --yes to remove all of this",
-        };
-        let error = anyhow!(
-            "`{environment}` is not declared as a preview in {}; {hint}",
-            config::FILE
-        );
-        return Err(Failure::Usage(error));
-    }
-
+    // Also where nothing is there: a deploy that has just begun would leave it behind.
     let stop = Arc::new(AtomicBool::new(false));
     let interrupted = interrupt::watch(stop.clone()).context("wait for Ctrl-C")?;
     let lease = Lease::acquire(
         backends.store.clone(),
         environment,
         &run.config.holder,
+        None,
         stop.clone(),
     )
     .await
     .map_err(Failure::Unreachable)?;
-    let done = carry_out(run, &backends, &stop).await;
+    let done = carry_out(run, options, &backends, &stop).await;
     interrupted.abort();
-    if let Err(error) = lease.release().await {
+    if let Err(error) = lease.release(true).await {
         tracing::warn!("{error:#}; it ends by itself");
     }
     let (plan, outcomes) = done?;
@@ -89,11 +76,13 @@ async fn remove(run: &Run, options: &cli::Destroy, page: &Page<'_>) -> Result<()
 /// Looks again, as another deploy may have ended meanwhile, and removes what is there now.
 async fn carry_out(
     run: &Run,
+    options: &cli::Destroy,
     backends: &Backends,
     stop: &AtomicBool,
 ) -> Result<(Plan, Vec<Outcome>), Failure> {
     let environment = &run.config.environment;
     let plan = look(run, backends).await?;
+    allow(run, options, &plan)?;
     let progress = Arc::new(Progress::new(&plan, run.global.verbose > 0));
     let content = |path: &RepoPath| Err(anyhow!("{path} is no part of it"));
     let work = Work {
@@ -117,6 +106,24 @@ async fn carry_out(
         tracing::warn!("{error:#}; the same command again mends it");
     }
     Ok((plan, outcomes))
+}
+
+/// Refuses to remove what is no preview unless that is said, and shows what it would be.
+fn allow(run: &Run, options: &cli::Destroy, plan: &Plan) -> Result<(), Failure> {
+    if run.config.preview || options.yes || plan.is_empty() {
+        return Ok(());
+    }
+    show::plan(plan, &Desired::default(), run)?;
+    let environment = &run.config.environment;
+    let hint = match environment.as_str() {
+        config::DEFAULT_ENVIRONMENT => "add --yes, or name another one with --env",
+        _ => "add --yes to remove all of this",
+    };
+    let error = anyhow!(
+        "`{environment}` is not declared as a preview in {}; {hint}",
+        config::FILE
+    );
+    Err(Failure::Usage(error))
 }
 
 /// What is there to be removed.

@@ -20,5 +20,6 @@ mod registry;
 mod sandbox;
 #[path = "../services/mod.rs"]
 mod services;
+mod shards;
 mod support;
 mod tidy;

@@ -103,10 +103,16 @@ pub(super) fn notice(run: &Run, message: &str) {
 }
 
 /// Adds the plan to the summary, and sets the outputs.
-pub(super) fn planned(run: &Run, plan: &Plan, desired: &Desired, file: Option<&Path>) {
+pub(super) fn planned(
+    run: &Run,
+    plan: &Plan,
+    desired: &Desired,
+    file: Option<&Path>,
+    parts: Option<u16>,
+) {
     summary(run, |options| markdown::plan(plan, desired, options));
     let file = file.map(|file| file.display().to_string());
-    outputs(run, &actions::planned(plan, file.as_deref()));
+    outputs(run, &actions::planned(plan, file.as_deref(), parts));
 }
 
 /// Adds what a deploy did to the summary, and sets the outputs.

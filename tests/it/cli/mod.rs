@@ -19,6 +19,7 @@ mod run_python;
 mod saved;
 mod secrets;
 mod services;
+mod shards;
 mod since;
 mod stranger;
 mod terminal;

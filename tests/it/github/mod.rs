@@ -4,6 +4,7 @@ mod api;
 pub(crate) mod double;
 mod escaping;
 mod forks;
+mod gather;
 pub(crate) mod hostile;
 mod job;
 mod pages;
