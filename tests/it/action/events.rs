@@ -16,19 +16,19 @@ use crate::services::prefect::Server;
 use crate::support::Repo;
 
 /// Of Prefect Cloud; a server that knows nobody takes it too.
-const API_KEY: &str = "pnu_of-the-action/9+zz~secret";
+pub(super) const API_KEY: &str = "pnu_of-the-action/9+zz~secret";
 
 /// A repository with two projects, and what it is deployed to. Everything has the stage's name in it, because tests share
 /// the services.
-struct Stage {
-    name: &'static str,
-    repo: Repo,
-    github: GitHub,
+pub(super) struct Stage {
+    pub(super) name: &'static str,
+    pub(super) repo: Repo,
+    pub(super) github: GitHub,
 }
 
 impl Stage {
     /// One commit on `main`.
-    async fn set(name: &'static str) -> Self {
+    pub(super) async fn set(name: &'static str) -> Self {
         let api = Server::shared().api();
         api.create_process_pool(name).await;
         Azurite::shared().account().create_container(name).await;
@@ -58,7 +58,7 @@ impl Stage {
         stage
     }
 
-    fn declare(&self, project: &str, tags: &str) {
+    pub(super) fn declare(&self, project: &str, tags: &str) {
         self.repo.write(
             &format!("{project}/daily.deployment.yaml"),
             format!("entrypoint: flow.py:load\ntags: {tags}\n"),
@@ -66,7 +66,7 @@ impl Stage {
     }
 
     /// Runs git as the same person at the same time always.
-    fn git(&self, arguments: &[&str]) -> String {
+    pub(super) fn git(&self, arguments: &[&str]) -> String {
         let mut command = Command::new("git");
         for who in ["AUTHOR", "COMMITTER"] {
             command
@@ -119,7 +119,7 @@ impl Stage {
         payload
     }
 
-    fn push(&self, fixture: &str, before: Option<&str>) -> Value {
+    pub(super) fn push(&self, fixture: &str, before: Option<&str>) -> Value {
         let mut payload = payload(fixture);
         payload["ref"] = "refs/heads/main".into();
         payload["after"] = self.git(&["rev-parse", "HEAD"]).into();
@@ -130,7 +130,7 @@ impl Stage {
     }
 
     /// A run in the repository itself: with its secrets and variables.
-    fn job<'a>(&'a self, workflow: &str, event: &'a str, payload: &Value) -> Job<'a> {
+    pub(super) fn job<'a>(&'a self, workflow: &str, event: &'a str, payload: &Value) -> Job<'a> {
         let connection = azurite::connection_string(Azurite::shared().port());
         Job::new(&self.repo, &self.github, workflow, event, payload)
             .variable("PREFECT_API_URL", &Server::shared().api_url())
@@ -143,7 +143,7 @@ impl Stage {
     }
 
     /// All that one run told: to the runner, and to GitHub so far.
-    fn told(&self, ended: &Ended) -> String {
+    pub(super) fn told(&self, ended: &Ended) -> String {
         let state = self.github.state();
         let mut text = format!(
             "success: {}\n\n----- commands -----\n{}\n\n----- outputs -----\n{}\n\n----- summary -----\n{}",
@@ -179,6 +179,7 @@ impl Stage {
         for (pattern, name) in [
             (r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", "[ID]"),
             (r"127\.0\.0\.1:\d+", "127.0.0.1:[PORT]"),
+            (r"plan-file = \S+/", "plan-file = [TEMP]/"),
             (r"\b[0-9a-f]{40}\b", "[COMMIT]"),
             // Of the base; it holds the workflows, which change.
             (r"since [0-9a-f]{12}\b", "since [COMMIT]"),
@@ -191,7 +192,7 @@ impl Stage {
     }
 
     /// Forgets what GitHub was told.
-    fn forget(&self) {
+    pub(super) fn forget(&self) {
         let mut state = self.github.state();
         state.comments.clear();
         state.statuses.clear();
@@ -200,7 +201,8 @@ impl Stage {
     }
 }
 
-fn payload(fixture: &str) -> Value {
+/// One of `tests/fixtures/events`.
+pub(super) fn payload(fixture: &str) -> Value {
     let path = root().join(format!("tests/fixtures/events/{fixture}.json"));
     let text = fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     serde_json::from_str(&text).expect("a fixture is JSON")

@@ -6,6 +6,7 @@ mod inputs;
 mod install;
 mod job;
 mod lint;
+mod sharded;
 
 use std::fs;
 use std::path::{Path, PathBuf};
