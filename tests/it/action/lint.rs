@@ -165,3 +165,24 @@ fn each_of_them_finds_what_is_planted() {
     ));
     assert!(found.contains("SC2086"), "{found}");
 }
+
+#[test]
+fn our_own_action_has_one_name() {
+    let table = fs::read_to_string(root().join("action/release.json")).expect("it is there");
+    let table: serde_json::Value = serde_json::from_str(&table).expect("JSON");
+    let name = table["repository"].as_str().expect("a text");
+    let mut files = workflows();
+    files.push(root().join("README.md"));
+    for file in files {
+        let text = fs::read_to_string(&file).expect("it is in the repository");
+        let ours: Vec<&str> = text
+            .lines()
+            .filter_map(|line| line.split_once("uses: ")?.1.split_once("/flowyard@"))
+            .map(|(owner, _)| owner)
+            .collect();
+        assert!(!ours.is_empty(), "{}", file.display());
+        for owner in ours {
+            assert_eq!(format!("{owner}/flowyard"), name, "{}", file.display());
+        }
+    }
+}

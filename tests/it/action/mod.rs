@@ -7,6 +7,7 @@ mod install;
 mod job;
 mod lint;
 mod sharded;
+mod stage;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::events::{API_KEY, Stage, payload};
 use super::job::{Ended, add_workflow};
+use super::stage::{API_KEY, Stage, payload};
 use crate::github::secrets::{expect_no_form, forms};
 use crate::services::azurite;
 use crate::services::prefect::Server;
