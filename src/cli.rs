@@ -124,7 +124,8 @@ pub struct Plan {
     /// GitHub Actions
     #[arg(long, conflicts_with_all = ["against", "projects", "since"])]
     pub drift_issue: bool,
-    /// Compare with what this revision declares instead of what is live; needs no server and no credentials
+    /// Compare with what this revision declares instead of what is live; needs no server and no credentials; `auto` takes
+    /// the one that the event of a GitHub Actions run is about
     #[arg(long, value_name = "REF", conflicts_with_all = ["out", "prune"])]
     pub against: Option<String>,
     /// Save the plan, for `deploy --plan`

@@ -77,6 +77,7 @@ pub(super) struct Image {
     pub(super) environment: Option<BTreeMap<String, String>>,
     pub(super) cache: Option<bool>,
     pub(super) compression: Option<String>,
+    pub(super) bytecode: Option<bool>,
     pub(super) network: Option<String>,
     pub(super) insecure_registries: Option<Vec<String>>,
 }

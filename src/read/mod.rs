@@ -193,10 +193,21 @@ fn drafts(
         Format::Json => Syntax::Json,
         Format::Python => {
             return match settings.captured.get(&file.path) {
-                Some(captured) => {
-                    deployment_py::captured(captured, &file.path, &settings.python, faults)
-                }
-                None => deployment_py::drafts(&file.path, modules, &settings.python, faults),
+                Some(captured) => deployment_py::captured(
+                    captured,
+                    &file.path,
+                    &settings.python,
+                    &settings.image,
+                    modules.tree(),
+                    faults,
+                ),
+                None => deployment_py::drafts(
+                    &file.path,
+                    modules,
+                    &settings.python,
+                    &settings.image,
+                    faults,
+                ),
             };
         }
     };

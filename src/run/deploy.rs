@@ -10,7 +10,7 @@ use super::github::{Page, Wishes};
 use super::narrow::Narrow;
 use super::out::Out;
 use super::saved::Saved;
-use super::{Run, configured, github, interrupt, read_of, show, steps};
+use super::{Run, against, configured, github, interrupt, read_of, show, steps};
 use crate::apply::{self, Outcome, Status, Work};
 use crate::backend::{self, Files as _, Question};
 use crate::cli;
@@ -41,12 +41,14 @@ pub(super) async fn plan(run: &Run, options: &cli::Plan) -> Result<(), Failure> 
 
 async fn show_plan(run: &Run, options: &cli::Plan, page: &Page<'_>) -> Result<(), Failure> {
     let narrow = Narrow::of(&options.narrow, run)?;
-    let (plan, desired, faults) = match &options.against {
+    let against = against::revision(run, options)?;
+    let out = options.out.as_deref().filter(|_| against.is_none());
+    let (plan, desired, faults) = match &against {
         Some(revision) => plan_against(run, options, &narrow, revision).await?,
         None => plan_live(run, options, &narrow).await?,
     };
     show::plan(&plan, &desired, run)?;
-    let saved = options.out.as_deref().filter(|_| faults == 0);
+    let saved = out.filter(|_| faults == 0);
     let parts = match (options.shards, saved) {
         (Some(at_most), Some(_)) => plan::parts(&plan, usize::from(at_most)),
         _ => Vec::new(),
@@ -60,7 +62,7 @@ async fn show_plan(run: &Run, options: &cli::Plan, page: &Page<'_>) -> Result<()
             left_out: false,
         });
     }
-    if let Some(path) = &options.out {
+    if let Some(path) = out {
         let saved = report::json::SavedOptions {
             environment: plan.environment.clone(),
             projects: narrow.projects.clone(),
@@ -87,7 +89,7 @@ async fn plan_live(
     narrow: &Narrow,
 ) -> Result<(Plan, Desired, usize), Failure> {
     let backends = run.connect().await;
-    let tree = run.tree()?;
+    let tree = run.tree_without(&[options.out.as_deref()])?;
     let desired = read(run, &tree, narrow, false, options.keep_going).await?;
     let plan_options = run.plan_options(options.prune && !options.keep_going, narrow.narrows());
     let prune = plan_options.clone();
@@ -182,7 +184,7 @@ async fn carry_out(
     let narrow = Narrow::of(&narrow, run)?;
     let prune = options.prune || saved.is_some_and(|saved| saved.plan.options.prune);
 
-    let tree = run.tree()?;
+    let tree = run.tree_without(&[options.plan.as_deref(), options.out.as_deref()])?;
     let backends = run.connect().await;
     let mut desired = read(run, &tree, &narrow, false, options.keep_going).await?;
     let faults = super::faulty(run, &desired.diagnostics);

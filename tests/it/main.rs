@@ -3,6 +3,7 @@
 // The modules of a test binary have no outside.
 #![allow(unreachable_pub)]
 
+mod action;
 mod cli;
 mod conformance;
 mod contract;

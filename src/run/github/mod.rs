@@ -92,6 +92,16 @@ pub(super) fn annotate(run: &Run, faults: &[Diagnostic]) {
     }
 }
 
+/// Tells what is no fault, but has to be known to read the result.
+pub(super) fn notice(run: &Run, message: &str) {
+    let message = redacted(run, message);
+    say(&command::command(
+        "notice",
+        &[("title", "flowyard")],
+        &message,
+    ));
+}
+
 /// Adds the plan to the summary, and sets the outputs.
 pub(super) fn planned(
     run: &Run,

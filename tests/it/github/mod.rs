@@ -1,11 +1,11 @@
 //! What flowyard tells GitHub: through the runner of its Actions, and through its API.
 
 mod api;
-mod double;
+pub(crate) mod double;
 mod escaping;
 mod gather;
-mod hostile;
+pub(crate) mod hostile;
 mod job;
 mod pages;
-mod runner;
-mod secrets;
+pub(crate) mod runner;
+pub(crate) mod secrets;
