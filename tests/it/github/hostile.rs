@@ -178,6 +178,7 @@ async fn nothing_of_it_is_a_command_or_markup() {
                 "deployed",
                 "failed",
                 "has-changes",
+                "matrix",
                 "plan-file",
                 "releases",
                 "summary",
