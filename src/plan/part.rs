@@ -110,12 +110,14 @@ fn groups(plan: &Plan) -> Vec<Group> {
     // The group of each project is named by the first project in it.
     let mut group: Vec<usize> = (0..plan.projects.len()).collect();
     let mut images = vec![0; plan.projects.len()];
+    // What is declared in two places, by other paths, may come to one image.
+    let mut made: BTreeMap<_, BTreeSet<usize>> = BTreeMap::new();
     for image in plan.images.iter().filter(|image| is_made(image)) {
-        let users: BTreeSet<usize> = image
-            .deployments
-            .iter()
-            .filter_map(|id| place.get(id).copied())
-            .collect();
+        let own = image.tag.is_none().then_some(&image.key);
+        let users = made.entry((&image.repository, image.tag, own)).or_default();
+        users.extend(image.deployments.iter().filter_map(|id| place.get(id)));
+    }
+    for users in made.values() {
         let joined: BTreeSet<usize> = users.iter().map(|user| group[*user]).collect();
         let Some(first) = joined.first().copied() else {
             continue;
@@ -260,6 +262,12 @@ mod tests {
         let mut all = plan(&[1, 40, 1, 1, 1]);
         all.images = vec![image("a", &[0, 3]), image("b", &[3, 4]), image("c", &[2])];
         assert_eq!(shown(&all, 3), ["p0 p3 p4 a b", "p2 c", "p1"]);
+        // Declared in two places, and yet the same.
+        let mut same = all.clone();
+        for at in [1, 2] {
+            same.images[at].tag = Some(Digest::of(b"inputs"));
+        }
+        assert_eq!(shown(&same, 3), ["p0 p2 p3 p4 a b c", "p1"]);
         assert_eq!(shown(&all, 2), ["p0 p3 p4 a b", "p1 p2 c"]);
         // One that is there binds nobody.
         for image in &mut all.images {
