@@ -127,6 +127,16 @@ async fn pushes_are_deployed() {
         expect_no_form(&text, &secrets, what);
     }
 
+    // Not from a branch.
+    stage.git(&["checkout", "-q", "-b", "elsewhere"]);
+    stage.declare("feeds", "[elsewhere]");
+    let mut elsewhere = payload("workflow-dispatch");
+    elsewhere["ref"] = "refs/heads/elsewhere".into();
+    let skipped = deploy("workflow_dispatch", &elsewhere).expect_success(true);
+    assert_eq!((skipped.summary(), skipped.log()), Default::default());
+    stage.declare("feeds", "[a]");
+    stage.git(&["checkout", "-q", "main"]);
+
     // Once more, by hand: nothing is touched.
     stage.forget();
     let before = Server::shared().api().deployments().await;
@@ -249,5 +259,17 @@ async fn a_pull_request_has_a_preview_until_it_is_closed() {
     let ended = run(&payload).expect_success(true);
     insta::assert_snapshot!("preview_closed", stage.told(&ended));
     assert_eq!(ours().await, production, "exactly the preview is gone");
+
+    // By hand, where GitHub did not tell that it was closed.
+    payload["action"] = "reopened".into();
+    run(&payload).expect_success(true);
+    assert_eq!(ours().await.len(), 3);
+    let mut by_hand = super::stage::payload("workflow-dispatch");
+    by_hand["inputs"] = json!({"number": 2});
+    let ended = stage
+        .job("preview.yml", "workflow_dispatch", &by_hand)
+        .run();
+    assert!(ended.success, "{}", ended.told());
+    assert_eq!(ours().await, production);
     stage.github.expect_nothing_refused();
 }

@@ -1,9 +1,13 @@
 //! The pull requests of forks, which have no secrets: their plan compares with the base and asks no server.
 
+use std::path::Path;
+use std::process::Command;
+
 use serde_json::{Value, json};
 
 use super::double::GitHub;
 use super::job::{Step, pull_request, push};
+use crate::services::process::run;
 use crate::support::Repo;
 
 /// A repository with a change on `main`, and the commit before it.
@@ -139,4 +143,44 @@ async fn the_base_has_to_be_there() {
         said.contains("name a revision, such as `--against origin/main`"),
         "{said}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_merge_and_its_parents_are_enough() {
+    let ((repo, base), github) = (changed(), GitHub::start().await);
+    let git = |folder: &Path, line: &str| {
+        let identity = ["-c", "user.name=x", "-c", "user.email=x@example.no"];
+        run(Command::new("git")
+            .args(identity)
+            .args(line.split(' '))
+            .current_dir(folder));
+    };
+    // On `main` something else was merged meanwhile.
+    git(repo.path(), "branch changes");
+    git(repo.path(), &format!("reset -q --hard {base}"));
+    repo.write("p/other.deployment.yaml", "entrypoint: flow.py:hello\n");
+    repo.commit("Add another deployment");
+    git(repo.path(), "merge -q --no-ff -m Merge changes");
+    // What actions/checkout makes with `fetch-depth: 2`, and a remote that gives nothing without credentials.
+    let clone = tempfile::tempdir().expect("a temporary folder can be made");
+    git(
+        clone.path(),
+        &format!("clone -q --depth=2 file://{} .", repo.path().display()),
+    );
+    git(clone.path(), "remote set-url origin file:///nowhere");
+    let head =
+        std::fs::read_to_string(clone.path().join(".git/refs/heads/main")).expect("a commit");
+    // The event's base is older than what was merged into.
+    let fork = Step::new(&repo, &github, "pull_request", &request("eve/flows", &base))
+        .env("GITHUB_SHA", head.trim());
+    for line in ["plan", "plan --since auto"] {
+        let ended = fork.run_in(clone.path(), line).expect_code(0);
+        assert!(
+            ended
+                .summary
+                .contains("0 to create, 1 to update, 1 unchanged"),
+            "{}",
+            ended.summary
+        );
+    }
 }
