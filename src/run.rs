@@ -5,11 +5,14 @@ mod comparison;
 mod convert;
 mod deploy;
 mod github;
+mod init;
 mod interrupt;
 mod narrow;
+mod new;
 mod python;
 mod show;
 mod steps;
+mod write;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -45,6 +48,8 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Deploy(options) => ("deploy", deploy::deploy(&run, &options).await),
         Command::Convert(options) => ("convert", convert::convert(&run, &options).await),
         Command::Status => ("status", deploy::status(&run).await),
+        Command::Init(options) => ("init", init::init(&run, &options)),
+        Command::New(options) => ("new", new::new(&run, &options)),
     };
     github::end(&run, name, result)
 }
