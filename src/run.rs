@@ -8,13 +8,16 @@ mod deploy;
 mod destroy;
 mod gather;
 mod github;
+mod init;
 mod interrupt;
 mod narrow;
+mod new;
 mod out;
 mod python;
 mod saved;
 mod show;
 mod steps;
+mod write;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -52,6 +55,8 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Gather(options) => ("gather", gather::gather(&run, &options).await),
         Command::Status => ("status", deploy::status(&run).await),
         Command::Destroy(options) => ("destroy", destroy::destroy(&run, &options).await),
+        Command::Init(options) => ("init", init::init(&run, &options)),
+        Command::New(options) => ("new", new::new(&run, &options)),
     };
     github::end(&run, name, result)
 }
