@@ -5,6 +5,7 @@ pub(crate) mod double;
 mod escaping;
 mod gather;
 pub(crate) mod hostile;
+mod id_token;
 mod job;
 mod pages;
 pub(crate) mod runner;
