@@ -169,6 +169,22 @@ impl Run {
         }
     }
 
+    /// The same without files of ours that lie in it: where the root is a project, a saved plan would count as its code.
+    fn tree_without(&self, ours: &[Option<&Path>]) -> anyhow::Result<Tree> {
+        let tree = self.tree()?;
+        if tree.commit().is_some() {
+            return Ok(tree);
+        }
+        let ours = ours.iter().flatten().filter_map(|path| {
+            let folder = path.parent().filter(|one| !one.as_os_str().is_empty());
+            let folder = folder.unwrap_or(Path::new(".")).canonicalize().ok()?;
+            let below = folder.join(path.file_name()?);
+            let below = below.strip_prefix(self.path().canonicalize().ok()?).ok()?;
+            Some(RepoPath::new(below.to_str()?.replace('\\', "/")))
+        });
+        Ok(tree.edited(&ours.collect(), BTreeMap::new()))
+    }
+
     /// What the default tree declares, narrowed, without need of the process's environment.
     async fn declared(&self, narrow: &cli::Narrow) -> Result<Desired, Failure> {
         let narrow = Narrow::of(narrow, self)?;

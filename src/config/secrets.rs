@@ -191,4 +191,56 @@ mod tests {
         assert!(is_secret_name("AWS_SECRET_ACCESS_KEY") && !is_secret_name("AWS_REGION"));
         assert!(!is_secret_name("AWS_WEB_IDENTITY_TOKEN_FILE"));
     }
+
+    #[test]
+    fn the_token_of_a_job_is_no_credential() {
+        let has = |name: &str, value: &str| {
+            let set = [
+                ("GITHUB_ACTIONS", "true"),
+                ("GITHUB_TOKEN", "ghs_x"),
+                (name, value),
+            ];
+            let environment = set
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .into();
+            let global = crate::cli::Global {
+                root: None,
+                env: None,
+                local: false,
+                run_steps: false,
+                run_python: false,
+                format: crate::cli::Format::Terminal,
+                verbose: 0,
+            };
+            let config = Config::new(
+                &global,
+                &environment,
+                None,
+                &crate::config::Terraform::default(),
+            );
+            config.expect("it is valid").has_credentials()
+        };
+        for name in [
+            "PREFECT_API_KEY",
+            "AZURE_STORAGE_SAS_TOKEN",
+            "AZURE_FEDERATED_TOKEN_FILE",
+            "AWS_SECRET_ACCESS_KEY",
+            "AWS_WEB_IDENTITY_TOKEN_FILE",
+            "GOOGLE_APPLICATION_CREDENTIALS",
+        ] {
+            assert!(has(name, "x"), "{name}");
+            assert!(
+                !has(name, ""),
+                "{name}, empty as a secret is that a fork does not get"
+            );
+        }
+        for name in [
+            "PREFECT_API_URL",
+            "AWS_REGION",
+            "GITHUB_ACTOR",
+            "AZURE_CLIENT_ID",
+        ] {
+            assert!(!has(name, "x"), "{name}");
+        }
+    }
 }

@@ -89,7 +89,7 @@ async fn plan_live(
     narrow: &Narrow,
 ) -> Result<(Plan, Desired, usize), Failure> {
     let backends = run.connect().await;
-    let tree = run.tree()?;
+    let tree = run.tree_without(&[options.out.as_deref()])?;
     let desired = read(run, &tree, narrow, false, options.keep_going).await?;
     let plan_options = run.plan_options(options.prune && !options.keep_going, narrow.narrows());
     let prune = plan_options.clone();
@@ -184,7 +184,7 @@ async fn carry_out(
     let narrow = Narrow::of(&narrow, run)?;
     let prune = options.prune || saved.is_some_and(|saved| saved.plan.options.prune);
 
-    let tree = run.tree()?;
+    let tree = run.tree_without(&[options.plan.as_deref(), options.out.as_deref()])?;
     let backends = run.connect().await;
     let mut desired = read(run, &tree, &narrow, false, options.keep_going).await?;
     let faults = super::faulty(run, &desired.diagnostics);

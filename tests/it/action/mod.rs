@@ -6,6 +6,8 @@ mod inputs;
 mod install;
 mod job;
 mod lint;
+mod sharded;
+mod stage;
 
 use std::fs;
 use std::path::{Path, PathBuf};

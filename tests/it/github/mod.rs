@@ -3,6 +3,7 @@
 mod api;
 pub(crate) mod double;
 mod escaping;
+mod forks;
 mod gather;
 pub(crate) mod hostile;
 mod id_token;
