@@ -93,7 +93,7 @@ pub fn entra(identity: Identity, http: &reqwest::Client) -> Result<Arc<dyn Token
             let send = || options(http.clone(), Retry::default());
             let (tenant, client) = (tenant.clone(), client.clone());
             let exchanged = job::credential(tenant, client, tokens.clone(), send(), send());
-            return Ok(exchanged.map_err(invalid)?);
+            return exchanged.map_err(invalid);
         }
         (Job::Permitted(_), ..) => Some(
             "this job may have tokens of its own: set AZURE_TENANT_ID and AZURE_CLIENT_ID for them to be exchanged",
