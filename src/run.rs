@@ -102,6 +102,8 @@ struct Run {
     captured: OnceLock<BTreeMap<RepoPath, Captured>>,
     /// What nobody may read, as far as it was used.
     secrets: Arc<Mutex<Secrets>>,
+    /// What hides it from a runner's log.
+    masks: Arc<github::Masks>,
     /// Whether faults were annotated for a runner; only the first are.
     annotated: AtomicBool,
     /// Whether there is a report in a step's summary.
@@ -132,6 +134,7 @@ impl Run {
             dialect: OnceLock::new(),
             captured: OnceLock::new(),
             secrets: Arc::default(),
+            masks: Arc::default(),
             annotated: AtomicBool::new(false),
             summed_up: AtomicBool::new(false),
         };
@@ -142,7 +145,7 @@ impl Run {
     /// Makes the backends, and asks the orchestrator for its major release: what files may say depends on it. Faults of
     /// files are told before a server that cannot be reached, so a caller may read first and look at the result then.
     async fn connect(&self) -> Result<Backends, Failure> {
-        let backends = connect::backends(&self.config, self.path())?;
+        let backends = connect::backends(&self.config, self.path(), &github::hiding(self))?;
         let waiting = progress::spinner(&format!("asking {}", backends.orchestrator.subject()));
         let dialect = backends.orchestrator.dialect().await;
         drop(waiting);
