@@ -23,3 +23,4 @@ mod services;
 mod shards;
 mod support;
 mod tidy;
+mod wheel;

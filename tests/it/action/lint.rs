@@ -92,7 +92,7 @@ fn all_workflows() -> Vec<PathBuf> {
 }
 
 fn scripts() -> Vec<PathBuf> {
-    ["install.sh", "run.sh"]
+    ["install.sh", "release.sh", "run.sh"]
         .map(|name| root().join("action").join(name))
         .into()
 }
@@ -100,7 +100,7 @@ fn scripts() -> Vec<PathBuf> {
 #[test]
 fn all_of_them_find_nothing() {
     let workflows = all_workflows();
-    assert_eq!(self::workflows().len(), 5);
+    assert_eq!((self::workflows().len(), workflows.len()), (5, 6));
     let action = [root().join("action.yml")];
     let both = [&workflows[..], &action].concat();
     assert_eq!(zizmor("pedantic", &both), "");
@@ -185,7 +185,7 @@ fn each_of_them_finds_what_is_planted() {
     ));
     assert!(found.contains("secrets"), "{found}");
     let found = shellcheck(&planted(
-        &scripts()[1],
+        &scripts()[2],
         "each project \"$INPUT_PROJECTS\"",
         "each project $INPUT_PROJECTS",
     ));

@@ -6,6 +6,7 @@ mod inputs;
 mod install;
 mod job;
 mod lint;
+mod release;
 mod sharded;
 mod stage;
 
