@@ -140,22 +140,26 @@ class Ours:
 
     name = "flowyard"
 
-    def __init__(self, of: Round, flowyard: pathlib.Path, port: int, project_names=("rows",)):
+    def __init__(self, of: Round, flowyard: pathlib.Path, port: int, project_names=("rows",), bytecode: bool = False):
         self.round, self.flowyard = of, flowyard
-        self.root = of.folder / "ours"
-        self.repository = f"{of.registry}/flowyard"
+        if bytecode:
+            self.name = "flowyard, `bytecode = true`"
+        kind = "compiled" if bytecode else "flowyard"
+        self.root = of.folder / kind
+        self.repository = f"{of.registry}/{kind}"
         self.projects = [self.root / name for name in project_names]
         for folder, name in zip(self.projects, project_names):
             project(folder, name)
         (self.root / "flowyard.toml").write_text(
             f"[image]\nrepository = '{self.repository}'\nbase = '{of.base}'\ncode = true\n"
+            f"bytecode = {str(bytecode).lower()}\n"
         )
         self.environment = environment(
             PATH=f"{services.uv().parent}:{os.environ['PATH']}",
             PREFECT_API_URL=f"http://127.0.0.1:{port}/api",
-            FLOWYARD_STORAGE_URL=f"file://{of.folder}/storage",
-            XDG_CACHE_HOME=of.folder / "cache",
-            UV_CACHE_DIR=of.folder / "uv-cache",
+            FLOWYARD_STORAGE_URL=f"file://{of.folder}/{kind}-storage",
+            XDG_CACHE_HOME=of.folder / f"{kind}-cache",
+            UV_CACHE_DIR=of.folder / f"{kind}-uv-cache",
             DOCKER_CONFIG=of.folder,
         )
 
@@ -172,7 +176,7 @@ class Ours:
     def reference(self) -> str:
         """The image that was built last, by the beginning of its tag, as the command tells it."""
         told = self.told.split(f"built     {self.repository}:")[1].split()[0]
-        state = json.load(urllib.request.urlopen(f"http://{self.round.registry}/v2/flowyard/tags/list"))
+        state = json.load(urllib.request.urlopen(f"http://{self.round.registry}/v2/{self.repository.split('/')[1]}/tags/list"))
         return f"{self.repository}:{next(tag for tag in state['tags'] if tag.startswith(told))}"
 
 
@@ -267,6 +271,7 @@ def builds(programs, options) -> None:
         with fresh(number) as of, services.running_instant(instant) as port:
             clients = [
                 Ours(of, flowyard, port),
+                Ours(of, flowyard, port, bytecode=True),
                 Docker(of, "docker, pip", PIP),
                 Docker(of, "docker, uv", UV),
                 *([Docker(of, "docker with BuildKit, uv, its cache kept", CACHED, buildkit, True)] if buildkit else []),

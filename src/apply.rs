@@ -6,6 +6,7 @@
 //! complete or invisible, and the next run goes on from it.
 
 mod image;
+mod part;
 mod release;
 
 use std::collections::BTreeMap;
@@ -21,6 +22,7 @@ use crate::model::{
 use crate::plan::{Change, ImagePlan, Plan, ProjectPlan, Upload};
 
 pub use image::{Built, Images, images};
+pub use part::items;
 
 /// One thing that a plan does.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -75,12 +75,16 @@ pub enum Command {
     Deploy(Deploy),
     /// Write what `.deployment.py` and `prefect.yaml` files declare as `.deployment.yaml` beside them
     Convert(Convert),
+    /// Report what the shards of a saved plan did as one deploy
+    Gather(Gather),
     /// Show what is registered for this repository and environment
     Status,
     /// Write flowyard.toml and the workflows for the repository that is found; overwrites nothing
     Init(Init),
     /// Make a project from a template; overwrites nothing
     New(New),
+    /// Remove all that is registered for this repository and environment; needs no deployment files
+    Destroy(Destroy),
     /// Print a shell's completion script
     Completions {
         /// The shell.
@@ -124,12 +128,16 @@ pub struct Plan {
     /// GitHub Actions
     #[arg(long, conflicts_with_all = ["against", "projects", "since"])]
     pub drift_issue: bool,
-    /// Compare with what this revision declares instead of what is live; needs no server and no credentials
+    /// Compare with what this revision declares instead of what is live; needs no server and no credentials; `auto` takes
+    /// the one that the event of a GitHub Actions run is about
     #[arg(long, value_name = "REF", conflicts_with_all = ["out", "prune"])]
     pub against: Option<String>,
     /// Save the plan, for `deploy --plan`
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
+    /// Part the saved plan into so many shards at the most, for `deploy --shard` on several machines at once
+    #[arg(long, value_name = "N", requires = "out", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub shards: Option<u16>,
     /// Also plan the removal of what is registered as ours and declared nowhere
     #[arg(long)]
     pub prune: bool,
@@ -156,6 +164,12 @@ pub struct Deploy {
     /// Do just what this saved plan says; refused when anything has moved since
     #[arg(long, value_name = "FILE", conflicts_with_all = ["projects", "since", "prune", "keep_going"])]
     pub plan: Option<PathBuf>,
+    /// Do only this shard of the saved plan, such as 2/3; `gather` tells what came of all of them
+    #[arg(long, value_name = "I/N", requires = "plan", conflicts_with_all = ["comment", "commit_status", "github_deployment"])]
+    pub shard: Option<String>,
+    /// Save what came of it, for `gather`
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
     /// Remove what is registered as ours and declared nowhere
     #[arg(long)]
     pub prune: bool,
@@ -165,6 +179,37 @@ pub struct Deploy {
     /// Uploads in flight at the most
     #[arg(long, value_name = "N", default_value_t = 32, env = "FLOWYARD_JOBS", value_parser = clap::value_parser!(u16).range(1..=512))]
     pub jobs: u16,
+}
+
+/// Options of `gather`.
+#[derive(Debug, Args)]
+pub struct Gather {
+    /// The saved plan
+    #[arg(long, value_name = "FILE")]
+    pub plan: PathBuf,
+    /// What `deploy --out` has saved, one file for each shard
+    #[arg(value_name = "OUTCOME")]
+    pub outcomes: Vec<PathBuf>,
+    /// What is told on GitHub.
+    #[command(flatten)]
+    pub tell: Tell,
+    /// Show the deploy among the repository's deployments, with how it went; in a job of GitHub Actions
+    #[arg(long)]
+    pub github_deployment: bool,
+}
+
+/// Options of `destroy`.
+#[derive(Debug, Args)]
+pub struct Destroy {
+    /// What is told on GitHub.
+    #[command(flatten)]
+    pub tell: Tell,
+    /// Show what would be removed; changes nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Also where the environment is not declared as a preview
+    #[arg(long)]
+    pub yes: bool,
 }
 
 /// Options of `convert`.

@@ -16,6 +16,7 @@ use secrecy::SecretString;
 use serde_json::Value;
 
 use crate::cli::Global;
+use crate::model;
 use file::File;
 pub use github::{Event, GitHub, PullRequest, is_a_job, is_debugged};
 pub use image::Image;
@@ -38,8 +39,10 @@ pub struct Config {
     pub local: bool,
     /// The environment's name.
     pub environment: String,
-    /// The environments that the file declares.
+    /// The environments that the file declares: names and globs.
     pub environments: BTreeSet<String>,
+    /// Whether what is deployed to the environment is a preview: suffixed with its name, and starting nothing by itself.
+    pub preview: bool,
     /// Our mark on what we register; `None` where only the repository can tell.
     pub repository: Option<String>,
     /// Which folders may be projects.
@@ -145,24 +148,20 @@ impl Config {
             None => File::default(),
         };
         let environments: BTreeSet<String> = file.environments.keys().cloned().collect();
-        let overlay = match &global.env {
-            None => file::Overlay::default(),
-            Some(name) => match file.environments.get(name) {
-                Some(overlay) => overlay.clone(),
-                None if environments.is_empty() => file::Overlay::default(),
-                None => bail!(
-                    "unknown environment `{name}`; {FILE} has: {}",
-                    environments.iter().cloned().collect::<Vec<_>>().join(", ")
-                ),
-            },
-        };
         let name = global
             .env
             .clone()
             .unwrap_or_else(|| DEFAULT_ENVIRONMENT.to_owned());
-        if name.is_empty() || name.contains(['/', '\\']) || name.starts_with('.') {
-            bail!("`{name}` cannot be an environment's name: it is part of a path in the storage");
+        if !model::is_environment_name(&name) {
+            bail!(
+                "`{name}` cannot be an environment's name: it is part of a path in the storage and of names at the \
+                 orchestrator; use letters, digits, `-`, `_` and `.`"
+            );
         }
+        let overlay = match &global.env {
+            None => file::Overlay::default(),
+            Some(name) => file.overlay(name)?,
+        };
 
         let variable = |name: &str| {
             environment
@@ -195,6 +194,7 @@ impl Config {
             local: global.local,
             environment: name,
             environments,
+            preview: overlay.preview,
             repository: variable("FLOWYARD_REPOSITORY")
                 .or(file.repository)
                 .or_else(|| variable("GITHUB_REPOSITORY")),
@@ -368,6 +368,24 @@ mod tests {
     }
 
     #[test]
+    fn a_glob_is_the_overlay_of_all_that_it_matches() {
+        let none = Environment::new();
+        let text = "[environments.\"pr-*\"]\npreview = true\nvars = { a = 1 }\n[environments.pr-7.vars]\na = 7\n";
+        let of = |name| new(&global(Some(name)), &none, text).expect("valid");
+        let config = of("pr-12");
+        assert_eq!(
+            (config.environment.as_str(), config.preview),
+            ("pr-12", true)
+        );
+        assert_eq!(config.vars["a"], Value::from(1));
+        let config = of("pr-7");
+        assert_eq!(
+            (config.preview, &config.vars["a"]),
+            (false, &Value::from(7))
+        );
+    }
+
+    #[test]
     fn what_is_wrong_is_said() {
         let none = Environment::new();
         let error = |env, text| {
@@ -386,7 +404,19 @@ mod tests {
         assert!(error(None, "[prefect]\napi-key = 'x'\n").contains("PREFECT_API_KEY"));
         assert!(error(None, "[prefect]\nversion = 1\n").contains("is 2 or 3"));
         assert!(error(None, "[vars]\nx = [1]\n").contains("not lists"));
-        assert!(error(Some("../x"), "").contains("part of a path"));
+        for name in ["../x", "pr-*", "feature/x", "a b"] {
+            assert!(error(Some(name), "").contains("part of a path"), "{name}");
+        }
+        let globs = "[environments.\"pr-*\"]\n[environments.\"*-1\"]\n";
+        assert_eq!(
+            error(Some("pr-1"), globs),
+            "`*-1` and `pr-*` under `[environments]` in flowyard.toml both match `pr-1`; add one of just that name, or \
+             part the globs"
+        );
+        assert!(
+            error(None, "[environments.\"pr-[\"]\n")
+                .starts_with("flowyard.toml: `pr-[` under `[environments]` is no glob: ")
+        );
         assert!(error(None, "a = = 1").starts_with("flowyard.toml:1:5: "));
     }
 }

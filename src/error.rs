@@ -28,6 +28,15 @@ pub enum Failure {
         /// How many were not tried because of that.
         skipped: usize,
     },
+    /// Some changes of a plan's shards were not made, or are not known to be; each has been reported already.
+    Gathered {
+        /// How many failed.
+        failed: usize,
+        /// How many were not tried because of that.
+        skipped: usize,
+        /// How many shards did not come to their end, or have not told.
+        missing: usize,
+    },
     /// `plan --check` found changes.
     Changes,
 }
@@ -38,14 +47,14 @@ impl Failure {
     /// | code | meaning |
     /// |---|---|
     /// | 0 | done |
-    /// | 1 | some changes failed |
+    /// | 1 | some changes failed, or a shard is missing |
     /// | 2 | usage or configuration, or a saved plan that does not hold any more |
     /// | 3 | bad deployment files |
     /// | 4 | a service could not be reached, or refused us, before anything was written |
     /// | 5 | `plan --check` found changes |
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Incomplete { .. } => 1,
+            Self::Incomplete { .. } | Self::Gathered { .. } => 1,
             Self::Usage(_) | Self::Stale { .. } => 2,
             Self::Faulty { .. } => 3,
             Self::Unreachable(_) => 4,
@@ -76,6 +85,19 @@ impl fmt::Display for Failure {
                     f,
                     "{failed} failed, {skipped} skipped; run the same command again to go on"
                 )
+            }
+            Self::Gathered {
+                failed,
+                skipped,
+                missing,
+            } => {
+                write!(f, "{failed} failed, {skipped} skipped")?;
+                match missing {
+                    0 => {}
+                    1 => f.write_str("; 1 shard did not come to its end")?,
+                    _ => write!(f, "; {missing} shards did not come to their end")?,
+                }
+                f.write_str("; run the shards that failed again, and then this")
             }
             Self::Changes => f.write_str("there are changes"),
         }

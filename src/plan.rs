@@ -5,9 +5,11 @@
 
 mod change;
 mod check;
+mod destroy;
 mod diff;
 mod image;
 mod offline;
+mod part;
 mod parts;
 mod stale;
 #[cfg(test)]
@@ -25,10 +27,12 @@ use crate::model::{
     fingerprint,
 };
 
+pub use destroy::destroy;
 pub use diff::{Cause, FieldChange};
 pub use image::{ImageAction, ImagePlan};
 pub use offline::compare;
-pub use stale::{Snapshot, SnapshotEntry, moved};
+pub use part::{Part, parts};
+pub use stale::{Snapshot, SnapshotEntry, moved, moved_since_begun};
 
 /// What would be done, in the order of reports: projects by path, their deployments by id.
 #[derive(Clone, Debug, Default)]
@@ -41,6 +45,8 @@ pub struct Plan {
     pub projects: Vec<ProjectPlan>,
     /// What is registered as ours and declared nowhere any more.
     pub orphans: Vec<Orphan>,
+    /// Whether it is about the end of the environment: `orphans` are all that is registered, whatever is declared.
+    pub destroys: bool,
     /// Whether `orphans` are removed; otherwise they are only shown.
     pub prune: bool,
     /// Faults that only the comparison shows, such as a work pool that does not exist.
@@ -104,6 +110,8 @@ pub struct Change {
     pub registration: Option<Registration>,
     /// What it is; `None` where it is not registered.
     pub live: Option<Arc<LiveDeployment>>,
+    /// The digest of what git declares of it, apart from what only a deploy knows.
+    pub declared: Digest,
     /// What we remember of it from now on; `None` where we do already. It may be there although nothing differs: when
     /// state was lost, or a run was killed between the registration and the state.
     pub remember: Option<AppliedDeployment>,
@@ -139,6 +147,8 @@ pub struct Options {
     pub images: BTreeMap<String, ImageState>,
     /// The release of the server, which decides what a field is that is let go of.
     pub dialect: Dialect,
+    /// The only deployments that can be orphans; `None` where all can.
+    pub removals: Option<BTreeSet<DeploymentId>>,
 }
 
 /// How many of what a plan holds.
@@ -289,6 +299,7 @@ pub fn diff(
         images,
         projects,
         orphans,
+        destroys: false,
         prune: options.prune && readable && !options.narrowed,
         diagnostics,
         since: desired.since.clone(),
@@ -311,6 +322,12 @@ fn orphans(desired: &Desired, live: &Live, options: &Options) -> Vec<Orphan> {
     live.deployments
         .iter()
         .filter(|(id, _)| !declared.contains(id))
+        .filter(|(id, _)| {
+            options
+                .removals
+                .as_ref()
+                .is_none_or(|some| some.contains(id))
+        })
         .filter_map(|(id, deployment)| {
             let owner = deployment.owner.as_ref()?;
             let ours =

@@ -1,15 +1,20 @@
 //! The pipeline of each command, readable aloud.
 
+mod against;
 mod build_log;
 mod comparison;
 mod convert;
 mod deploy;
+mod destroy;
+mod gather;
 mod github;
 mod init;
 mod interrupt;
 mod narrow;
 mod new;
+mod out;
 mod python;
+mod saved;
 mod show;
 mod steps;
 mod write;
@@ -47,9 +52,11 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Plan(options) => ("plan", deploy::plan(&run, &options).await),
         Command::Deploy(options) => ("deploy", deploy::deploy(&run, &options).await),
         Command::Convert(options) => ("convert", convert::convert(&run, &options).await),
+        Command::Gather(options) => ("gather", gather::gather(&run, &options).await),
         Command::Status => ("status", deploy::status(&run).await),
         Command::Init(options) => ("init", init::init(&run, &options)),
         Command::New(options) => ("new", new::new(&run, &options)),
+        Command::Destroy(options) => ("destroy", destroy::destroy(&run, &options).await),
     };
     github::end(&run, name, result)
 }
@@ -164,6 +171,22 @@ impl Run {
         }
     }
 
+    /// The same without files of ours that lie in it: where the root is a project, a saved plan would count as its code.
+    fn tree_without(&self, ours: &[Option<&Path>]) -> anyhow::Result<Tree> {
+        let tree = self.tree()?;
+        if tree.commit().is_some() {
+            return Ok(tree);
+        }
+        let ours = ours.iter().flatten().filter_map(|path| {
+            let folder = path.parent().filter(|one| !one.as_os_str().is_empty());
+            let folder = folder.unwrap_or(Path::new(".")).canonicalize().ok()?;
+            let below = folder.join(path.file_name()?);
+            let below = below.strip_prefix(self.path().canonicalize().ok()?).ok()?;
+            Some(RepoPath::new(below.to_str()?.replace('\\', "/")))
+        });
+        Ok(tree.edited(&ours.collect(), BTreeMap::new()))
+    }
+
     /// What the default tree declares, narrowed, without need of the process's environment.
     async fn declared(&self, narrow: &cli::Narrow) -> Result<Desired, Failure> {
         let narrow = Narrow::of(narrow, self)?;
@@ -217,6 +240,7 @@ impl Run {
         Ok(read::Settings {
             environment: named.then(|| config.environment.clone()),
             environments: config.environments.clone(),
+            preview: config.preview,
             values: read::template::Values {
                 environment: (!offline).then(|| self.process.clone()),
                 known: self.template_values(tree, config)?,
@@ -315,6 +339,7 @@ impl Run {
             narrowed,
             images: BTreeMap::new(),
             dialect: self.dialect(),
+            removals: None,
         }
     }
 

@@ -3,11 +3,13 @@
 //! | key | content |
 //! |---|---|
 //! | `.flowyard/state/<environment>/applied.json` | the [`Applied`] of the environment, one document, so that it is read with one request |
-//! | `.flowyard/lock/<environment>` | who deploys, and until when that holds unless it is renewed |
+//! | `.flowyard/lock/<environment>` | who deploys, and until when that holds unless it is renewed; of a plan in shards, which of them have begun |
 
 mod lease;
 
 use std::collections::BTreeMap;
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
@@ -15,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::backend::{Kind, Store, Tag};
 use crate::model::{Applied, AppliedDeployment, DeploymentId};
 
-pub use lease::Lease;
+pub use lease::{Lease, Share, has_begun};
 
 /// The document as stored.
 #[derive(Serialize, Deserialize)]
@@ -24,8 +26,21 @@ struct Document {
     deployments: BTreeMap<DeploymentId, AppliedDeployment>,
 }
 
-/// How often a write is tried again when another deploy of the environment was first.
-const TRIES: usize = 8;
+/// How often a write is tried again when another one was first. Each time one of them lands, so that this is how many
+/// parts of a plan may end at the same moment, and more: they try at different times.
+const TRIES: u32 = 64;
+
+/// The longest pause before a write is tried again, in steps of [`STEP`].
+const STEPS: u32 = 16;
+const STEP: Duration = Duration::from_millis(25);
+
+/// Waits before a write is tried again, by chance longer or shorter, so that those who met do not meet again.
+async fn pause(attempt: u32) {
+    // The standard library's hasher is keyed with the system's randomness, which needs no crate.
+    let chance = RandomState::new().build_hasher().finish();
+    let steps = 1 + u32::try_from(chance % 1000).unwrap_or(0) * (attempt + 1).min(STEPS) / 1000;
+    tokio::time::sleep(STEP * steps).await;
+}
 
 fn key(environment: &str) -> String {
     format!(".flowyard/state/{environment}/applied.json")
@@ -61,6 +76,17 @@ pub async fn load(store: &dyn Store, environment: &str) -> anyhow::Result<(Appli
     }
 }
 
+/// Forgets an environment: deletes all that we remember of it. Deleting what is not there is no error.
+pub async fn remove(store: &dyn Store, environment: &str) -> anyhow::Result<()> {
+    let prefix = format!(".flowyard/state/{environment}/");
+    let found = store.list(&prefix).await;
+    for entry in found.context("list what was last applied")? {
+        let deleted = store.delete(&entry.key).await;
+        deleted.context("delete what was last applied")?;
+    }
+    Ok(())
+}
+
 /// Writes what is applied now: `change` is made to the current document, again whenever someone else wrote meanwhile.
 pub async fn save(
     store: &dyn Store,
@@ -68,7 +94,7 @@ pub async fn save(
     change: impl Fn(&Applied) -> Applied,
 ) -> anyhow::Result<()> {
     let key = key(environment);
-    for _ in 0..TRIES {
+    for attempt in 0..TRIES {
         let (before, tag) = load(store, environment).await?;
         let after = change(&before);
         if after == before && tag.is_some() {
@@ -84,7 +110,7 @@ pub async fn save(
             .await
         {
             Ok(_) => return Ok(()),
-            Err(error) if error.kind == Kind::Conflict => {}
+            Err(error) if error.kind == Kind::Conflict => pause(attempt).await,
             Err(error) => return Err(error).context("write what was applied"),
         }
     }

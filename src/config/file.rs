@@ -6,6 +6,7 @@ use anyhow::{anyhow, bail};
 use serde::Deserialize;
 
 use super::FILE;
+use crate::model;
 
 /// The whole file.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -76,6 +77,7 @@ pub(super) struct Image {
     pub(super) environment: Option<BTreeMap<String, String>>,
     pub(super) cache: Option<bool>,
     pub(super) compression: Option<String>,
+    pub(super) bytecode: Option<bool>,
     pub(super) network: Option<String>,
     pub(super) insecure_registries: Option<Vec<String>>,
 }
@@ -84,6 +86,8 @@ pub(super) struct Image {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub(super) struct Overlay {
+    /// Whether it is that of a preview.
+    pub(super) preview: bool,
     pub(super) prefect: Prefect,
     pub(super) storage: Storage,
     pub(super) image: Image,
@@ -104,8 +108,15 @@ const SECRETS: &[(&str, &str)] = &[
 impl File {
     /// Parses the text; an error has its line and column.
     pub(super) fn parse(text: &str) -> anyhow::Result<Self> {
-        let error = match toml::from_str(text) {
-            Ok(file) => return Ok(file),
+        let error = match toml::from_str::<Self>(text) {
+            Ok(file) => {
+                for name in file.environments.keys() {
+                    if let Err(why) = model::check_declared(name) {
+                        bail!("{FILE}: `{name}` under `[environments]` is no glob: {why}");
+                    }
+                }
+                return Ok(file);
+            }
             Err(error) => error,
         };
         let before = &text[..error.span().map_or(0, |span| span.start).min(text.len())];
@@ -130,6 +141,27 @@ impl File {
             None => bail!(
                 "{place}: unknown key `{unknown}`; known are: {}",
                 known.join(", ")
+            ),
+        }
+    }
+}
+
+impl File {
+    /// What counts in an environment: what its own name says, else the glob that matches it.
+    pub(super) fn overlay(&self, name: &str) -> anyhow::Result<Overlay> {
+        let declared = || self.environments.keys().map(String::as_str);
+        let found = model::environment(name, declared()).map_err(|several| {
+            anyhow!(
+                "{several} under `[environments]` in {FILE} both match `{name}`; add one of just that name, or part the \
+                 globs"
+            )
+        })?;
+        match found.and_then(|found| self.environments.get(found)) {
+            Some(overlay) => Ok(overlay.clone()),
+            None if self.environments.is_empty() => Ok(Overlay::default()),
+            None => bail!(
+                "unknown environment `{name}`; {FILE} has: {}",
+                declared().collect::<Vec<_>>().join(", ")
             ),
         }
     }

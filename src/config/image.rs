@@ -34,6 +34,8 @@ pub struct Image {
     pub cache: bool,
     /// How layers of our own are packed, `gzip` or `zstd`, as written; `None` where the base decides.
     pub compression: Option<String>,
+    /// Whether the packages of images of our own are compiled to byte code.
+    pub bytecode: bool,
     /// The network of the commands that builds run, such as `host`.
     pub network: Option<String>,
     /// Hosts, with their port, that are spoken to without TLS.
@@ -115,6 +117,7 @@ impl Image {
             environment: variables,
             cache: over.cache.or(file.cache).unwrap_or_default(),
             compression: over.compression.or(file.compression),
+            bytecode: over.bytecode.or(file.bytecode).unwrap_or_default(),
             network: variable("FLOWYARD_IMAGE_NETWORK")
                 .or(over.network)
                 .or(file.network),

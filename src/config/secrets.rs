@@ -58,6 +58,26 @@ impl Config {
         all.extend(parts);
         all
     }
+
+    /// Whether there is anything that proves to Prefect, a storage or a registry who we are. The token of a job of GitHub
+    /// Actions does not count: every job has one.
+    pub fn has_credentials(&self) -> bool {
+        let azure = &self.storage.azure;
+        let given = [
+            &self.prefect.api_key,
+            &self.prefect.auth_string,
+            &azure.connection_string,
+            &azure.account_key,
+            &azure.sas_token,
+            &azure.client_secret,
+        ];
+        let mut clouds = self.storage.aws.iter().chain(&self.storage.google);
+        given.iter().any(|one| one.is_some())
+            || self.image.login.is_some()
+            // Of a job with `id-token: write`, or of a runner in a cluster.
+            || azure.federated_token_file.is_some()
+            || clouds.any(|(name, value)| names_a_credential(name) && !value.expose_secret().is_empty())
+    }
 }
 
 /// The values of the variables that are named and may be secret: those whose names say so, and long ones. A region or a
@@ -83,6 +103,12 @@ fn is_secret_name(name: &str) -> bool {
     // Files hold secrets, their paths are none.
     let path = ["_FILE", "_PATH", "APPLICATION_CREDENTIALS"];
     WORDS.iter().any(|word| name.contains(word)) && !path.iter().any(|end| name.ends_with(end))
+}
+
+/// Whether a variable's name says that its value is one, or the path of a file that holds one.
+fn names_a_credential(name: &str) -> bool {
+    let file = ["TOKEN_FILE", "CREDENTIALS_FILE", "APPLICATION_CREDENTIALS"];
+    is_secret_name(name) || file.iter().any(|end| name.ends_with(end))
 }
 
 /// The secrets inside of a value: the key and the signature of a connection string or an address, the password of
@@ -156,5 +182,57 @@ mod tests {
         assert_eq!(values(names, &environment), expected);
         assert!(is_secret_name("AWS_SECRET_ACCESS_KEY") && !is_secret_name("AWS_REGION"));
         assert!(!is_secret_name("AWS_WEB_IDENTITY_TOKEN_FILE"));
+    }
+
+    #[test]
+    fn the_token_of_a_job_is_no_credential() {
+        let has = |name: &str, value: &str| {
+            let set = [
+                ("GITHUB_ACTIONS", "true"),
+                ("GITHUB_TOKEN", "ghs_x"),
+                (name, value),
+            ];
+            let environment = set
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .into();
+            let global = crate::cli::Global {
+                root: None,
+                env: None,
+                local: false,
+                run_steps: false,
+                run_python: false,
+                format: crate::cli::Format::Terminal,
+                verbose: 0,
+            };
+            let config = Config::new(
+                &global,
+                &environment,
+                None,
+                &crate::config::Terraform::default(),
+            );
+            config.expect("it is valid").has_credentials()
+        };
+        for name in [
+            "PREFECT_API_KEY",
+            "AZURE_STORAGE_SAS_TOKEN",
+            "AZURE_FEDERATED_TOKEN_FILE",
+            "AWS_SECRET_ACCESS_KEY",
+            "AWS_WEB_IDENTITY_TOKEN_FILE",
+            "GOOGLE_APPLICATION_CREDENTIALS",
+        ] {
+            assert!(has(name, "x"), "{name}");
+            assert!(
+                !has(name, ""),
+                "{name}, empty as a secret is that a fork does not get"
+            );
+        }
+        for name in [
+            "PREFECT_API_URL",
+            "AWS_REGION",
+            "GITHUB_ACTOR",
+            "AZURE_CLIENT_ID",
+        ] {
+            assert!(!has(name, "x"), "{name}");
+        }
     }
 }

@@ -106,6 +106,7 @@ fn oci_settings(config: &Config) -> anyhow::Result<oci::Settings> {
         },
         cache: cache.map(|folder| Path::new(folder).join("images")),
         compression,
+        bytecode: config.image.bytecode,
     })
 }
 

@@ -116,9 +116,14 @@ impl Git {
                 return Ok(Some(name.to_owned()));
             }
         }
-        let head = self.repository.find_reference("HEAD").context("read git's HEAD")?;
+        let head = self
+            .repository
+            .find_reference("HEAD")
+            .context("read git's HEAD")?;
         let target = head.symbolic_target().ok().flatten();
-        Ok(target.and_then(|name| name.strip_prefix("refs/heads/")).map(str::to_owned))
+        Ok(target
+            .and_then(|name| name.strip_prefix("refs/heads/"))
+            .map(str::to_owned))
     }
 
     /// Whether the work tree differs from the head: a change, staged or not, or a file that git neither tracks nor

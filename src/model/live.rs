@@ -37,7 +37,7 @@ pub struct Refusal {
 }
 
 /// One registered deployment.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct LiveDeployment {
     /// The orchestrator's own name for it (for Prefect a UUID); empty where there is none.
     pub handle: String,

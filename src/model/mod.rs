@@ -8,6 +8,7 @@ mod code;
 mod deployment;
 mod diagnostic;
 mod digest;
+mod environment;
 mod image;
 mod live;
 mod nearest;
@@ -16,6 +17,7 @@ mod reach;
 mod registration;
 mod schedule;
 mod secrets;
+mod shard;
 mod step;
 
 pub use applied::{Applied, AppliedDeployment, AppliedPart};
@@ -24,6 +26,7 @@ pub use code::{CodeFile, CodeTree, FileMode, Manifest, ReleaseRef};
 pub use deployment::{Deployment, DeploymentId, Desired, Dialect, Project, Reference};
 pub use diagnostic::{Diagnostic, Place, Severity};
 pub use digest::{Digest, Hasher, ParseDigestError};
+pub use environment::{Ambiguous, check_declared, environment, is_environment_name};
 pub use image::{
     Builder, Dockerfile, Image, ImageState, Inputs, Layers, Pinned, Recipe, Requirements,
 };
@@ -34,4 +37,5 @@ pub use reach::{By, Link, Need, Reach, Since};
 pub use registration::{Field, Fields, Registration, fingerprint, same};
 pub use schedule::{Schedule, Timing, normal_anchor};
 pub use secrets::Secrets;
+pub use shard::Shard;
 pub use step::{Outputs, Step, awaits_output, put_outputs, without_outputs};

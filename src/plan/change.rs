@@ -9,8 +9,8 @@ use super::diff::{self, Cause, FieldChange};
 use super::parts::{complete, is_of_parts, ours};
 use super::{Action, Change, Options, image};
 use crate::model::{
-    Applied, AppliedDeployment, Deployment, Field, Fields, Live, LiveDeployment, Owner, Project,
-    Registration, ReleaseRef, awaits_output, fingerprint, same, without_outputs,
+    Applied, AppliedDeployment, Deployment, Digest, Field, Fields, Hasher, Live, LiveDeployment,
+    Owner, Project, Registration, ReleaseRef, awaits_output, fingerprint, same, without_outputs,
 };
 
 /// Compares one deployment.
@@ -83,7 +83,7 @@ pub(super) fn of(
         let top = |path: &String| path.split('.').next() == Some(field.name());
         deployment.later.keys().any(top)
     });
-    let later = later.collect();
+    let later: BTreeSet<Field> = later.collect();
 
     let action = match (live, fields.is_empty()) {
         (None, _) => Action::Create,
@@ -112,6 +112,7 @@ pub(super) fn of(
         &deployment.fields,
         deployment.hidden.keys().cloned().collect(),
     );
+    let declared = declared(&remembered, &later);
     let states = deployment.images.iter();
     if let Some(state) = states.filter_map(|key| options.images.get(key)).next_back() {
         remembered.image = image::remembered(&state.inputs);
@@ -123,10 +124,22 @@ pub(super) fn of(
         changed,
         registration,
         live: live.cloned(),
+        declared,
         remember: (last != Some(&remembered)).then_some(remembered),
         notes: notes(deployment),
         later,
     }
+}
+
+/// One digest for what git declares, but for these fields.
+fn declared(remembered: &AppliedDeployment, later: &BTreeSet<Field>) -> Digest {
+    let mut hasher = Hasher::default();
+    let known = remembered.fields.iter();
+    for (field, digest) in known.filter(|(field, _)| !later.contains(field)) {
+        hasher.update(field.name().as_bytes());
+        hasher.update(digest.as_bytes());
+    }
+    hasher.finish()
 }
 
 /// What was decided about a deployment, and what is run for it before it is registered.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Action, Plan, print_of};
+use super::{Action, Part, Plan, print_of};
 use crate::model::{Digest, RepoPath};
 
 /// What a saved plan remembers of both sides, in digests: enough to see that something moved, and what.
@@ -25,6 +25,9 @@ pub struct SnapshotEntry {
     pub desired: Option<Digest>,
     /// The digest of what it is; `None` where it is not registered.
     pub live: Option<Digest>,
+    /// The digest of what git declares of it; `None` for a removal, and in plans of an earlier flowyard.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub declared: Option<Digest>,
 }
 
 impl Snapshot {
@@ -63,6 +66,7 @@ impl Snapshot {
                     action: action.to_owned(),
                     desired,
                     live,
+                    declared: Some(change.declared),
                 };
                 snapshot.deployments.insert(change.id.to_string(), entry);
             }
@@ -72,15 +76,44 @@ impl Snapshot {
                 action: if plan.prune { "remove" } else { "orphan" }.to_owned(),
                 desired: None,
                 live: Some(print_of(&orphan.live.fields)),
+                declared: None,
             };
             snapshot.deployments.insert(orphan.id.to_string(), entry);
         }
         snapshot
     }
+
+    /// What of it a part is about.
+    #[must_use]
+    pub fn of_part(&self, part: &Part) -> Self {
+        let ids = part.deployments.iter().chain(&part.removals);
+        let entry = |id: String| Some((id.clone(), self.deployments.get(&id)?.clone()));
+        let release = |path: &RepoPath| Some((path.clone(), *self.releases.get(path)?));
+        Self {
+            deployments: ids.map(ToString::to_string).filter_map(entry).collect(),
+            releases: part.projects.iter().filter_map(release).collect(),
+        }
+    }
 }
 
-/// What differs between a saved plan and the plan of now, one sentence each; empty where the saved plan still holds.
-pub fn moved(saved: &Snapshot, now: &Snapshot) -> Vec<String> {
+/// What differs where the same work has begun before: what is registered may have moved by that, what the files declare may
+/// not.
+pub fn moved_since_begun(saved: &Snapshot, now: &Snapshot) -> Vec<String> {
+    let mut moved = moved_releases(saved, now);
+    for (id, now) in &now.deployments {
+        match saved.deployments.get(id) {
+            None => moved.push(format!("{id} is not in the plan")),
+            Some(old) if old.declared != now.declared => {
+                moved.push(format!("the files declare {id} otherwise than the plan"));
+            }
+            Some(_) => {}
+        }
+    }
+    moved
+}
+
+/// What differs in the code.
+fn moved_releases(saved: &Snapshot, now: &Snapshot) -> Vec<String> {
     let mut moved = Vec::new();
     for (project, digest) in &now.releases {
         match saved.releases.get(project) {
@@ -100,6 +133,12 @@ pub fn moved(saved: &Snapshot, now: &Snapshot) -> Vec<String> {
     {
         moved.push(format!("project {project} is gone"));
     }
+    moved
+}
+
+/// What differs between a saved plan and the plan of now, one sentence each; empty where the saved plan still holds.
+pub fn moved(saved: &Snapshot, now: &Snapshot) -> Vec<String> {
+    let mut moved = moved_releases(saved, now);
     for (id, now) in &now.deployments {
         let Some(old) = saved.deployments.get(id) else {
             moved.push(format!(

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::configuration::FILE;
 use super::document::{Node, Position};
 use super::faults::{Faults, present};
-use crate::model::{Diagnostic, RepoPath};
+use crate::model::{self, Diagnostic, RepoPath};
 
 /// Keys of an entry of `[legacy.infrastructure]`.
 const INFRASTRUCTURE: &[&str] = &["work-pool", "work-queue", "job-variables", "drop-overrides"];
@@ -79,10 +79,14 @@ impl Legacy {
             section = own.clone();
         }
         let overlays = document.get("environments").and_then(Node::entries);
-        for overlay in overlays.unwrap_or_default() {
+        let overlays = overlays.unwrap_or_default();
+        // Of several that match, the configuration has told already.
+        let declared = || overlays.iter().map(|overlay| overlay.key.as_str());
+        let meant = environment.and_then(|name| model::environment(name, declared()).ok()?);
+        for overlay in overlays {
             if let Some(over) = overlay.value.get("legacy") {
                 check(over, faults);
-                if environment == Some(overlay.key.as_str()) {
+                if meant == Some(overlay.key.as_str()) {
                     section = section.overlaid(over);
                 }
             }

@@ -19,6 +19,7 @@ mod legacy;
 mod lines;
 mod parameters;
 mod prefect_yaml;
+mod preview;
 pub mod python;
 mod reading;
 mod rule;
@@ -50,8 +51,11 @@ use template::Values;
 pub struct Settings {
     /// The environment whose overlays count; `None` for none of them.
     pub environment: Option<String>,
-    /// The environments that the configuration knows; empty where it names none, and then any name may be overlaid.
+    /// The environments that the configuration knows, names and globs; empty where it names none, and then any name may be
+    /// overlaid.
     pub environments: BTreeSet<String>,
+    /// Whether that environment is a preview, which has a suffix of its own and starts nothing by itself.
+    pub preview: bool,
     /// What templates can name.
     pub values: Values,
     /// The work pool of deployments that name none.
@@ -137,6 +141,9 @@ pub fn desired(tree: &Tree, found: &Found, settings: &Settings) -> Desired {
         projects.push(one.project);
     }
     refuse_duplicates(&mut projects, &mut diagnostics);
+    if let (true, Some(environment)) = (settings.preview, &settings.environment) {
+        preview::make(&mut projects, environment);
+    }
     diagnostics.sort();
     diagnostics.dedup();
     Desired {
@@ -186,10 +193,21 @@ fn drafts(
         Format::Json => Syntax::Json,
         Format::Python => {
             return match settings.captured.get(&file.path) {
-                Some(captured) => {
-                    deployment_py::captured(captured, &file.path, &settings.python, faults)
-                }
-                None => deployment_py::drafts(&file.path, modules, &settings.python, faults),
+                Some(captured) => deployment_py::captured(
+                    captured,
+                    &file.path,
+                    &settings.python,
+                    &settings.image,
+                    modules.tree(),
+                    faults,
+                ),
+                None => deployment_py::drafts(
+                    &file.path,
+                    modules,
+                    &settings.python,
+                    &settings.image,
+                    faults,
+                ),
             };
         }
     };

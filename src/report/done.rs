@@ -27,6 +27,7 @@ pub(super) struct Done<'a> {
     pub(super) failed: usize,
     /// Items that were not tried.
     pub(super) skipped: usize,
+    destroys: bool,
 }
 
 impl<'a> Done<'a> {
@@ -57,6 +58,7 @@ impl<'a> Done<'a> {
             uploaded: 0,
             failed: 0,
             skipped: 0,
+            destroys: plan.destroys,
         };
         for outcome in outcomes {
             match (&outcome.status, &outcome.item) {
@@ -105,19 +107,25 @@ impl<'a> Done<'a> {
     /// `Deployed`, or how much less than that.
     pub(super) fn heading(&self) -> &'static str {
         let done = self.created + self.updated + self.removed + self.uploaded + self.built;
-        match (self.failed + self.skipped, done) {
-            (0, _) => "Deployed",
-            (_, 0) => "Nothing was deployed",
-            _ => "Deployed only in part",
+        match (self.failed + self.skipped, done, self.destroys) {
+            (0, _, false) => "Deployed",
+            (_, 0, false) => "Nothing was deployed",
+            (_, _, false) => "Deployed only in part",
+            (0, _, true) => "Destroyed",
+            (_, 0, true) => "Nothing was destroyed",
+            (_, _, true) => "Destroyed only in part",
         }
     }
 
     /// `2 created, 1 updated, 14 unchanged, 0 removed; 1 image built; 3 releases uploaded; 1 failed, 2 skipped`.
     pub(super) fn sum(&self) -> String {
-        let mut text = format!(
-            "{} created, {} updated, {} unchanged, {} removed",
-            self.created, self.updated, self.kept, self.removed
-        );
+        let mut text = match self.destroys {
+            true => format!("{} removed", value::count(self.removed, "deployment")),
+            false => format!(
+                "{} created, {} updated, {} unchanged, {} removed",
+                self.created, self.updated, self.kept, self.removed
+            ),
+        };
         if self.built > 0 {
             text += &format!("; {} built", value::count(self.built, "image"));
         }

@@ -4,6 +4,7 @@
 //! its lists in plan order and its keys always in the same order. What is absent is `null`. New keys may come with the
 //! same version; a key never changes its meaning.
 
+mod gather;
 mod listing;
 mod outcome;
 mod plan;
@@ -13,8 +14,9 @@ use serde::Serialize;
 
 use crate::model::{Diagnostic, Severity};
 
+pub use gather::{SavedOutcomes, load_outcomes, planned};
 pub use listing::{check, list, status};
-pub use outcome::outcomes;
+pub use outcome::{OutcomesOf, outcomes, save_outcomes};
 pub use plan::plan;
 pub use saved::{SavedOptions, SavedPlan, load_plan, save_plan};
 

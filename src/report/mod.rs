@@ -26,7 +26,7 @@ mod trigger;
 mod value;
 
 use crate::model::{Desired, Diagnostic};
-use crate::plan::{Counts, Plan};
+use crate::plan::Plan;
 
 /// What a report is written for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -61,7 +61,11 @@ pub fn all_diagnostics(desired: &Desired, plan: &Plan) -> Vec<Diagnostic> {
 }
 
 /// `2 to create, 1 to update, 14 unchanged, 0 to remove; 1 image to build; 3 releases to upload (12 files, 48.2 KB)`.
-fn to_do(counts: &Counts) -> String {
+fn to_do(plan: &Plan) -> String {
+    let counts = plan.counts();
+    if plan.destroys {
+        return format!("{} to remove", value::count(counts.remove, "deployment"));
+    }
     let mut text = format!(
         "{} to create, {} to update, {} unchanged, {} to remove",
         counts.create, counts.update, counts.keep, counts.remove
@@ -80,8 +84,17 @@ fn to_do(counts: &Counts) -> String {
     text
 }
 
+/// How a deployment that is to be removed belongs to its project.
+fn was_in(plan: &Plan) -> &'static str {
+    // A project may well be there still when its environment goes.
+    if plan.destroys { "of" } else { "was in" }
+}
+
 /// `17 deployments in 9 projects are as the files declare.`
 fn as_declared(plan: &Plan) -> String {
+    if plan.destroys {
+        return "No deployment is registered for it.".to_owned();
+    }
     let deployments = plan.projects.iter().map(|one| one.changes.len()).sum();
     let verb = match deployments {
         0 => return "No deployment is in scope.".to_owned(),

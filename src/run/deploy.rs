@@ -8,16 +8,17 @@ use anyhow::Context as _;
 use super::comparison::{Comparison, TreeFiles};
 use super::github::{Page, Wishes};
 use super::narrow::Narrow;
-use super::{Run, configured, github, interrupt, read_of, show, steps};
+use super::out::Out;
+use super::saved::Saved;
+use super::{Run, against, configured, github, interrupt, read_of, show, steps};
 use crate::apply::{self, Outcome, Status, Work};
 use crate::backend::{self, Files as _, Question};
 use crate::cli;
-use crate::config;
 use crate::connect::{self, Backends, LOCAL};
 use crate::discover::Tree;
 use crate::error::Failure;
-use crate::model::{DeploymentId, Desired, Diagnostic, RepoPath};
-use crate::plan::{self, Plan, Snapshot};
+use crate::model::{DeploymentId, Desired, Diagnostic, RepoPath, Shard};
+use crate::plan::{self, Plan};
 use crate::report::{self, progress::Progress};
 use crate::state::{self, Lease};
 
@@ -40,13 +41,20 @@ pub(super) async fn plan(run: &Run, options: &cli::Plan) -> Result<(), Failure> 
 
 async fn show_plan(run: &Run, options: &cli::Plan, page: &Page<'_>) -> Result<(), Failure> {
     let narrow = Narrow::of(&options.narrow, run)?;
-    let (plan, desired, faults) = match &options.against {
+    let against = against::revision(run, options)?;
+    let out = options.out.as_deref().filter(|_| against.is_none());
+    let (plan, desired, faults) = match &against {
         Some(revision) => plan_against(run, options, &narrow, revision).await?,
         None => plan_live(run, options, &narrow).await?,
     };
     show::plan(&plan, &desired, run)?;
-    let saved = options.out.as_deref().filter(|_| faults == 0);
-    github::planned(run, &plan, &desired, saved);
+    let saved = out.filter(|_| faults == 0);
+    let parts = match (options.shards, saved) {
+        (Some(at_most), Some(_)) => plan::parts(&plan, usize::from(at_most)),
+        _ => Vec::new(),
+    };
+    let count = options.shards.and(u16::try_from(parts.len()).ok());
+    github::planned(run, &plan, &desired, saved, count);
     page.planned(&plan, &desired, faults).await;
     if faults > 0 {
         return Err(Failure::Faulty {
@@ -54,14 +62,14 @@ async fn show_plan(run: &Run, options: &cli::Plan, page: &Page<'_>) -> Result<()
             left_out: false,
         });
     }
-    if let Some(path) = &options.out {
+    if let Some(path) = out {
         let saved = report::json::SavedOptions {
             environment: plan.environment.clone(),
             projects: narrow.projects.clone(),
             since: narrow.revision(),
             prune: options.prune,
         };
-        let text = report::json::save_plan(&plan, &desired, &saved);
+        let text = report::json::save_plan(&plan, &desired, &saved, &parts);
         std::fs::write(path, text).with_context(|| format!("write {}", path.display()))?;
     }
     let changes = options.check && !plan.is_empty();
@@ -81,7 +89,7 @@ async fn plan_live(
     narrow: &Narrow,
 ) -> Result<(Plan, Desired, usize), Failure> {
     let backends = run.connect().await;
-    let tree = run.tree()?;
+    let tree = run.tree_without(&[options.out.as_deref()])?;
     let desired = read(run, &tree, narrow, false, options.keep_going).await?;
     let plan_options = run.plan_options(options.prune && !options.keep_going, narrow.narrows());
     let prune = plan_options.clone();
@@ -142,40 +150,41 @@ pub(super) async fn deploy(run: &Run, options: &cli::Deploy) -> Result<(), Failu
     result
 }
 
+/// Reads what is to be carried out, and writes down what came of it.
 async fn make_so(run: &Run, options: &cli::Deploy, page: &Page<'_>) -> Result<(), Failure> {
-    let saved = match &options.plan {
+    let shard = match options.shard.as_deref().map(str::parse::<Shard>) {
         None => None,
-        Some(path) => {
-            let text = std::fs::read_to_string(path)
-                .with_context(|| format!("read the plan {}", path.display()))?;
-            let saved = report::json::load_plan(&text)
-                .with_context(|| format!("read the plan {}", path.display()))?;
-            let environment = &saved.options.environment;
-            if *environment != run.config.environment {
-                // Its name is no environment's where the configuration declares some.
-                let hint = if environment == config::DEFAULT_ENVIRONMENT {
-                    "leave --env and FLOWYARD_ENV out".to_owned()
-                } else {
-                    format!("add --env {environment}")
-                };
-                let error =
-                    anyhow::anyhow!("the plan is for the environment `{environment}`; {hint}");
-                return Err(Failure::Usage(error));
-            }
-            Some(saved)
+        Some(Ok(shard)) => Some(shard),
+        Some(Err(why)) => {
+            let shard = options.shard.as_deref().unwrap_or_default();
+            let error = anyhow::anyhow!("`{shard}` is no shard: {why}");
+            return Err(Failure::Usage(error));
         }
     };
-    let narrow = match &saved {
-        None => options.narrow.clone(),
-        Some(saved) => cli::Narrow {
-            projects: saved.options.projects.clone(),
-            since: saved.options.since.clone(),
-        },
+    let saved = match &options.plan {
+        None => None,
+        Some(path) => Some(Saved::load(run, path, shard)?),
     };
-    let narrow = Narrow::of(&narrow, run)?;
-    let prune = options.prune || saved.as_ref().is_some_and(|saved| saved.options.prune);
+    let out = Out::new(run, options.out.as_deref(), shard);
+    let result = carry_out(run, options, page, saved.as_ref(), &out).await;
+    if let Err(failure) = &result {
+        out.end(failure, saved.as_ref());
+    }
+    result
+}
 
-    let tree = run.tree()?;
+async fn carry_out(
+    run: &Run,
+    options: &cli::Deploy,
+    page: &Page<'_>,
+    saved: Option<&Saved>,
+    out: &Out<'_>,
+) -> Result<(), Failure> {
+    let narrow = saved.map_or_else(|| options.narrow.clone(), Saved::narrow);
+    let narrow = Narrow::of(&narrow, run)?;
+    let prune = options.prune || saved.is_some_and(|saved| saved.plan.options.prune);
+
+    let tree = run.tree_without(&[options.plan.as_deref(), options.out.as_deref()])?;
     let backends = run.connect().await;
     let mut desired = read(run, &tree, &narrow, false, options.keep_going).await?;
     let faults = super::faulty(run, &desired.diagnostics);
@@ -187,20 +196,37 @@ async fn make_so(run: &Run, options: &cli::Deploy, page: &Page<'_>) -> Result<()
         faults?;
     }
     let backends = backends?;
+    let mut plan_options = run.plan_options(prune && !options.keep_going, narrow.narrows());
+    if let Some(saved) = saved {
+        saved.limit(&mut plan_options, &desired);
+        saved.restrict(&mut desired);
+    }
     let outputs = steps::run(run, &desired).await?;
     if !outputs.is_empty() && run.outputs.set(outputs).is_ok() {
         desired = read(run, &tree, &narrow, false, options.keep_going).await?;
         if !options.keep_going {
             super::faulty(run, &desired.diagnostics)?;
         }
+        if let Some(saved) = saved {
+            saved.restrict(&mut desired);
+        }
     }
     steps::refuse_unknown(run, &desired)?;
-    let plan_options = run.plan_options(prune && !options.keep_going, narrow.narrows());
     let mut now = Comparison::of(run, &backends, &tree, desired, plan_options.clone()).await?;
     tell_unpruned(&now.plan, &plan_options);
     super::faulty(run, &now.plan.diagnostics)?;
-    refuse_stale(saved.as_ref(), &now.plan)?;
+    let environment = &run.config.environment;
+    let share = saved.and_then(Saved::share);
+    let begun = match share {
+        None => false,
+        Some(share) => state::has_begun(&*backends.store, environment, share)
+            .await
+            .map_err(Failure::Unreachable)?,
+    };
+    let refuse_stale = |now: &Plan| saved.map_or(Ok(()), |saved| saved.refuse_stale(now, begun));
+    refuse_stale(&now.plan)?;
     if now.plan.writes_nothing() {
+        out.write(&now.plan, &[], saved)?;
         show::outcomes(&now.plan, &[], run)?;
         github::deployed(run, &now.plan, &[]);
         page.deployed(&now.plan, &[]).await;
@@ -213,11 +239,11 @@ async fn make_so(run: &Run, options: &cli::Deploy, page: &Page<'_>) -> Result<()
     }
     let stop = Arc::new(AtomicBool::new(false));
     let interrupted = interrupt::watch(stop.clone()).context("wait for Ctrl-C")?;
-    let environment = &run.config.environment;
     let lease = Lease::acquire(
         backends.store.clone(),
         environment,
-        &run.config.holder,
+        &holder(run, out.shard),
+        share,
         stop.clone(),
     )
     .await
@@ -228,8 +254,8 @@ async fn make_so(run: &Run, options: &cli::Deploy, page: &Page<'_>) -> Result<()
         .map_err(Failure::Unreachable)?;
     if tag != now.observed.tag {
         now.again(run, &backends, &tree).await?;
-        if let Err(stale) = refuse_stale(saved.as_ref(), &now.plan) {
-            lease.release().await.map_err(Failure::Unreachable)?;
+        if let Err(stale) = refuse_stale(&now.plan) {
+            lease.release(begun).await.map_err(Failure::Unreachable)?;
             return Err(stale);
         }
     }
@@ -274,7 +300,8 @@ async fn make_so(run: &Run, options: &cli::Deploy, page: &Page<'_>) -> Result<()
     outcomes.extend(apply::execute(plan, &work, &*progress).await);
     interrupted.abort();
     let kept = remember(plan, &outcomes, &backends, environment).await;
-    let released = lease.release().await;
+    let released = lease.release(true).await;
+    out.write(plan, &outcomes, saved)?;
     show::outcomes(plan, &outcomes, run)?;
     github::deployed(run, plan, &outcomes);
     page.deployed(plan, &outcomes).await;
@@ -353,17 +380,17 @@ fn builds_at_once(jobs: usize) -> usize {
     jobs.min(processors.max(2))
 }
 
-/// Refuses to carry out a saved plan that is not what would be done now.
-fn refuse_stale(saved: Option<&report::json::SavedPlan>, now: &Plan) -> Result<(), Failure> {
-    let moved = saved.map(|saved| plan::moved(&saved.snapshot, &Snapshot::of(now)));
-    match moved {
-        Some(moved) if !moved.is_empty() => Err(Failure::Stale { moved }),
-        _ => Ok(()),
-    }
+/// Who deploys, for those who are kept waiting.
+fn holder(run: &Run, shard: Option<Shard>) -> String {
+    let holder = &run.config.holder;
+    shard.map_or_else(
+        || holder.clone(),
+        |shard| format!("{holder}, shard {shard}"),
+    )
 }
 
 /// Writes down what was applied, also where a part of it failed.
-async fn remember(
+pub(super) async fn remember(
     plan: &Plan,
     outcomes: &[Outcome],
     backends: &Backends,
@@ -382,7 +409,7 @@ async fn remember(
     state::save(&*backends.store, environment, next).await
 }
 
-fn incomplete(desired: &Desired, outcomes: &[Outcome]) -> Result<(), Failure> {
+pub(super) fn incomplete(desired: &Desired, outcomes: &[Outcome]) -> Result<(), Failure> {
     let count = |test: fn(&Status) -> bool| outcomes.iter().filter(|one| test(&one.status)).count();
     let failed = count(|status| matches!(status, Status::Failed { .. }));
     let skipped = count(|status| matches!(status, Status::Skipped { .. }));

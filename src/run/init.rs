@@ -32,7 +32,11 @@ pub(super) fn init(run: &Run, options: &cli::Init) -> Result<(), Failure> {
             }
             written += 1;
         }
-        let done = if options.dry_run { "Would write" } else { "Wrote" };
+        let done = if options.dry_run {
+            "Would write"
+        } else {
+            "Wrote"
+        };
         let plural = if written == 1 { "" } else { "s" };
         writeln!(out, "\n{done} {written} file{plural}.")?;
         next(&facts, faults, &mut out)
@@ -44,11 +48,20 @@ pub(super) fn init(run: &Run, options: &cli::Init) -> Result<(), Failure> {
 fn next(facts: &Facts, faults: usize, out: &mut dyn std::io::Write) -> anyhow::Result<()> {
     if faults > 0 {
         let plural = if faults == 1 { "" } else { "s" };
-        writeln!(out, "{faults} fault{plural} in the deployment files: `flowyard check` shows them.")?;
+        writeln!(
+            out,
+            "{faults} fault{plural} in the deployment files: `flowyard check` shows them."
+        )?;
     } else if facts.projects == 0 {
-        writeln!(out, "`flowyard new projects/hello` makes a project to begin with.")?;
+        writeln!(
+            out,
+            "`flowyard new projects/hello` makes a project to begin with."
+        )?;
     } else {
-        writeln!(out, "`flowyard plan --local` shows what there is to deploy.")?;
+        writeln!(
+            out,
+            "`flowyard plan --local` shows what there is to deploy."
+        )?;
     }
     writeln!(
         out,
@@ -61,7 +74,10 @@ fn next(facts: &Facts, faults: usize, out: &mut dyn std::io::Write) -> anyhow::R
 /// What there is, and how many faults it has.
 fn facts(run: &Run) -> anyhow::Result<(Facts, usize)> {
     if let Root::Bare(path) = &run.root {
-        bail!("{} is a bare repository: there is no place for files", path.display());
+        bail!(
+            "{} is a bare repository: there is no place for files",
+            path.display()
+        );
     }
     let tree = run.tree()?;
     let found = found(&tree, &run.config)?;
@@ -83,14 +99,21 @@ fn facts(run: &Run) -> anyhow::Result<(Facts, usize)> {
     let has_dockerfile = |path: &RepoPath| tree.position(&path.join("Dockerfile")).is_some();
     let projects = desired.projects.iter().map(|one| &one.path);
     let facts = Facts {
-        root: run.git.as_ref().map(|git| git.prefix().clone()).unwrap_or_default(),
+        root: run
+            .git
+            .as_ref()
+            .map(|git| git.prefix().clone())
+            .unwrap_or_default(),
         branch: branch(run.git.as_ref())?,
         projects: desired.projects.len(),
         deployments: deployments().count(),
         without_pool: without_pool.count(),
         shared: imported(&desired, &settings.shared),
         is_prefect_2: settings.dialect == Dialect::Prefect2,
-        dockerfiles: projects.filter(|path| has_dockerfile(path)).cloned().collect(),
+        dockerfiles: projects
+            .filter(|path| has_dockerfile(path))
+            .cloned()
+            .collect(),
         storage: run.config.storage.url.clone(),
         origin: run.git.as_ref().and_then(Git::origin),
     };
@@ -113,7 +136,10 @@ fn branch(git: Option<&Git>) -> anyhow::Result<String> {
 
 /// The top of the git work tree, where GitHub looks for workflows; the root where there is no git.
 fn top(run: &Run) -> PathBuf {
-    let depth = run.git.as_ref().map_or(0, |git| git.prefix().components().count());
+    let depth = run
+        .git
+        .as_ref()
+        .map_or(0, |git| git.prefix().components().count());
     let top = run.path().ancestors().nth(depth);
     top.unwrap_or(run.path()).to_owned()
 }
@@ -128,8 +154,11 @@ fn outside(tree: &Tree, found: &Found) -> Vec<RepoPath> {
     }
     let mut outside = BTreeSet::new();
     for entry in tree.entries() {
-        let is_python = Path::new(entry.path.as_str()).extension().is_some_and(|end| end == "py");
-        let mut above: Vec<RepoPath> = std::iter::successors(Some(entry.path.clone()), RepoPath::parent).collect();
+        let is_python = Path::new(entry.path.as_str())
+            .extension()
+            .is_some_and(|end| end == "py");
+        let mut above: Vec<RepoPath> =
+            std::iter::successors(Some(entry.path.clone()), RepoPath::parent).collect();
         let in_project = above.iter().any(|one| projects.contains(one));
         if !is_python || in_project {
             continue;
@@ -158,6 +187,9 @@ fn imported(desired: &Desired, folders: &[RepoPath]) -> Vec<Imported> {
     }
     let imported = imported.into_iter();
     imported
-        .map(|(path, by)| Imported { path: path.clone(), by })
+        .map(|(path, by)| Imported {
+            path: path.clone(),
+            by,
+        })
         .collect()
 }

@@ -13,8 +13,8 @@ use crate::discover::{Git, Scope, Tree};
 use crate::model::{Desired, Project, RepoPath, Since};
 use crate::read::affected;
 
-/// The revision that `--since` finds out by itself.
-const AUTO: &str = "auto";
+/// The revision that `--since` and `--against` find out by themselves.
+pub(super) const AUTO: &str = "auto";
 
 /// Git's empty tree: everything has changed since.
 const NOTHING: &str = "4b825dc642cb6eb9a060e54bf8d69288fbee4904";
@@ -90,14 +90,36 @@ fn named(revision: &str, run: &Run, git: &Git) {
     }
 }
 
-/// The revision that the event of this run is about.
+/// The revision that the event of this run is about; everything counts where it has none, or it cannot be had.
 fn automatic(run: &Run, git: &Git) -> anyhow::Result<Since> {
+    let (sha, why) = match of_event("--since", run, git)? {
+        Ok(found) => found,
+        Err(why) => return Ok(everything(why)),
+    };
+    if let Err(error) = git.fetch_commit(&sha, run.path()) {
+        let why = format!("{why} cannot be had: {error:#}");
+        tracing::warn!("everything counts as changed: {why}");
+        return Ok(everything(why));
+    }
+    Ok(Since {
+        revision: Some(sha),
+        why: Some(why),
+    })
+}
+
+/// The commit that the event of this run is about, by all its digits, and what it is; or why there is none. Both are
+/// lower-case fragments. The clone may be missing the commit.
+pub(super) fn of_event(
+    option: &str,
+    run: &Run,
+    git: &Git,
+) -> anyhow::Result<Result<(String, String), String>> {
     let github = run.config.github.as_ref();
     let named = github.and_then(|github| Some((github, github.event_name.as_deref()?)));
     let Some((github, name)) = named else {
         bail!(
-            "`--since {AUTO}` goes by the event of a GitHub Actions run, and GITHUB_ACTIONS or GITHUB_EVENT_NAME is not set; \
-             name a revision, such as `--since origin/main`"
+            "`{option} {AUTO}` goes by the event of a GitHub Actions run, and GITHUB_ACTIONS or GITHUB_EVENT_NAME is not set; \
+             name a revision, such as `{option} origin/main`"
         );
     };
     let payload: Value = match &github.event_path {
@@ -114,7 +136,7 @@ fn automatic(run: &Run, git: &Git) -> anyhow::Result<Since> {
         sha: github.sha.as_deref(),
     });
     let (sha, why) = match base {
-        Base::Everything { why } => return Ok(everything(why)),
+        Base::Everything { why } => return Ok(Err(why)),
         Base::Revision { sha, why } => (Some(sha), why),
         Base::Parent { of, otherwise, why } => {
             let head = git.head()?.map(|head| head.sha);
@@ -126,17 +148,9 @@ fn automatic(run: &Run, git: &Git) -> anyhow::Result<Since> {
             (parent.or(otherwise), why)
         }
     };
-    let Some(sha) = sha else {
-        return Ok(everything(format!("{why} is not known")));
-    };
-    if let Err(error) = git.fetch_commit(&sha, run.path()) {
-        let why = format!("{why} cannot be had: {error:#}");
-        tracing::warn!("everything counts as changed: {why}");
-        return Ok(everything(why));
-    }
-    Ok(Since {
-        revision: Some(sha),
-        why: Some(why),
+    Ok(match sha {
+        Some(sha) => Ok((sha, why)),
+        None => Err(format!("{why} is not known")),
     })
 }
 

@@ -58,7 +58,11 @@ pub(super) fn new(run: &Run, options: &cli::New) -> Result<(), Failure> {
             }
         }
         let number = rendered.files.len();
-        let done = if options.dry_run { "Would write" } else { "Wrote" };
+        let done = if options.dry_run {
+            "Would write"
+        } else {
+            "Wrote"
+        };
         let plural = if number == 1 { "" } else { "s" };
         writeln!(out, "\n{done} {number} file{plural}.")?;
         Ok(())
@@ -74,7 +78,10 @@ pub(super) fn new(run: &Run, options: &cli::New) -> Result<(), Failure> {
 /// Where the project is to be, from the root.
 fn project(run: &Run, written: &Path) -> anyhow::Result<RepoPath> {
     let Root::Work(root) = &run.root else {
-        bail!("{} is a bare repository: there is no place for files", run.path().display());
+        bail!(
+            "{} is a bare repository: there is no place for files",
+            run.path().display()
+        );
     };
     let start = std::env::current_dir().context("find the current folder")?;
     let start = start.canonicalize().context("find the current folder")?;

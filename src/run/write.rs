@@ -46,7 +46,11 @@ pub(super) fn create(base: &Path, file: &File) -> anyhow::Result<()> {
 }
 
 /// Shows a file as it is, or would be, written. What is no text is told by its length.
-pub(super) fn show(path: &str, content: &[u8], out: &mut dyn std::io::Write) -> std::io::Result<()> {
+pub(super) fn show(
+    path: &str,
+    content: &[u8],
+    out: &mut dyn std::io::Write,
+) -> std::io::Result<()> {
     writeln!(out, "{path}")?;
     match std::str::from_utf8(content) {
         Ok(text) if !text.contains(|one: char| one.is_control() && one != '\n' && one != '\t') => {

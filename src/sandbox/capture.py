@@ -167,6 +167,19 @@ def image_name(image):
     return f"{name}:{tag}" if tag else name
 
 
+def built_image(image):
+    if isinstance(image, str):
+        return {"name": image}
+    given = dict(getattr(image, "build_kwargs", {}))
+    return {
+        "name": image.name,
+        "tag": getattr(image, "tag", None),
+        "dockerfile": str(image.dockerfile),
+        "buildargs": given.get("buildargs"),
+        "platform": given.get("platform"),
+    }
+
+
 # ---- Prefect 3, and the runner's deployments of Prefect 2
 
 
@@ -267,7 +280,10 @@ def capture_runner(recorder):
             over.get("work_pool_name") or now.get("work_pool_name"),
             over.get("work_queue_name") or now.get("work_queue_name"),
         )
-        declares["image"] = image_name(over.get("image"))
+        if over.get("build") and over.get("image") is not None:
+            declares["_built_image"] = built_image(over["image"])
+        else:
+            declares["image"] = image_name(over.get("image"))
         if flow is not None:
             file, function = entrypoint_of(flow)
         else:
@@ -283,9 +299,9 @@ def capture_runner(recorder):
     if hasattr(Made, "aapply"):
         Made.aapply = apply
 
-    def deploy_all(*deployments, work_pool_name=None, image=None, **_):
+    def deploy_all(*deployments, work_pool_name=None, image=None, build=True, **_):
         for one in deployments:
-            take(one, work_pool_name=work_pool_name, image=image)
+            take(one, work_pool_name=work_pool_name, image=image, build=build)
         return Ids(deployments)
 
     def serve_all(*deployments, **_):
@@ -309,6 +325,7 @@ def capture_runner(recorder):
             work_queue_name=arguments.get("work_queue_name"),
             job_variables=arguments.get("job_variables"),
             image=arguments.get("image"),
+            build=arguments.get("build", True),
         )
 
     serve_signature = undecorated(flows.Flow.serve)

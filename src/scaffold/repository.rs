@@ -51,10 +51,7 @@ pub fn repository(facts: &Facts) -> Vec<File> {
     let configuration = facts.root.join("flowyard.toml");
     vec![
         File::text(configuration.as_str(), configuration_text(facts)),
-        File::text(
-            ".github/workflows/flowyard-plan.yml",
-            fitted(PLAN, facts),
-        ),
+        File::text(".github/workflows/flowyard-plan.yml", fitted(PLAN, facts)),
         File::text(
             ".github/workflows/flowyard-deploy.yml",
             fitted(DEPLOY, facts),
@@ -106,7 +103,10 @@ fn projects(facts: &Facts, text: &mut String) {
         text.push_str("shared = [\n");
         for one in &facts.shared {
             let by = counted(one.by, "project");
-            line(text, &format!("    {},  # by {by}", quoted(one.path.as_str())));
+            line(
+                text,
+                &format!("    {},  # by {by}", quoted(one.path.as_str())),
+            );
         }
         text.push_str("]\n");
     }
@@ -119,7 +119,9 @@ fn prefect(facts: &Facts, text: &mut String) {
          # here: PREFECT_API_KEY for the Cloud, PREFECT_API_AUTH_STRING for a server of your own.\n",
     );
     if facts.is_prefect_2 {
-        text.push_str("# The release that files are read for where no server is asked.\nversion = 2\n");
+        text.push_str(
+            "# The release that files are read for where no server is asked.\nversion = 2\n",
+        );
     }
     let without = match facts.without_pool {
         0 => "all of them name one now".to_owned(),
@@ -239,10 +241,17 @@ mod tests {
                 ..Facts::default()
             };
             let files = repository(&facts);
-            assert_eq!(files[0].path.as_str(), "data/flowyard.toml".replace("data", "data/flows"));
+            assert_eq!(
+                files[0].path.as_str(),
+                "data/flowyard.toml".replace("data", "data/flows")
+            );
             for file in &files[1..] {
                 let text = text(file);
-                assert_eq!(text.matches(&format!("branches: {written}")).count(), 1, "{text}");
+                assert_eq!(
+                    text.matches(&format!("branches: {written}")).count(),
+                    1,
+                    "{text}"
+                );
                 assert!(text.contains("root: \"data/flows\"\n"), "{text}");
             }
         }
@@ -289,6 +298,9 @@ mod tests {
         let table: toml::Table = text(&repository(&full)[0]).parse().expect("TOML");
         assert_eq!(table["projects"]["shared"][0].as_str(), Some("lib \"x\""));
         assert_eq!(table["prefect"]["version"].as_integer(), Some(2));
-        assert_eq!(table["storage"]["url"].as_str(), Some("azure://account/flows"));
+        assert_eq!(
+            table["storage"]["url"].as_str(),
+            Some("azure://account/flows")
+        );
     }
 }

@@ -198,7 +198,10 @@ fn named_by(folder: &str) -> Option<&str> {
 /// out. An error where it would leave the project's folder, or be git's.
 fn place(rendered: &str) -> anyhow::Result<Option<RepoPath>> {
     if rendered.starts_with('/') || rendered.contains('\\') || rendered.contains(char::is_control) {
-        bail!("`{}` is no path inside of the project", rendered.escape_debug());
+        bail!(
+            "`{}` is no path inside of the project",
+            rendered.escape_debug()
+        );
     }
     for part in rendered.split('/') {
         if part.is_empty() {
@@ -314,20 +317,34 @@ mod tests {
         let template = template(
             "{{ cookiecutter.slug }}",
             &[
-                ("{{cookiecutter.slug}}/{{cookiecutter.kind}}.py", "x = '{{ cookiecutter.slug }}'\n"),
-                ("{% if cookiecutter.docker %}Dockerfile{% endif %}", "FROM x\n"),
+                (
+                    "{{cookiecutter.slug}}/{{cookiecutter.kind}}.py",
+                    "x = '{{ cookiecutter.slug }}'\n",
+                ),
+                (
+                    "{% if cookiecutter.docker %}Dockerfile{% endif %}",
+                    "FROM x\n",
+                ),
                 ("raw/a.html", "{{ left }}"),
             ],
         );
         let paths = |set| {
             let rendered = template.render(&asked(set)).expect("files");
-            let file = |file: &File| (file.path.to_string(), String::from_utf8_lossy(&file.content).into_owned());
+            let file = |file: &File| {
+                (
+                    file.path.to_string(),
+                    String::from_utf8_lossy(&file.content).into_owned(),
+                )
+            };
             rendered.files.iter().map(file).collect::<Vec<_>>()
         };
         let pair = |path: &str, text: &str| (path.to_owned(), text.to_owned());
         assert_eq!(
             paths(&[]),
-            [pair("load_vg/news.py", "x = 'load_vg'\n"), pair("raw/a.html", "{{ left }}")]
+            [
+                pair("load_vg/news.py", "x = 'load_vg'\n"),
+                pair("raw/a.html", "{{ left }}")
+            ]
         );
         assert_eq!(
             paths(&[("slug", "other"), ("docker", "yes")]),
@@ -352,15 +369,24 @@ mod tests {
         ] {
             let template = template("{{ cookiecutter.slug }}", &[(path, "")]);
             let error = template.render(&asked(&[("kind", kind)])).expect_err(kind);
-            assert!(format!("{error:#}").starts_with("render the path"), "{error:#}");
+            assert!(
+                format!("{error:#}").starts_with("render the path"),
+                "{error:#}"
+            );
         }
     }
 
     #[test]
     fn two_files_are_never_one() {
-        let both = template("x{{ cookiecutter.slug }}", &[("news", ""), ("{{cookiecutter.kind}}", "")]);
+        let both = template(
+            "x{{ cookiecutter.slug }}",
+            &[("news", ""), ("{{cookiecutter.kind}}", "")],
+        );
         assert!(both.render(&asked(&[])).is_err());
-        let folder = template("x{{ cookiecutter.slug }}", &[("news/a", ""), ("{{cookiecutter.kind}}", "")]);
+        let folder = template(
+            "x{{ cookiecutter.slug }}",
+            &[("news/a", ""), ("{{cookiecutter.kind}}", "")],
+        );
         assert!(folder.render(&asked(&[])).is_err());
     }
 
@@ -375,7 +401,10 @@ mod tests {
     #[test]
     fn the_built_in_one_takes_any_name() {
         for name in ["load_vg", "2024 \"rapport\"", "høst"] {
-            let asked = Asked { name: name.to_owned(), set: Vec::new() };
+            let asked = Asked {
+                name: name.to_owned(),
+                set: Vec::new(),
+            };
             let rendered = Template::built_in().render(&asked).expect("files");
             assert_eq!(rendered.files.len(), 4);
             assert!(rendered.notes.is_empty());

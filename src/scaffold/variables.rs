@@ -230,24 +230,23 @@ mod tests {
         let text = "{{ cookiecutter.module }} {{ cookiecutter.year }} {{ cookiecutter.license }} \
                     {{ cookiecutter.__hidden }}{% if cookiecutter.docker %} D{% endif %}\n";
         let rendered = variables.render("x", text).expect("a text");
-        assert_eq!(
-            rendered,
-            "load_vg_LOAD_VG 2026 MIT load_vg_LOAD_VG! D\n"
-        );
+        assert_eq!(rendered, "load_vg_LOAD_VG 2026 MIT load_vg_LOAD_VG! D\n");
         assert_eq!(variables.copied(), ["*.html"]);
-        let set = [("license", "Load VG's own"), ("docker", "no"), ("slug", "y")];
+        let set = [
+            ("license", "Load VG's own"),
+            ("docker", "no"),
+            ("slug", "y"),
+        ];
         let variables = new(declared, &set).expect("values");
         let rendered = variables.render("x", text).expect("a text");
-        assert_eq!(
-            rendered,
-            "load_vg_Y 2026 Load VG's own load_vg_Y!\n"
-        );
+        assert_eq!(rendered, "load_vg_Y 2026 Load VG's own load_vg_Y!\n");
     }
 
     #[test]
     fn faults_are_told() {
         let error = |declared: &str, set: &[(&str, &str)]| {
-            let result = new(declared, set).and_then(|one| one.render("a.py", "\n{{ cookiecutter.nam }}"));
+            let result =
+                new(declared, set).and_then(|one| one.render("a.py", "\n{{ cookiecutter.nam }}"));
             format!("{:#}", result.expect_err("a fault"))
         };
         let declared = r#"{"name": "x", "license": ["MIT", "BSD"], "docker": true, "_x": 1}"#;

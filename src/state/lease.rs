@@ -1,15 +1,19 @@
-//! The lease that keeps two deploys of one environment apart.
+//! The lease that keeps two deploys of one environment apart, and lets the parts of one saved plan run at once.
+
+mod holders;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use chrono::{DateTime, SecondsFormat, Utc};
-use serde::{Deserialize, Serialize};
+use chrono::{SecondsFormat, Utc};
 use tokio::task::JoinHandle;
 
+use super::{TRIES, pause};
 use crate::backend::{Kind, Store, Tag};
+use crate::model::Digest;
+use holders::{Document, Left};
 
 /// How long a lease holds without being renewed: a killed deploy blocks the next one no longer than this.
 const HOLDS: Duration = Duration::from_secs(60);
@@ -17,129 +21,168 @@ const HOLDS: Duration = Duration::from_secs(60);
 /// How often it is renewed.
 const RENEW: Duration = Duration::from_secs(20);
 
-#[derive(Debug, Serialize, Deserialize)]
-struct Holder {
+/// A part of a saved plan, whose other parts may be carried out at the same time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Share {
+    /// The digest of the plan's file.
+    pub plan: Digest,
+    /// Which part, from 1.
+    pub part: u16,
+}
+
+/// Who takes a lease.
+#[derive(Clone, Debug)]
+struct Taker {
     holder: String,
-    expires: DateTime<Utc>,
+    share: Option<Share>,
 }
 
 /// A lease that is held and renewed until it is [released](Lease::release).
 pub struct Lease {
     store: Arc<dyn Store>,
     key: String,
-    holder: String,
+    taker: Taker,
     renewing: JoinHandle<()>,
 }
 
 impl Lease {
-    /// Takes the lease of an environment for `holder` (for people: who, where; unique to this process). An error names the present holder.
+    /// Takes the lease of an environment for `holder` (for people: who, where; unique to this process). With a `share` it
+    /// is held together with others of the same plan; nobody else gets it meanwhile. An error names the present holder.
     /// `lost` becomes true if the lease is lost later.
     pub async fn acquire(
         store: Arc<dyn Store>,
         environment: &str,
         holder: &str,
+        share: Option<Share>,
         lost: Arc<AtomicBool>,
     ) -> anyhow::Result<Self> {
-        let key = format!(".flowyard/lock/{environment}");
-        let free = match store.get(&key).await {
-            Err(error) if error.kind == Kind::NotFound => None,
-            Err(error) => return Err(error).context("read the lease"),
-            Ok((bytes, tag)) => {
-                if let Ok(other) = serde_json::from_slice::<Holder>(&bytes)
-                    && other.expires > Utc::now()
+        let key = key(environment);
+        let taker = Taker {
+            holder: holder.to_owned(),
+            share,
+        };
+        for attempt in 0.. {
+            let before = read(&*store, &key).await.context("read the lease")?;
+            let (document, tag) = match before {
+                None => (None, None),
+                Some((document, tag)) => (document, Some(tag)),
+            };
+            let after = match Document::taken(document, &taker, Utc::now(), HOLDS) {
+                Ok(after) => after,
+                Err(other) => bail!(
+                    "another deploy of this environment is running: {}; its lease ends at {} unless it is renewed",
+                    other.holder,
+                    other.expires.to_rfc3339_opts(SecondsFormat::Secs, true)
+                ),
+            };
+            match write(&*store, &key, &after, tag.as_ref()).await {
+                Ok(()) => break,
+                // It may have been another part of the same plan.
+                Err(error)
+                    if error.kind == Kind::Conflict && share.is_some() && attempt < TRIES =>
                 {
-                    bail!(
-                        "another deploy of this environment is running: {}; its lease ends at {} unless it is renewed",
-                        other.holder,
-                        other.expires.to_rfc3339_opts(SecondsFormat::Secs, true)
-                    );
+                    pause(attempt).await;
                 }
-                Some(tag)
+                Err(error) if error.kind == Kind::Conflict => {
+                    bail!("another deploy of this environment began at this moment; try again")
+                }
+                Err(error) => return Err(error).context("take the lease"),
             }
-        };
-        let tag = match write(&*store, &key, holder, free.as_ref()).await {
-            Ok(tag) => tag,
-            Err(error) if error.kind == Kind::Conflict => {
-                bail!("another deploy of this environment began at this moment; try again")
-            }
-            Err(error) => return Err(error).context("take the lease"),
-        };
-        let renewing = tokio::spawn(renew(
-            store.clone(),
-            key.clone(),
-            holder.to_owned(),
-            tag,
-            lost,
-        ));
+        }
+        let renewing = tokio::spawn(renew(store.clone(), key.clone(), taker.clone(), lost));
         Ok(Self {
             store,
             key,
-            holder: holder.to_owned(),
+            taker,
             renewing,
         })
     }
 
-    /// Gives the lease back.
-    pub async fn release(self) -> anyhow::Result<()> {
+    /// Gives the lease back. A part that `began` to write leaves a note of that, for [`has_begun`].
+    pub async fn release(self, began: bool) -> anyhow::Result<()> {
         self.renewing.abort();
-        // Somebody may have taken it over meanwhile; theirs stays.
-        match self.store.get(&self.key).await {
-            Ok((bytes, _)) => {
-                if is_held_by(&bytes, &self.holder) {
-                    self.store
-                        .delete(&self.key)
-                        .await
-                        .context("give the lease back")?;
-                }
-                Ok(())
+        for attempt in 0..TRIES {
+            let before = read(&*self.store, &self.key).await;
+            let Some((Some(document), tag)) = before.context("give the lease back")? else {
+                return Ok(());
+            };
+            let done = match document.left(&self.taker, began, Utc::now()) {
+                // Somebody has taken it over meanwhile; theirs stays.
+                Left::Others => return Ok(()),
+                Left::Nothing => self.store.delete(&self.key).await,
+                Left::Note(document) => write(&*self.store, &self.key, &document, Some(&tag)).await,
+            };
+            match done {
+                Err(error) if error.kind == Kind::Conflict => pause(attempt).await,
+                done => return done.context("give the lease back"),
             }
-            Err(error) if error.kind == Kind::NotFound => Ok(()),
-            Err(error) => Err(error).context("give the lease back"),
         }
+        bail!("the lease is written by others all the time; it ends by itself")
     }
 }
 
-fn is_held_by(bytes: &[u8], holder: &str) -> bool {
-    serde_json::from_slice::<Holder>(bytes).is_ok_and(|now| now.holder == holder)
+/// Whether a part of a plan has begun to write before, and no other deploy of the environment since then: what has moved in
+/// it was moved by that.
+pub async fn has_begun(store: &dyn Store, environment: &str, share: Share) -> anyhow::Result<bool> {
+    let found = read(store, &key(environment)).await;
+    let document = found.context("read the lease")?.and_then(|found| found.0);
+    Ok(document.is_some_and(|document| document.knows(share)))
+}
+
+fn key(environment: &str) -> String {
+    format!(".flowyard/lock/{environment}")
+}
+
+/// The document and its version; no document where nobody can understand it, so that it does not hold for ever.
+async fn read(
+    store: &dyn Store,
+    key: &str,
+) -> crate::backend::Result<Option<(Option<Document>, Tag)>> {
+    match store.get(key).await {
+        Ok((bytes, tag)) => Ok(Some((serde_json::from_slice(&bytes).ok(), tag))),
+        Err(error) if error.kind == Kind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 async fn write(
     store: &dyn Store,
     key: &str,
-    holder: &str,
+    document: &Document,
     tag: Option<&Tag>,
-) -> crate::backend::Result<Tag> {
-    let text = Holder {
-        holder: holder.to_owned(),
-        expires: Utc::now() + HOLDS,
-    };
-    let bytes = serde_json::to_vec_pretty(&text).expect("text and a date are always JSON");
-    store.put_if_unchanged(key, bytes.into(), tag).await
+) -> crate::backend::Result<()> {
+    let bytes = serde_json::to_vec_pretty(document).expect("text and dates are always JSON");
+    store.put_if_unchanged(key, bytes.into(), tag).await?;
+    Ok(())
 }
 
-async fn renew(
-    store: Arc<dyn Store>,
-    key: String,
-    holder: String,
-    mut tag: Tag,
-    lost: Arc<AtomicBool>,
-) {
+/// Writes the lease's new end once; `false` where it is somebody else's by now.
+async fn renew_once(store: &dyn Store, key: &str, taker: &Taker) -> crate::backend::Result<bool> {
+    let mut attempt = 0;
+    loop {
+        let Some((Some(document), tag)) = read(store, key).await? else {
+            return Ok(false);
+        };
+        let Some(document) = document.renewed(taker, Utc::now(), HOLDS) else {
+            return Ok(false);
+        };
+        match write(store, key, &document, Some(&tag)).await {
+            Ok(()) => return Ok(true),
+            // Another part wrote, or a write of ours landed while its answer got lost: the next look tells.
+            Err(error) if error.kind == Kind::Conflict && attempt < TRIES => pause(attempt).await,
+            Err(error) => return Err(error),
+        }
+        attempt += 1;
+    }
+}
+
+async fn renew(store: Arc<dyn Store>, key: String, taker: Taker, lost: Arc<AtomicBool>) {
     let mut renewed = Utc::now();
     loop {
         tokio::time::sleep(RENEW).await;
-        match write(&*store, &key, &holder, Some(&tag)).await {
-            Ok(next) => {
-                tag = next;
-                renewed = Utc::now();
-            }
-            // A write that landed while its answer got lost, and was repeated, conflicts with itself.
-            Err(error) if error.kind == Kind::Conflict => match store.get(&key).await {
-                Ok((bytes, now)) if is_held_by(&bytes, &holder) => {
-                    tag = now;
-                    renewed = Utc::now();
-                }
-                _ => break,
-            },
+        match renew_once(&*store, &key, &taker).await {
+            Ok(true) => renewed = Utc::now(),
+            Ok(false) => break,
             // A passing fault is borne as long as the lease holds all the same.
             Err(_) if Utc::now() < renewed + HOLDS - RENEW / 2 => {}
             Err(_) => break,

@@ -3,6 +3,7 @@
 // The modules of a test binary have no outside.
 #![allow(unreachable_pub)]
 
+mod action;
 mod cli;
 mod conformance;
 mod contract;
@@ -19,5 +20,6 @@ mod registry;
 mod sandbox;
 #[path = "../services/mod.rs"]
 mod services;
+mod shards;
 mod support;
 mod tidy;

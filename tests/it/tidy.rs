@@ -11,7 +11,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("error", &[]),
     ("cli", &[]),
     ("process", &[]),
-    ("config", &["cli"]),
+    ("config", &["cli", "model"]),
     ("backend", &["model", "process"]),
     ("discover", &["model"]),
     ("read", &["discover", "model"]),

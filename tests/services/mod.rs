@@ -1,11 +1,13 @@
 //! The real services that tests speak to: each is installed once, started on a free port of 127.0.0.1 and ended with the
 //! test process, however that ends.
 
+pub(crate) mod act;
 pub(crate) mod azurite;
 pub(crate) mod base_image;
 pub(crate) mod buildah;
 pub(crate) mod dockerd;
 pub(crate) mod gcs;
+pub(crate) mod linters;
 pub(crate) mod machine;
 pub(crate) mod moto;
 pub(crate) mod prefect;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Setting;
-use crate::model::{Field, Reference, nearest};
+use crate::model::{Field, Reference, check_declared, environment, nearest};
 use crate::read::document::{Content, Entry, Node};
 use crate::read::faults::Faults;
 use crate::read::template::{Place, Values};
@@ -14,8 +14,14 @@ pub(super) fn lay(node: Node, setting: &Setting<'_>, faults: &mut Faults<'_>) ->
         return node;
     };
     let mut result = node;
-    for entry in overlays.entries().unwrap_or_default() {
-        if !setting.environments.is_empty() && !setting.environments.contains(&entry.key) {
+    let entries = overlays.entries().unwrap_or_default();
+    let meant = meant(entries, setting, faults);
+    for entry in entries {
+        if let Err(why) = check_declared(&entry.key) {
+            faults.error(entry.at, format!("`{}` is no glob: {why}", entry.key));
+            continue;
+        }
+        if !is_known(&entry.key, setting) {
             let known = setting.environments.iter().map(String::as_str);
             let hint = match nearest(&entry.key, known) {
                 Some(near) => format!("did you mean `{near}`?"),
@@ -41,11 +47,37 @@ pub(super) fn lay(node: Node, setting: &Setting<'_>, faults: &mut Faults<'_>) ->
             faults.error(nested.at, "an overlay has no environments of its own");
             continue;
         }
-        if setting.environment == Some(entry.key.as_str()) {
+        if meant == Some(entry.key.as_str()) {
             result = without_schedule_alias(result, keys).overlaid(&entry.value);
         }
     }
     result
+}
+
+/// The key of the overlay that counts: the environment's own, else the glob that matches it.
+fn meant<'n>(
+    entries: &'n [Entry],
+    setting: &Setting<'_>,
+    faults: &mut Faults<'_>,
+) -> Option<&'n str> {
+    let name = setting.environment?;
+    match environment(name, entries.iter().map(|entry| entry.key.as_str())) {
+        Ok(meant) => meant,
+        Err(several) => {
+            let last = entries.iter().rfind(|one| several.globs.contains(&one.key));
+            let at = last.map_or_else(Default::default, |entry| entry.at);
+            faults
+                .error(at, format!("{several} both match the environment `{name}`"))
+                .hint("add one of just that name, or part the globs");
+            None
+        }
+    }
+}
+
+/// Whether the configuration declares an environment: as it is written, or by a glob that matches it.
+fn is_known(name: &str, setting: &Setting<'_>) -> bool {
+    let declared = || setting.environments.iter().map(String::as_str);
+    setting.environments.is_empty() || !matches!(environment(name, declared()), Ok(None))
 }
 
 /// `schedule` and `schedules` are one thing: an overlay of either replaces both.

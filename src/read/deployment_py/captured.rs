@@ -3,11 +3,14 @@
 use serde_json::Value;
 
 use super::Python;
+use super::image::{BUILT, Docker};
 use super::source::from;
+use crate::discover::Tree;
 use crate::model::{Captured, CapturedDeployment, Diagnostic, Place, RepoPath};
 use crate::read::document::{Content, Entry, Node, Position};
 use crate::read::draft::Draft;
 use crate::read::faults::Faults;
+use crate::read::image::Defaults;
 
 /// A shorter value of a variable hides only what it is the whole of: it may stand in any text by chance.
 const SHORTEST_PART: usize = 4;
@@ -17,6 +20,8 @@ pub(in crate::read) fn captured(
     captured: &Captured,
     file: &RepoPath,
     settings: &Python,
+    images: &Defaults,
+    tree: &Tree,
     faults: &mut Faults<'_>,
 ) -> Vec<Draft> {
     let registered = match captured {
@@ -48,11 +53,16 @@ pub(in crate::read) fn captured(
     }
     registered
         .iter()
-        .map(|one| draft(one, &project, &variables))
+        .map(|one| draft(one, &project, (images, tree), &variables))
         .collect()
 }
 
-fn draft(one: &CapturedDeployment, project: &RepoPath, variables: &[(&str, &str)]) -> Draft {
+fn draft(
+    one: &CapturedDeployment,
+    project: &RepoPath,
+    (images, tree): (&Defaults, &Tree),
+    variables: &[(&str, &str)],
+) -> Draft {
     let at = Position {
         line: one.line.max(1),
         column: 1,
@@ -62,11 +72,28 @@ fn draft(one: &CapturedDeployment, project: &RepoPath, variables: &[(&str, &str)
         let entrypoint = format!("{}:{function}", from(project, file));
         declares.insert("entrypoint".to_owned(), entrypoint.into());
     }
+    let built = declares.remove(BUILT);
+    let mut node = node(&Value::Object(declares), at, variables);
+    if let (Some(built), Content::Map(entries)) = (&built, &mut node.content)
+        && let Some(docker) = Docker::captured(&self::node(built, at, variables))
+    {
+        let find = |path: &str| {
+            [project, &RepoPath::root()]
+                .iter()
+                .filter_map(|folder| folder.resolve(path))
+                .find(|path| tree.position(path).is_some())
+        };
+        entries.push(Entry {
+            key: "image".to_owned(),
+            at,
+            value: docker.asked(project, images, &find),
+        });
+    }
     let notes = one.notes.iter().cloned();
     let ran = "the file was run to know what it declares".to_owned();
     Draft {
         notes: notes.chain([ran]).collect(),
-        ..Draft::of(node(&Value::Object(declares), at, variables), None)
+        ..Draft::of(node, None)
     }
 }
 

@@ -2,12 +2,14 @@
 
 use std::rc::Rc;
 
+use super::image::Docker;
 use super::node::Nodes;
 use super::registration::{Call, Registration};
 use super::{schedule, source};
 use crate::model::{RepoPath, nearest};
 use crate::read::document::{Content, Entry, Node, Position};
 use crate::read::draft::Draft;
+use crate::read::image::Defaults;
 use crate::read::python::program::{At, Kind, Value};
 
 /// Arguments whose key in a deployment file has their name.
@@ -75,6 +77,7 @@ struct Drafting<'n, 'm, 'a, 'f, 'p> {
     nodes: &'n mut Nodes<'m, 'a, 'f, 'p>,
     registration: &'n Registration,
     project: &'n RepoPath,
+    images: &'n Defaults,
     entries: Vec<Entry>,
     notes: Vec<String>,
 }
@@ -83,6 +86,7 @@ struct Drafting<'n, 'm, 'a, 'f, 'p> {
 pub(super) fn of(
     registration: &Registration,
     project: &RepoPath,
+    images: &Defaults,
     nodes: &mut Nodes<'_, '_, '_, '_>,
 ) -> Option<Draft> {
     let used = registration.at;
@@ -96,6 +100,7 @@ pub(super) fn of(
         nodes,
         registration,
         project,
+        images,
         entries: Vec::new(),
         notes: Vec::new(),
     };
@@ -334,39 +339,20 @@ impl Drafting<'_, '_, '_, '_, '_> {
         let Some(value) = self.get("image") else {
             return;
         };
-        let used = self.used();
-        let at = self.nodes.position(value.at, used);
-        let machine = self.nodes.machine();
-        if machine.record_kind(&value) == Some("image") {
-            let (name, tag) = (machine.field(&value, "name"), machine.field(&value, "tag"));
-            let name = name.and_then(|name| self.nodes.node(&name, used, "the image's name"));
-            let tag = tag.filter(|tag| !tag.is_none());
-            let tag = tag.map(|tag| self.nodes.node(&tag, used, "the image's tag"));
-            let (Some(name), tag @ (None | Some(Some(_)))) = (name, tag) else {
-                return;
-            };
-            let text = match tag.flatten() {
-                Some(tag) => format!(
-                    "{}:{}",
-                    name.as_str().unwrap_or_default(),
-                    tag.as_str().unwrap_or_default()
-                ),
-                None => name.as_str().unwrap_or_default().to_owned(),
-            };
-            let mut node = Node::scalar(at, text.into());
-            node.hidden = name.hidden;
-            self.put("image", at, node);
-        } else if let Some(node) = self.node("image") {
-            self.put("image", node.at, node);
-        }
+        let Some(docker) = Docker::of(&value, self.used(), self.nodes) else {
+            return;
+        };
         let builds = !matches!(
             self.get("build").map(|build| build.kind),
             Some(Kind::Bool(false))
         );
-        if builds && self.call() == Call::Deploy.name() {
-            self.notes
-                .push("the image is named, and not built from this file".to_owned());
-        }
+        let node = if builds && self.call() == Call::Deploy.name() {
+            let machine = self.nodes.machine();
+            docker.asked(self.project, self.images, &|path| machine.file_at(path))
+        } else {
+            docker.named()
+        };
+        self.put("image", node.at, node);
     }
 
     fn unknown_arguments(&mut self) {

@@ -8,6 +8,7 @@ mod block;
 mod captured;
 mod draft;
 mod flow;
+mod image;
 mod library;
 mod node;
 mod registration;
@@ -22,6 +23,7 @@ use std::rc::Rc;
 
 use super::draft::Draft;
 use super::faults::Faults;
+use super::image::Defaults;
 use super::python::program::{Machine, Stop, World};
 use super::python::{Broken, Modules};
 use crate::model::{Diagnostic, Place, RepoPath};
@@ -43,6 +45,7 @@ pub(super) fn drafts(
     file: &RepoPath,
     modules: &Modules<'_>,
     settings: &Python,
+    images: &Defaults,
     faults: &mut Faults<'_>,
 ) -> Vec<Draft> {
     let Some(main) = modules.tree().position(file) else {
@@ -91,7 +94,7 @@ pub(super) fn drafts(
     }
     let drafts = registered
         .iter()
-        .filter_map(|one| draft::of(one, &project, &mut nodes))
+        .filter_map(|one| draft::of(one, &project, images, &mut nodes))
         .collect();
     if let Some((at, message)) = fails {
         nodes.faults.undecided = true;

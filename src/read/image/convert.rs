@@ -98,14 +98,10 @@ fn mapping(build: &Build, file: &RepoPath, defaults: &Defaults, at: Position) ->
     };
     put("repository", text(&build.repository));
     if build.dockerfile == "auto" {
-        if defaults.base.is_none() {
-            put("base", text(PREFECT_BASE));
+        let project = file.parent().unwrap_or_default();
+        for (key, value) in automatic(&project, defaults) {
+            put(key, Node::scalar(at, value));
         }
-        put("code", Node::scalar(at, true.into()));
-        put(
-            "folder",
-            text(&auto_folder(&file.parent().unwrap_or_default())),
-        );
     } else {
         put("dockerfile", text(&build.dockerfile));
         put("context", text(&build.context));
@@ -127,6 +123,21 @@ fn mapping(build: &Build, file: &RepoPath, defaults: &Defaults, at: Position) ->
         put("tags", list(tags));
     }
     Node::new(at, Content::Map(entries))
+}
+
+/// The keys of `image` for the Dockerfile that Prefect makes up where there is none: its own image, the project's packages
+/// and its code.
+pub(in crate::read) fn automatic(
+    project: &RepoPath,
+    defaults: &Defaults,
+) -> Vec<(&'static str, Value)> {
+    let base = defaults.base.is_none();
+    let base = base.then(|| ("base", Value::from(PREFECT_BASE)));
+    let code = [
+        ("code", true.into()),
+        ("folder", auto_folder(project).into()),
+    ];
+    base.into_iter().chain(code).collect()
 }
 
 fn template(build: &Build, name: &str) -> String {

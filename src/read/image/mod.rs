@@ -27,7 +27,7 @@ pub use asked::parse_builder;
 pub(super) use asked::{Asked, read};
 pub(super) use context::Copies;
 use context::Patterns;
-pub(super) use convert::declare;
+pub(super) use convert::{automatic, declare};
 pub(super) use project::Images;
 
 /// `[image]` of the configuration.

@@ -7,7 +7,7 @@ use anyhow::bail;
 use serde::Serialize;
 
 use crate::apply::{Outcome, Status};
-use crate::model::DeploymentId;
+use crate::model::{DeploymentId, Shard};
 use crate::plan::{ImagePlan, Plan, ProjectPlan};
 use crate::report::done::Done;
 use crate::report::{as_declared, json, to_do};
@@ -25,6 +25,7 @@ const LONGEST: usize = 400_000;
 /// | `summary` | what the report sums up to, one line |
 /// | `deployed` | how many items were carried out; 0 for a plan |
 /// | `failed` | how many items failed or were skipped; 0 for a plan |
+/// | `matrix` | the parts of `plan --shards` for a job's `strategy.matrix`, `{"shard":["1/2","2/2"]}`; empty without |
 /// | `releases` | JSON list: every project in scope, its release's digest and the images that it runs in |
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outputs(pub BTreeMap<&'static str, String>);
@@ -37,17 +38,24 @@ struct Release<'a> {
     images: Vec<String>,
 }
 
-/// The outputs of a plan.
-pub fn planned(plan: &Plan, file: Option<&str>) -> Outputs {
+/// The outputs of a plan; with the number of its parts, where parts were asked for.
+pub fn planned(plan: &Plan, file: Option<&str>, parts: Option<u16>) -> Outputs {
     let counts = plan.counts();
     let summary = if plan.is_empty() {
         format!("no changes: {}", as_declared(plan))
     } else {
-        to_do(&counts)
+        to_do(plan)
     };
     let mut outputs = of(plan, counts.create + counts.update + counts.remove, summary);
     let file = file.unwrap_or_default().to_owned();
     outputs.0.insert("plan-file", file);
+    if let Some(of) = parts {
+        let shards: Vec<String> = (1..=of)
+            .map(|part| Shard { part, of }.to_string())
+            .collect();
+        let matrix = serde_json::json!({"shard": shards});
+        outputs.0.insert("matrix", matrix.to_string());
+    }
     outputs
 }
 
@@ -96,6 +104,7 @@ fn of(plan: &Plan, changed: usize, summary: String) -> Outputs {
         ("plan-file", String::new()),
         ("summary", summary),
         ("deployed", "0".to_owned()),
+        ("matrix", String::new()),
         ("failed", "0".to_owned()),
         ("releases", releases),
     ]))
@@ -162,11 +171,12 @@ mod tests {
     #[test]
     fn a_plan_and_its_outcomes() {
         let plan = sample::plan(true);
-        insta::assert_snapshot!(shown(&planned(&plan, Some("plan.json"))), @r#"
+        insta::assert_snapshot!(shown(&planned(&plan, Some("plan.json"), Some(2))), @r#"
         changed = 5
         deployed = 0
         failed = 0
         has-changes = true
+        matrix = {"shard":["1/2","2/2"]}
         plan-file = plan.json
         releases = [{"project":"projects/news/load_dn","release":"329214b59301a2ef1f2d855f1fc13f6d2ba0df5bf1a31a947e10bfdd617ed62a","images":[]},{"project":"projects/warehouse/dbt","release":"06621a129c19bdeb046b0ebd45503e8a37d9c733d76321f62b95dd944dce2174","images":[]},{"project":"projects/x`</details>|@all\u001b[31m","release":"44498e83cc74ba0dfd9bb643c947473feebf138ca09b624dbdb530a8ce8a1509","images":[]}]
         summary = 2 to create, 2 to update, 2 unchanged, 1 to remove; 2 releases to upload (9 files, 13.0 KB)
@@ -177,12 +187,14 @@ mod tests {
         deployed = 3
         failed = 4
         has-changes = true
+        matrix =
         plan-file =
         releases = [{"project":"projects/news/load_dn","release":"329214b59301a2ef1f2d855f1fc13f6d2ba0df5bf1a31a947e10bfdd617ed62a","images":[]},{"project":"projects/warehouse/dbt","release":"06621a129c19bdeb046b0ebd45503e8a37d9c733d76321f62b95dd944dce2174","images":[]},{"project":"projects/x`</details>|@all\u001b[31m","release":"44498e83cc74ba0dfd9bb643c947473feebf138ca09b624dbdb530a8ce8a1509","images":[]}]
         summary = 1 created, 1 updated, 2 unchanged, 0 removed; 1 release uploaded; 2 failed, 2 skipped
         "#);
-        let nothing = planned(&sample::empty_plan(), None);
+        let nothing = planned(&sample::empty_plan(), None, Some(0));
         assert_eq!(nothing.0["has-changes"], "false");
+        assert_eq!(nothing.0["matrix"], r#"{"shard":[]}"#);
         assert_eq!(
             deployed(&sample::empty_plan(), &[]).0["has-changes"],
             "false"

@@ -4,12 +4,30 @@ use serde::Serialize;
 
 use super::{document, path};
 use crate::apply::{Item, Outcome, Status};
+use crate::model::{Digest, Shard};
 use crate::plan::Plan;
 use crate::report::done::Done;
+
+/// Whose outcomes a file of `deploy --out` holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OutcomesOf {
+    /// The digest of the saved plan's file; `None` where there was none.
+    pub plan: Option<Digest>,
+    /// Which part of it; `None` where it was all.
+    pub shard: Option<Shard>,
+    /// Why the deploy ended before it did anything.
+    pub failure: Option<String>,
+}
 
 #[derive(Serialize)]
 struct OutcomesDocument<'a> {
     environment: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    plan: Option<Digest>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shard: Option<Shard>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failure: Option<&'a str>,
     outcomes: Vec<OutcomeDocument<'a>>,
     summary: SummaryDocument,
 }
@@ -48,6 +66,11 @@ struct SummaryDocument {
 
 /// What came of a plan.
 pub fn outcomes(plan: &Plan, outcomes: &[Outcome]) -> String {
+    save_outcomes(plan, outcomes, &OutcomesOf::default())
+}
+
+/// What came of a plan or a part of it, as a file that [`load_outcomes`](super::load_outcomes) reads.
+pub fn save_outcomes(plan: &Plan, outcomes: &[Outcome], of: &OutcomesOf) -> String {
     let done = Done::of(plan, outcomes);
     let all = outcomes.iter().map(|outcome| {
         let (id, release) = match &outcome.item {
@@ -77,6 +100,9 @@ pub fn outcomes(plan: &Plan, outcomes: &[Outcome]) -> String {
     });
     let content = OutcomesDocument {
         environment: &plan.environment,
+        plan: of.plan,
+        shard: of.shard,
+        failure: of.failure.as_deref(),
         outcomes: all.collect(),
         summary: SummaryDocument {
             created: done.created,

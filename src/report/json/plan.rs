@@ -135,6 +135,8 @@ struct ImageDocument<'a> {
     action: &'static str,
     reason: Option<&'a str>,
     deployments: Vec<String>,
+    /// The first project that needs it.
+    project: &'a str,
     place: Place<'a>,
 }
 
@@ -153,6 +155,7 @@ impl<'a> ImageDocument<'a> {
             action,
             reason,
             deployments: image.deployments.iter().map(ToString::to_string).collect(),
+            project: path(&image.project),
             place: Place::of(&image.place),
         }
     }

@@ -11,7 +11,11 @@ use crate::report::{as_declared, value};
 /// What came of a plan: a heading, what it sums up to, the failures with their reasons, what was skipped, and, folded,
 /// what was done.
 pub fn outcomes(plan: &Plan, outcomes: &[Outcome], options: &Options) -> String {
-    let mut head = super::heading("flowyard deploy", &plan.environment);
+    let title = match plan.destroys {
+        true => "flowyard destroy",
+        false => "flowyard deploy",
+    };
+    let mut head = super::heading(title, &plan.environment);
     if outcomes.is_empty() {
         head += &format!("**Nothing to do.** {}\n", as_declared(plan));
         return head;

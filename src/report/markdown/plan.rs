@@ -5,7 +5,7 @@ use super::{Options, Parts};
 use crate::model::Desired;
 use crate::plan::{Action, ImagePlan, Plan, ProjectPlan, Upload};
 use crate::report::rows::{self, Row, Sign};
-use crate::report::{all_diagnostics, as_declared, drift_note, reach, to_do, value};
+use crate::report::{all_diagnostics, as_declared, drift_note, reach, to_do, value, was_in};
 
 /// Blocks of more lines than this are folded.
 const FOLD: usize = 24;
@@ -14,11 +14,15 @@ const FOLD: usize = 24;
 /// project as a diff, and what is or would be removed.
 pub fn plan(plan: &Plan, desired: &Desired, options: &Options) -> String {
     let counts = plan.counts();
-    let mut head = super::heading("flowyard plan", &plan.environment);
+    let title = match plan.destroys {
+        true => "flowyard destroy",
+        false => "flowyard plan",
+    };
+    let mut head = super::heading(title, &plan.environment);
     if plan.is_empty() {
         head += &format!("**No changes.** {}\n", as_declared(plan));
     } else {
-        head += &format!("**{}.**\n", to_do(&counts));
+        head += &format!("**{}.**\n", to_do(plan));
     }
     if let Some(note) = drift_note(counts.drifted) {
         head += &format!("\n**Drift:** {note}.\n");
@@ -149,7 +153,9 @@ fn diff_lines(row: &Row, create: bool, lines: &mut Vec<String>) {
 }
 
 fn orphans(plan: &Plan) -> String {
-    let mut text = if plan.prune {
+    let mut text = if plan.destroys {
+        "#### Registered\n\n".to_owned()
+    } else if plan.prune {
         "#### Declared nowhere any more\n\n".to_owned()
     } else {
         "#### Registered, but declared nowhere\n\n`deploy --prune` removes them.\n\n".to_owned()
@@ -159,7 +165,7 @@ fn orphans(plan: &Plan) -> String {
         .orphans
         .iter()
         .map(|orphan| {
-            let line = format!("{sign}{} (was in {})", orphan.id, orphan.project);
+            let line = format!("{sign}{} ({} {})", orphan.id, was_in(plan), orphan.project);
             value::escaped(&line)
         })
         .collect();

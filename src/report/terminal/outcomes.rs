@@ -61,6 +61,10 @@ pub fn outcomes(plan: &Plan, outcomes: &[Outcome], out: &mut dyn Write) -> io::R
     } else {
         BOLD
     };
+    let environment = match plan.destroys {
+        true => environment.replacen(" for", "", 1),
+        false => environment,
+    };
     let heading = format!("{}{environment}:", done.heading());
     writeln!(out, "{} {}.", paint(style, heading), done.sum())
 }

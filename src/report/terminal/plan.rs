@@ -5,7 +5,9 @@ use std::io::{self, Write};
 use crate::plan::{Action, Change, ImageAction, ImagePlan, Plan, ProjectPlan, Upload};
 use crate::report::rows::{self, Row, Sign};
 use crate::report::style::{BOLD, CREATE, DIM, DRIFT, REMOVE, UPDATE, paint};
-use crate::report::{Options, as_declared, drift_note, for_environment, reach, to_do, value};
+use crate::report::{
+    Options, as_declared, drift_note, for_environment, reach, to_do, value, was_in,
+};
 
 /// Writes a plan: how changes reach the projects of a narrowed run, what changes by project and deployment, field by field, what is or would be removed, and one line
 /// that sums it up. The plan's diagnostics are not in it; see [`all_diagnostics`](crate::report::all_diagnostics).
@@ -127,7 +129,9 @@ fn line(row: &Row, out: &mut dyn Write) -> io::Result<()> {
 }
 
 fn orphans(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
-    let heading = if plan.prune {
+    let heading = if plan.destroys {
+        "registered"
+    } else if plan.prune {
         "declared nowhere any more"
     } else {
         "registered, but declared nowhere (deploy --prune removes them)"
@@ -136,7 +140,7 @@ fn orphans(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
     for orphan in &plan.orphans {
         let id = value::text(&orphan.id.to_string());
         let project = value::text(&orphan.project.to_string());
-        let from = paint(DIM, format!("(was in {project})"));
+        let from = paint(DIM, format!("({} {project})", was_in(plan)));
         if plan.prune {
             writeln!(
                 out,
@@ -156,7 +160,7 @@ fn summary(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
     let environment = for_environment(&plan.environment);
     if !plan.is_empty() {
         let heading = paint(BOLD, format!("Plan{environment}:"));
-        writeln!(out, "{heading} {}.", to_do(&counts))?;
+        writeln!(out, "{heading} {}.", to_do(plan))?;
     } else {
         let heading = paint(BOLD, format!("No changes{environment}."));
         writeln!(out, "{heading} {}", as_declared(plan))?;

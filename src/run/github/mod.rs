@@ -92,11 +92,27 @@ pub(super) fn annotate(run: &Run, faults: &[Diagnostic]) {
     }
 }
 
+/// Tells what is no fault, but has to be known to read the result.
+pub(super) fn notice(run: &Run, message: &str) {
+    let message = redacted(run, message);
+    say(&command::command(
+        "notice",
+        &[("title", "flowyard")],
+        &message,
+    ));
+}
+
 /// Adds the plan to the summary, and sets the outputs.
-pub(super) fn planned(run: &Run, plan: &Plan, desired: &Desired, file: Option<&Path>) {
+pub(super) fn planned(
+    run: &Run,
+    plan: &Plan,
+    desired: &Desired,
+    file: Option<&Path>,
+    parts: Option<u16>,
+) {
     summary(run, |options| markdown::plan(plan, desired, options));
     let file = file.map(|file| file.display().to_string());
-    outputs(run, &actions::planned(plan, file.as_deref()));
+    outputs(run, &actions::planned(plan, file.as_deref(), parts));
 }
 
 /// Adds what a deploy did to the summary, and sets the outputs.

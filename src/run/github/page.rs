@@ -96,7 +96,7 @@ impl<'r> Page<'r> {
             Verdict::Success
         };
         let summary = match faults {
-            0 => line(&actions::planned(plan, None)),
+            0 => line(&actions::planned(plan, None, None)),
             1 => "1 fault in the deployment files".to_owned(),
             _ => format!("{faults} faults in the deployment files"),
         };

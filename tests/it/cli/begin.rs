@@ -28,13 +28,20 @@ fn init_fits_the_examples() {
     // A dry run shows just what a real one writes.
     let before = files(repo.path());
     let dry = flowyard(&repo, "init --dry-run").run().expect_code(0);
-    assert_eq!(crate::support::changed(&before, &files(repo.path())), [""; 0]);
+    assert_eq!(
+        crate::support::changed(&before, &files(repo.path())),
+        [""; 0]
+    );
     let run = flowyard(&repo, "init").run().expect_code(0);
     assert_eq!(run.stderr, "");
     assert_eq!(dry.stdout.replace("Would write", "Wrote"), run.stdout);
     insta::assert_snapshot!(repo.read("flowyard.toml"));
     for path in WRITTEN {
-        assert!(run.stdout.contains(&format!("{path}\n  | ")), "{}", run.stdout);
+        assert!(
+            run.stdout.contains(&format!("{path}\n  | ")),
+            "{}",
+            run.stdout
+        );
     }
     // What it wrote is right at once, and the library is part of the releases that import it.
     let check = flowyard(&repo, "check").run().expect_code(0);
@@ -60,7 +67,8 @@ fn init_leaves_what_is_there() {
     let run = flowyard(&repo, "init").run().expect_code(0);
     for path in &WRITTEN[..2] {
         assert!(
-            run.stdout.contains(&format!("{path}: is there already, and stays as it is\n")),
+            run.stdout
+                .contains(&format!("{path}: is there already, and stays as it is\n")),
             "{}",
             run.stdout
         );
@@ -69,7 +77,11 @@ fn init_leaves_what_is_there() {
     assert!(run.stdout.contains("\nWrote 1 file.\n"), "{}", run.stdout);
     assert!(is_there(&repo, WRITTEN[2]));
     let again = flowyard(&repo, "init").run().expect_code(0);
-    assert!(again.stdout.contains("\nWrote 0 files.\n"), "{}", again.stdout);
+    assert!(
+        again.stdout.contains("\nWrote 0 files.\n"),
+        "{}",
+        again.stdout
+    );
 }
 
 #[test]
@@ -78,12 +90,15 @@ fn init_writes_workflows_at_the_top_of_git() {
     super::project(&repo, "data/flows/a", "a");
     repo.commit("Add a flow");
     git2::Repository::open(repo.path())
-        .and_then(|git| git.reference_symbolic(
-            "refs/remotes/origin/HEAD",
-            "refs/remotes/origin/trunk",
-            true,
-            "",
-        ).map(|_| ()))
+        .and_then(|git| {
+            git.reference_symbolic(
+                "refs/remotes/origin/HEAD",
+                "refs/remotes/origin/trunk",
+                true,
+                "",
+            )
+            .map(|_| ())
+        })
         .expect("a reference");
     flowyard(&repo, "init --root data").run().expect_code(0);
     assert!(is_there(&repo, "data/flowyard.toml"));
@@ -99,7 +114,11 @@ fn init_writes_workflows_at_the_top_of_git() {
 fn init_in_an_empty_repository() {
     let repo = Repo::new();
     let run = flowyard(&repo, "init").run().expect_code(0);
-    assert!(run.stdout.contains("flowyard new projects/hello"), "{}", run.stdout);
+    assert!(
+        run.stdout.contains("flowyard new projects/hello"),
+        "{}",
+        run.stdout
+    );
     for line in ["check", "plan --local"] {
         flowyard(&repo, line).run().expect_code(0);
     }
@@ -121,16 +140,28 @@ fn init_tells_which_prefect_files_are_for() {
 #[test]
 fn a_new_project_is_right_at_once() {
     let repo = small();
-    let run = flowyard(&repo, "new projects/news/load_vg").run().expect_code(0);
+    let run = flowyard(&repo, "new projects/news/load_vg")
+        .run()
+        .expect_code(0);
     insta::assert_snapshot!(run.snapshot());
-    flowyard(&repo, "check --project projects/news/load_vg").run().expect_code(0);
+    flowyard(&repo, "check --project projects/news/load_vg")
+        .run()
+        .expect_code(0);
     let plan = local(&repo, "plan").expect_code(0);
-    assert!(plan.stdout.contains("+ create load-vg/daily"), "{}", plan.stdout);
+    assert!(
+        plan.stdout.contains("+ create load-vg/daily"),
+        "{}",
+        plan.stdout
+    );
     // From a folder of the repository, which the path counts from.
     let news = repo.path().join("projects/news");
-    Flowyard::new(&news, ["new", "../weather", "--dry-run"]).run().expect_code(0);
+    Flowyard::new(&news, ["new", "../weather", "--dry-run"])
+        .run()
+        .expect_code(0);
     assert!(!is_there(&repo, "projects/weather"));
-    Flowyard::new(&news, ["new", "../weather"]).run().expect_code(0);
+    Flowyard::new(&news, ["new", "../weather"])
+        .run()
+        .expect_code(0);
     assert!(is_there(&repo, "projects/weather/flow.py"));
 }
 
@@ -147,13 +178,21 @@ fn a_new_project_overwrites_nothing() {
     assert_eq!(repo.read("q/flow.py"), "# mine\n");
     assert!(!is_there(&repo, "q/requirements.txt"));
     let outside = flowyard(&repo, "new ../elsewhere").run().expect_code(2);
-    assert!(outside.stderr.contains("is outside of the repository"), "{}", outside.stderr);
+    assert!(
+        outside.stderr.contains("is outside of the repository"),
+        "{}",
+        outside.stderr
+    );
     #[cfg(unix)]
     {
         let elsewhere = tempfile::tempdir().expect("a folder");
         std::os::unix::fs::symlink(elsewhere.path(), repo.path().join("link")).expect("a link");
         let run = flowyard(&repo, "new link/x").run().expect_code(2);
-        assert!(run.stderr.contains("a symbolic link leads out of"), "{}", run.stderr);
+        assert!(
+            run.stderr.contains("a symbolic link leads out of"),
+            "{}",
+            run.stderr
+        );
         let left = fs::read_dir(elsewhere.path()).expect("a folder").count();
         assert_eq!(left, 0);
     }
@@ -178,8 +217,14 @@ fn template(repo: &Repo) {
         &format!("{inside}/{{% if cookiecutter.docker %}}Dockerfile{{% endif %}}"),
         "FROM scratch\n",
     );
-    repo.write(&format!("{inside}/data/logo.png"), b"\x89PNG\0{{ cookiecutter.nothing }}");
-    repo.write("templates/flow/hooks/pre_gen_project.py", "open('ran', 'w')\n");
+    repo.write(
+        &format!("{inside}/data/logo.png"),
+        b"\x89PNG\0{{ cookiecutter.nothing }}",
+    );
+    repo.write(
+        "templates/flow/hooks/pre_gen_project.py",
+        "open('ran', 'w')\n",
+    );
     repo.write("templates/flow/hooks/post_gen_project.sh", "touch ran\n");
 }
 
@@ -189,15 +234,29 @@ fn a_template_of_the_repository() {
     template(&repo);
     // A template is no project itself.
     flowyard(&repo, "check").run().expect_code(0);
-    let line = ["new", "load_vg", "--template", "templates/flow", "--set", "title=Load VG", "--set", "schedule=hourly"];
+    let line = [
+        "new",
+        "load_vg",
+        "--template",
+        "templates/flow",
+        "--set",
+        "title=Load VG",
+        "--set",
+        "schedule=hourly",
+    ];
     let run = Flowyard::new(repo.path(), line).run().expect_code(0);
     insta::assert_snapshot!(run.snapshot());
-    assert!(repo.read("load_vg/load_vg.py").contains("@flow(name=\"Load VG\")"));
+    assert!(
+        repo.read("load_vg/load_vg.py")
+            .contains("@flow(name=\"Load VG\")")
+    );
     let logo = fs::read(repo.path().join("load_vg/data/logo.png")).expect("a file");
     assert_eq!(logo, b"\x89PNG\0{{ cookiecutter.nothing }}");
     assert!(!is_there(&repo, "load_vg/Dockerfile"));
     assert!(!is_there(&repo, "ran") && !is_there(&repo, "load_vg/ran"));
-    flowyard(&repo, "check --project load_vg").run().expect_code(0);
+    flowyard(&repo, "check --project load_vg")
+        .run()
+        .expect_code(0);
 }
 
 #[test]
@@ -208,7 +267,8 @@ fn a_template_that_cannot_be_used() {
         let line = [&["new", "q"], arguments].concat();
         let run = Flowyard::new(repo.path(), line).run().expect_code(2);
         assert!(!is_there(&repo, "q"), "{}", run.snapshot());
-        run.stderr.replace(&repo.path().display().to_string(), "[DIR]")
+        run.stderr
+            .replace(&repo.path().display().to_string(), "[DIR]")
     };
     let of = ["--template", "templates/flow"];
     let with = |set| refused(&[&of[..], &["--set", set]].concat());
@@ -234,15 +294,24 @@ async fn a_worker_runs_a_new_project() {
     let deploy = |line: &str, folder: &Path| {
         flowyard(&repo, line)
             .env("PREFECT_API_URL", server.api_url())
-            .env("FLOWYARD_STORAGE_URL", format!("file://{}", folder.display()))
+            .env(
+                "FLOWYARD_STORAGE_URL",
+                format!("file://{}", folder.display()),
+            )
             .env("FLOWYARD_PREFECT_WORK_POOL", "newcomers")
             .env("FLOWYARD_REPOSITORY", "acme/newcomers")
             .run()
             .expect_code(0)
     };
     deploy("deploy", storage.path());
-    let deployment = api.deployments().await.remove("greeter/daily").expect("it is registered");
-    let run = api.create_run(deployment["id"].as_str().expect("an id")).await;
+    let deployment = api
+        .deployments()
+        .await
+        .remove("greeter/daily")
+        .expect("it is registered");
+    let run = api
+        .create_run(deployment["id"].as_str().expect("an id"))
+        .await;
     let mut worker = Worker::start(server, "newcomers");
     let state = wait_until(Duration::from_secs(300), "the run", async || {
         worker.expect_running();

@@ -5,7 +5,7 @@ use super::job::{Step, pull_request};
 use crate::support::Repo;
 
 /// Texts that a runner, a shell, Markdown or an expression would obey.
-const TEXTS: &[&str] = &[
+pub(crate) const TEXTS: &[&str] = &[
     "::set-output name=x::pwned",
     "::error file=x::pwned",
     "  ::add-mask::pwned",
@@ -31,7 +31,7 @@ fn yaml(text: &str) -> String {
 }
 
 /// Everything that can hold a text holds one of them; `faulty` ones among them.
-fn hostile(faulty: bool) -> Repo {
+pub(crate) fn hostile(faulty: bool) -> Repo {
     let repo = Repo::new();
     for (at, text) in TEXTS.iter().enumerate() {
         // What no file system takes in a name, and, where nothing is to be wrong, what no storage takes.
@@ -67,7 +67,7 @@ fn hostile(faulty: bool) -> Repo {
 
 /// Panics where a text holds something that is not data: outside of fences and code there is only what we say.
 #[track_caller]
-fn expect_whole(text: &str, what: &str) {
+pub(crate) fn expect_whole(text: &str, what: &str) {
     let mut fence: Option<String> = None;
     let mut folded = 0_i32;
     for line in text.lines() {
@@ -178,6 +178,7 @@ async fn nothing_of_it_is_a_command_or_markup() {
                 "deployed",
                 "failed",
                 "has-changes",
+                "matrix",
                 "plan-file",
                 "releases",
                 "summary",

@@ -1,10 +1,12 @@
 //! What flowyard tells GitHub: through the runner of its Actions, and through its API.
 
 mod api;
-mod double;
+pub(crate) mod double;
 mod escaping;
-mod hostile;
+mod forks;
+mod gather;
+pub(crate) mod hostile;
 mod job;
 mod pages;
-mod runner;
-mod secrets;
+pub(crate) mod runner;
+pub(crate) mod secrets;

@@ -185,6 +185,27 @@ async fn a_push_is_a_deployment_and_comments_where_it_came_from() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_end_of_a_preview_is_told_in_its_pull_request() {
+    let (repo, github) = (small(), GitHub::start().await);
+    repo.write("flowyard.toml", "[environments.\"pr-*\"]\npreview = true\n");
+    let step = Step::new(&repo, &github, "pull_request", &pull_request("acme/flows"));
+    step.run(&repo, "deploy --local --env pr-7 --comment")
+        .expect_code(0);
+    let line = "destroy --local --env pr-7 --comment --commit-status";
+    let ended = step.run(&repo, line).expect_code(0);
+    insta::assert_snapshot!("destroy_summary", ended.summary);
+    insta::assert_snapshot!("destroy_outputs", ended.outputs());
+    assert!(
+        github.comments(7)[1].contains("removed `hello/hello-pr-7`"),
+        "{:?}",
+        github.comments(7)
+    );
+    let (_, status) = github.state().statuses[0].clone();
+    assert_eq!(status["context"], "flowyard/destroy (pr-7)");
+    github.expect_nothing_refused();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn drift_keeps_an_issue_open() {
     let (repo, github) = (small(), GitHub::start().await);
     let step = Step::new(

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 
 use super::double::{GitHub, TOKEN};
 use super::job::{Ended, Step, pull_request};
-use crate::support::Repo;
+use crate::support::{Repo, files};
 
 /// Variables and the secrets in them.
 const SECRETS: &[(&str, &str)] = &[
@@ -25,41 +25,51 @@ const SECRETS: &[(&str, &str)] = &[
     ("DSN", "postgres://u:hunter-22@db/x"),
 ];
 
-/// What is looked for: the values, the parts of them that are secret by themselves, and both encoded.
-fn forms() -> Vec<String> {
-    let mut plain: Vec<String> = SECRETS.iter().map(|one| one.1.to_owned()).collect();
-    for part in [
+/// What is looked for: the values, and the parts of them that are secret by themselves.
+fn secrets() -> Vec<String> {
+    let parts = [
         TOKEN,
         "correct-horse-battery",
         "QWNjb3VudEtleU9mQWxsVGhpbmdz+w==",
         "first-line-of-it",
         "second \"line\" of it",
-    ] {
-        plain.push(part.to_owned());
-    }
+    ];
+    let values = SECRETS.iter().map(|one| one.1);
+    let all: Vec<&str> = values.chain(parts).collect();
+    forms(&all)
+}
+
+/// Secrets as they are, in Base64, percent-encoded, and as JSON writes them.
+pub(crate) fn forms(secrets: &[&str]) -> Vec<String> {
     let mut forms = Vec::new();
-    for text in plain {
-        forms.push(STANDARD.encode(&text));
-        forms.push(URL_SAFE_NO_PAD.encode(&text));
+    for text in secrets {
+        forms.push(STANDARD.encode(text));
+        forms.push(URL_SAFE_NO_PAD.encode(text));
         forms.push(
-            percent_encoding::utf8_percent_encode(&text, percent_encoding::NON_ALPHANUMERIC)
+            percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC)
                 .to_string(),
         );
         forms.push(
-            serde_json::Value::from(text.as_str())
+            serde_json::Value::from(*text)
                 .to_string()
                 .trim_matches('"')
                 .to_owned(),
         );
-        forms.push(text);
+        forms.push((*text).to_owned());
     }
     forms
 }
 
 #[track_caller]
 fn expect_none(text: &str, what: &str) {
-    for form in forms() {
-        assert!(!text.contains(&form), "{what} holds {form}:\n{text}");
+    expect_no_form(text, &secrets(), what);
+}
+
+/// Panics where a text holds one of the forms of secrets.
+#[track_caller]
+pub(crate) fn expect_no_form(text: &str, forms: &[String], what: &str) {
+    for form in forms {
+        assert!(!text.contains(form), "{what} holds {form}:\n{text}");
     }
 }
 
@@ -102,12 +112,26 @@ async fn no_secret_is_in_anything_that_is_written() {
         "deploy --local --comment --commit-status --github-deployment -vv",
         "plan --local --check --drift-issue",
         "status --local",
+        "plan --local --env preview --shards 2 --out plan-2.json",
+        "deploy --local --env preview --plan plan-2.json --shard 1/1 --out outcome.json -vv",
+        "gather --local --env preview --plan plan-2.json outcome.json --comment",
+        "destroy --local --env preview --yes -vv",
     ];
     for line in lines {
         let ended = step.run(&repo, line).expect_code(0);
         expect_clean(&ended, line);
     }
-    expect_none(&repo.read("plan.json"), "the plan file");
+    for file in ["plan.json", "plan-2.json", "outcome.json"] {
+        expect_none(&repo.read(file), file);
+    }
+    // Registrations hold what a server holds, the values with it.
+    let kept = files(&repo.path().join(".flowyard"));
+    let kept = kept
+        .iter()
+        .filter(|(name, _)| !name.starts_with("registrations/"));
+    for (name, (content, _)) in kept {
+        expect_none(&String::from_utf8_lossy(content), name);
+    }
     // With the server out of reach, and with a value where it cannot stand.
     let away = step
         .env("FLOWYARD_STORAGE_URL", "file:///nowhere")

@@ -108,3 +108,44 @@ fn azure_builds_nothing_on_this_machine() {
     assert!(said.contains("`docker` or `buildah`"), "{said}");
     let _ = std::fs::remove_dir_all(buildah);
 }
+
+/// The images of a plan that may run Python files.
+fn images_of(repo: &Repo, line: &str, buildah: &std::path::Path) -> Vec<Value> {
+    let call = with_programs(flowyard(repo, line), buildah);
+    let said = call.run().expect_code(0).stdout;
+    let plan: Value = serde_json::from_str(&said).expect("JSON");
+    plan["images"].as_array().expect("images").clone()
+}
+
+#[test]
+fn an_image_that_a_python_file_builds_is_built_here() {
+    let buildah = process::folder("buildah-of-python");
+    let repo = projects(&["docker"]);
+    std::fs::remove_file(repo.path().join("docker/daily.deployment.yaml")).expect("was there");
+    let file = "docker/daily.deployment.py";
+    let text = "from prefect.docker import DockerImage\nfrom flow import docker_local\n\ndocker_local.deploy(\n    \
+                'daily',\n    work_pool_name='p',\n    image=DockerImage(name='r.io/acme/daily', tag='1', \
+                dockerfile='Dockerfile'),\n)\n";
+    repo.write(file, text);
+    repo.commit("Deploy by Python");
+    let call = with_programs(flowyard(&repo, "deploy --local"), &buildah);
+    let said = call.run().expect_code(0).stdout;
+    assert!(said.contains("; 1 image built;"), "{said}");
+    let read = images_of(&repo, "plan --local --format json --verbose", &buildah);
+    assert_eq!(read[0]["repository"], "r.io/acme/daily");
+    assert_eq!(read[0]["builder"], "docker");
+    assert_eq!(read[0]["action"], "keep");
+
+    // The same file, if it has to be run.
+    let undecided = "import hashlib\nname = hashlib.md5(b'x').hexdigest()\n__import__('flow').docker_local.deploy(name, \
+                     work_pool_name='p')\n";
+    repo.write(file, format!("{text}{undecided}"));
+    let line = "plan --local --run-python --format json --verbose";
+    let run = images_of(&repo, line, &buildah);
+    let image = run
+        .iter()
+        .find(|one| one["repository"] == "r.io/acme/daily");
+    let image = image.expect("it is built there too");
+    assert_eq!(image["tag"], read[0]["tag"]);
+    let _ = std::fs::remove_dir_all(buildah);
+}

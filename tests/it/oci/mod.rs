@@ -133,6 +133,7 @@ impl BuildLog for Project {
 struct Machine {
     folder: tempfile::TempDir,
     index: Option<String>,
+    bytecode: bool,
 }
 
 impl Machine {
@@ -140,6 +141,7 @@ impl Machine {
         Self {
             folder: tempfile::tempdir().expect("a folder"),
             index: None,
+            bytecode: false,
         }
     }
 
@@ -167,6 +169,7 @@ impl Machine {
             },
             cache: Some(self.folder.path().join("flowyard")),
             compression: None,
+            bytecode: self.bytecode,
         }
     }
 
@@ -287,7 +290,7 @@ async fn layers_of(repository: &dyn Repository, digest: &Digest) -> Vec<Digest> 
     layers.iter().map(digest_of).collect()
 }
 
-/// The texts of a layer of ours by their paths.
+/// The texts of a layer of ours by their paths; of what is no text, what looks like it.
 async fn texts_of(repository: &dyn Repository, layer: &Digest) -> BTreeMap<String, String> {
     use std::io::Read as _;
     let packed = repository::read(repository, layer).await.expect("a blob");
@@ -300,8 +303,9 @@ async fn texts_of(repository: &dyn Repository, layer: &Digest) -> BTreeMap<Strin
     for entry in archive.entries().expect("an archive") {
         let mut entry = entry.expect("a member");
         let path = entry.path().expect("a path").display().to_string();
-        let mut text = String::new();
-        entry.read_to_string(&mut text).expect("text");
+        let mut content = Vec::new();
+        entry.read_to_end(&mut content).expect("the content");
+        let text = String::from_utf8_lossy(&content).into_owned();
         if !path.ends_with('/') {
             texts.insert(path, text);
         }

@@ -111,6 +111,45 @@ async fn a_list_with_hashes_asks_no_index_and_a_change_of_code_runs_no_uv() {
 }
 
 #[tokio::test]
+async fn packages_can_be_compiled_and_give_the_same_image() {
+    let index = Index::start().await;
+    let mut made = Vec::new();
+    for bytecode in [true, true, false] {
+        let (_folder, layout, _) = layout();
+        base(&layout, BASE, GLIBC).await;
+        let mut machine = Machine::with_index(&index);
+        machine.bytecode = bytecode;
+        let digest = project("greet==1.0\n", "1\n")
+            .make(&machine.local(&layout))
+            .await;
+        let flows = layout.named(FLOWS);
+        let texts = texts_of(&flows, &layers_of(&flows, &digest).await[1]).await;
+        let compiled = "opt/flowyard/site-packages/__pycache__/greet.cpython-311.pyc";
+        assert_eq!(texts.contains_key(compiled), bytecode, "{texts:?}");
+        made.push(digest);
+    }
+    assert_eq!(made[0], made[1]);
+    assert_ne!(made[0], made[2]);
+}
+
+#[tokio::test]
+async fn compiling_needs_a_python_of_the_bases_release() {
+    let index = Index::start().await;
+    let (_folder, layout, _) = layout();
+    base(&layout, BASE, GLIBC).await;
+    let mut machine = Machine::with_index(&index);
+    machine.bytecode = true;
+    let mut project = project("greet==1.0\n", "1\n");
+    project.layers().python = Some("3.99".to_owned());
+    let error = project.build(&machine.local(&layout)).await;
+    let error = error.expect_err("there is no such Python");
+    let text = error.to_string();
+    assert!(text.contains("compiled by a Python 3.99"), "{text}");
+    let hint = error.hint.expect("a hint");
+    assert!(hint.contains("uv python install 3.99"), "{hint}");
+}
+
+#[tokio::test]
 async fn the_bases_c_library_decides() {
     let index = Index::start().await;
     let (_folder, layout, _) = layout();

@@ -76,6 +76,25 @@ async fn a_container_finds_packages_and_code() {
 }
 
 #[tokio::test]
+async fn a_container_runs_byte_code() {
+    let index = Index::start().await;
+    let repository = named("byte-code");
+    let project = Project::new(&repository, real_base(), &[("flow.py", "")])
+        .require(&[("requirements.txt", "greet\n")]);
+    let mut machine = Machine::with_index(&index);
+    machine.bytecode = true;
+    let digest = project.make(&machine.remote()).await;
+    let image = format!("{repository}@sha256:{digest}");
+    let command = "python -v -c 'import greet' 2>&1 | grep 'code object from.*greet'";
+    let ran = tokio::task::spawn_blocking(move || {
+        Dockerd::shared().run(&[], &image, &["sh", "-c", command])
+    });
+    let said = ran.await.expect("no panic");
+    let compiled = "/opt/flowyard/site-packages/__pycache__/greet.cpython-311.pyc";
+    assert!(said.contains(compiled), "{said}");
+}
+
+#[tokio::test]
 async fn what_is_there_is_not_sent_again() {
     let index = Index::start().await;
     let proxy = Proxy::start(Registry::shared().port());

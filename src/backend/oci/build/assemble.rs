@@ -84,9 +84,7 @@ impl Oci {
             }
             self.write(entries, work.compression, code.base()).await
         });
-        let layer = layer.await?.clone();
-        self.bring(work, &layer.descriptor, &origin(&layer)).await?;
-        Ok(layer)
+        layer.await.cloned()
     }
 
     pub(super) async fn write(
@@ -131,6 +129,7 @@ impl Oci {
     /// Brings all blobs of the image for one platform into the target, and gives its manifest.
     pub(super) async fn image(&self, work: &Work<'_>) -> Result<Manifest> {
         let base = &work.base;
+        let labels = work.labels();
         let mut layers = Vec::with_capacity(base.layers.len() + 2);
         for one in &base.layers {
             let (_, media_type) = packing(&one.media_type)
@@ -147,25 +146,36 @@ impl Oci {
                 None => Ok(None),
             }
         };
-        let code = async {
+        let code = || async {
             match &work.layers.code {
                 Some(code) => self.code(work, code, &work.layers.folder).await.map(Some),
                 None => Ok(None),
             }
         };
-        let (_, packages, code) = tokio::try_join!(below, packages, code)?;
-        let mut added = Vec::new();
-        for (layer, by) in [(packages, "packages"), (code, "code")] {
-            let Some(layer) = layer else { continue };
-            added.push(Added {
-                diff_id: layer.diff_id,
-                by: format!("flowyard: {by}"),
-            });
-            layers.push(layer.descriptor);
-        }
-        let labels = work.labels();
-        let config = config(base, work.layers, &added, &labels)?;
-        let config = self.put_config(work, config).await?;
+        let code_sent = async {
+            if let Some(code) = code().await? {
+                self.bring(work, &code.descriptor, &origin(&code)).await?;
+            }
+            Ok(())
+        };
+        // The configuration needs to know the layers, not that they have arrived.
+        let above = async {
+            let (packages, code) = tokio::try_join!(packages, code())?;
+            let mut added = Vec::new();
+            let mut ours = Vec::new();
+            for (layer, by) in [(packages, "packages"), (code, "code")] {
+                let Some(layer) = layer else { continue };
+                added.push(Added {
+                    diff_id: layer.diff_id,
+                    by: format!("flowyard: {by}"),
+                });
+                ours.push(layer.descriptor);
+            }
+            let config = config(base, work.layers, &added, &labels)?;
+            Ok((self.put_config(work, config).await?, ours))
+        };
+        let (_, (), (config, ours)) = tokio::try_join!(below, code_sent, above)?;
+        layers.extend(ours);
         let annotations = labels
             .into_iter()
             .filter(|(name, _)| name != INPUTS)

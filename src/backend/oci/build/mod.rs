@@ -49,6 +49,8 @@ pub struct Settings {
     pub cache: Option<PathBuf>,
     /// How layers are packed; `None` for gzip, or zstd where a layer of the base is packed so.
     pub compression: Option<Compression>,
+    /// Whether packages are compiled to byte code.
+    pub bytecode: bool,
 }
 
 /// The builder. Its methods may be called for many images at once, which share what they have in common.
@@ -98,8 +100,13 @@ impl Oci {
             Some(Compression::Gzip) => " gzip",
             Some(Compression::Zstd) => " zstd",
         };
+        let bytecode = if self.settings.bytecode {
+            " bytecode"
+        } else {
+            ""
+        };
         format!(
-            "oci {VERSION}.{}.{}{compression}",
+            "oci {VERSION}.{}.{}{compression}{bytecode}",
             layer::FORMAT,
             install::FORMAT
         )

@@ -58,6 +58,11 @@ impl Oci {
             &format!("packages {} {}", install::FORMAT, layer::FORMAT),
             &work.base.digest.to_string(),
             &format!("{:?}", work.compression),
+            if self.settings.bytecode {
+                "bytecode"
+            } else {
+                ""
+            },
             python.unwrap_or(""),
             text,
         ]);
@@ -150,7 +155,7 @@ impl Oci {
             work.files,
             text,
             (python, &work.platform),
-            &self.cache,
+            (&self.cache, self.settings.bytecode),
             work.log,
         )
         .await?;

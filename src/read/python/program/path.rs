@@ -44,7 +44,7 @@ impl<'a> Machine<'a> {
 
     /// The file of the tree that a program's path means: a relative one counts from the file's folder or, where it is
     /// not there, from the root.
-    pub(super) fn file_at(&self, path: &str) -> Option<RepoPath> {
+    pub(in crate::read) fn file_at(&self, path: &str) -> Option<RepoPath> {
         let tree = self.modules().tree();
         let there = |path: &RepoPath| tree.position(path).is_some();
         let here = self.repository_path(path).filter(there);

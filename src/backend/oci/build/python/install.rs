@@ -10,6 +10,7 @@ use tempfile::TempDir;
 
 use super::super::cache::Cache;
 use super::super::layer::{Entry, bytes};
+use super::bytecode;
 use super::fault::Scene;
 use super::resolve::{copy, folder_of, indexes};
 use super::{Python, Uv};
@@ -38,14 +39,14 @@ pub(in super::super) struct Installed {
     _folder: TempDir,
 }
 
-/// Installs packages that are pinned by `text`, a line each, from the requirements of these files.
+/// Installs packages that are pinned by `text`, a line each, from the requirements of these files; compiled if wanted.
 pub(in super::super) async fn install(
     uv: &Uv,
     requirements: &Requirements,
     files: &dyn Files,
     text: &str,
     (python, platform): (&Python, &Platform),
-    cache: &Cache,
+    (cache, bytecode): (&Cache, bool),
     log: &dyn BuildLog,
 ) -> Result<Installed> {
     let file = requirements.file.to_string();
@@ -92,6 +93,9 @@ pub(in super::super) async fn install(
     if !text.is_empty() {
         let run_in = folder_of(folder.path(), requirements);
         uv.run(&run_in, &arguments, &scene, Some(log)).await?;
+        if bytecode {
+            bytecode::compile(uv, python, &target, &scene).await?;
+        }
     }
     let interpreter = python.interpreter.clone();
     let read = tokio::task::spawn_blocking(move || entries(&target, &interpreter));

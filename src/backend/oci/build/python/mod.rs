@@ -13,17 +13,18 @@
 //! of `RECORD` about them, and in notes of its own (`.lock`, `uv_cache.json`). All of that is put right while the layer
 //! is written; the files on disk, which are hard links into `uv`'s cache, are never touched.
 //!
-//! # Why there is no byte code
+//! # Byte code
 //!
-//! A `.pyc` with the time of its source is invalid in a layer, whose times are zero; one with an unchecked hash would do,
-//! but depends on the exact version of the interpreter that compiled it (3.11.2 and 3.11.7 differ), and `marshal` writes
-//! what is referenced once and what is referenced twice in different ways, so that even the same version does not promise
-//! the same bytes. A layer with it would be another one on every machine, and would not be found again.
+//! Packages are compiled only where `bytecode = true` asks for it ([`bytecode`]), because that is a trade: every new
+//! container imports faster, and every new layer takes longer to make, to send and to pull. It also needs a Python of the
+//! base's minor release on the machine that builds, and the bytes are those of its exact version: the same on every machine
+//! with the same patch release (two machines' worth of 4,773 files were equal, whatever the number of processes), not
+//! promised between 3.11.2 and 3.11.7. Within one repository the layer is made once and found again all the same, because
+//! it is looked for by its inputs. Numbers are in `benches/README.md`.
 //!
-//! What it costs, for 74 packages (148 MB installed, with pandas and Flask): importing what a flow uses took 1.2 s without
-//! byte code, 0.54 s with it; making it took 4.2 s more for each build, and the layer grew from 38.5 to 63.1 MB, which a
-//! worker pulls. A container that runs as a user who may write to `/opt/flowyard` writes byte code at its first import.
+//! A container that runs as a user who may write to `/opt/flowyard` writes byte code at its first import.
 
+mod bytecode;
 mod fault;
 pub(super) mod install;
 pub(super) mod requirements;

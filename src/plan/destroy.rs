@@ -1,0 +1,16 @@
+//! The end of an environment.
+
+use super::{Options, Plan, orphans};
+use crate::model::{Desired, Live};
+
+/// The plan that removes all that carries our mark for the environment, as if no file declared anything; what is of others
+/// or has no mark is not in it. It needs no files, so that none that is broken or gone is in its way.
+pub fn destroy(live: &Live, options: &Options) -> Plan {
+    Plan {
+        environment: options.environment.clone(),
+        orphans: orphans(&Desired::default(), live, options),
+        destroys: true,
+        prune: true,
+        ..Plan::default()
+    }
+}

@@ -1,0 +1,150 @@
+//! `destroy`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use anyhow::{Context as _, anyhow};
+
+use super::github::{Page, Wishes};
+use super::{Run, deploy, github, interrupt, show};
+use crate::apply::{self, Outcome, Status, Work};
+use crate::backend::{self, Question};
+use crate::cli;
+use crate::config;
+use crate::connect::{self, Backends, LOCAL};
+use crate::error::Failure;
+use crate::model::{Applied, Desired, RepoPath};
+use crate::plan::{self, Plan};
+use crate::report::progress::{self, Progress};
+use crate::state::{self, Lease};
+
+/// Removes all that carries our mark for the environment, and what we remember of it. Releases and images stay: they are
+/// named by their content, and other environments may run them.
+pub(super) async fn destroy(run: &Run, options: &cli::Destroy) -> Result<(), Failure> {
+    let page = Page::open(
+        run,
+        Wishes {
+            command: "destroy",
+            comment: options.tell.comment,
+            status: options.tell.commit_status,
+            ..Wishes::default()
+        },
+    )?;
+    let result = remove(run, options, &page).await;
+    page.end(&result).await;
+    result
+}
+
+async fn remove(run: &Run, options: &cli::Destroy, page: &Page<'_>) -> Result<(), Failure> {
+    let backends = connect::backends(&run.config, run.path())?;
+    let environment = &run.config.environment;
+    let plan = look(run, &backends).await?;
+    if options.dry_run {
+        let nothing = Desired::default();
+        show::plan(&plan, &nothing, run)?;
+        github::planned(run, &plan, &nothing, None, None);
+        page.planned(&plan, &nothing, 0).await;
+        return Ok(());
+    }
+    allow(run, options, &plan)?;
+    if run.global.local {
+        backend::folder::prepare(&run.path().join(LOCAL))
+            .map_err(|error| Failure::Unreachable(error.into()))?;
+    }
+    // Also where nothing is there: a deploy that has just begun would leave it behind.
+    let stop = Arc::new(AtomicBool::new(false));
+    let interrupted = interrupt::watch(stop.clone()).context("wait for Ctrl-C")?;
+    let lease = Lease::acquire(
+        backends.store.clone(),
+        environment,
+        &run.config.holder,
+        None,
+        stop.clone(),
+    )
+    .await
+    .map_err(Failure::Unreachable)?;
+    let done = carry_out(run, options, &backends, &stop).await;
+    interrupted.abort();
+    if let Err(error) = lease.release(true).await {
+        tracing::warn!("{error:#}; it ends by itself");
+    }
+    let (plan, outcomes) = done?;
+    tell(run, &plan, &outcomes, page).await
+}
+
+/// Looks again, as another deploy may have ended meanwhile, and removes what is there now.
+async fn carry_out(
+    run: &Run,
+    options: &cli::Destroy,
+    backends: &Backends,
+    stop: &AtomicBool,
+) -> Result<(Plan, Vec<Outcome>), Failure> {
+    let environment = &run.config.environment;
+    let plan = look(run, backends).await?;
+    allow(run, options, &plan)?;
+    let progress = Arc::new(Progress::new(&plan, run.global.verbose > 0));
+    let content = |path: &RepoPath| Err(anyhow!("{path} is no part of it"));
+    let work = Work {
+        code: BTreeMap::new(),
+        applied: &Applied::default(),
+        content: &content,
+        store: &*backends.store,
+        orchestrator: &*backends.orchestrator,
+        jobs: 1,
+        blocked: &BTreeMap::new(),
+        stop,
+    };
+    let outcomes = apply::execute(&plan, &work, &*progress).await;
+    // Last of all: as long as it is there, a run that was killed is known not to have ended.
+    let kept = if outcomes.iter().all(|one| one.status == Status::Done) {
+        state::remove(&*backends.store, environment).await
+    } else {
+        deploy::remember(&plan, &outcomes, backends, environment).await
+    };
+    if let Err(error) = kept {
+        tracing::warn!("{error:#}; the same command again mends it");
+    }
+    Ok((plan, outcomes))
+}
+
+/// Refuses to remove what is no preview unless that is said, and shows what it would be.
+fn allow(run: &Run, options: &cli::Destroy, plan: &Plan) -> Result<(), Failure> {
+    if run.config.preview || options.yes || plan.is_empty() {
+        return Ok(());
+    }
+    show::plan(plan, &Desired::default(), run)?;
+    let environment = &run.config.environment;
+    let hint = match environment.as_str() {
+        config::DEFAULT_ENVIRONMENT => "add --yes, or name another one with --env",
+        _ => "add --yes to remove all of this",
+    };
+    let error = anyhow!(
+        "`{environment}` is not declared as a preview in {}; {hint}",
+        config::FILE
+    );
+    Err(Failure::Usage(error))
+}
+
+/// What is there to be removed.
+async fn look(run: &Run, backends: &Backends) -> Result<Plan, Failure> {
+    let waiting = progress::spinner(&format!("reading {}", backends.orchestrator.subject()));
+    let live = backends.orchestrator.read(&Question::default()).await;
+    drop(waiting);
+    let live = live
+        .context("read what is registered")
+        .map_err(Failure::Unreachable)?;
+    Ok(plan::destroy(&live, &run.plan_options(true, false)))
+}
+
+async fn tell(
+    run: &Run,
+    plan: &Plan,
+    outcomes: &[Outcome],
+    page: &Page<'_>,
+) -> Result<(), Failure> {
+    show::outcomes(plan, outcomes, run)?;
+    github::deployed(run, plan, outcomes);
+    page.deployed(plan, outcomes).await;
+    deploy::incomplete(&Desired::default(), outcomes)
+}

