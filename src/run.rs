@@ -8,13 +8,16 @@ mod deploy;
 mod destroy;
 mod gather;
 mod github;
+mod init;
 mod interrupt;
 mod narrow;
+mod new;
 mod out;
 mod python;
 mod saved;
 mod show;
 mod steps;
+mod write;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -52,6 +55,8 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Gather(options) => ("gather", gather::gather(&run, &options).await),
         Command::Status => ("status", deploy::status(&run).await),
         Command::Destroy(options) => ("destroy", destroy::destroy(&run, &options).await),
+        Command::Init(options) => ("init", init::init(&run, &options)),
+        Command::New(options) => ("new", new::new(&run, &options)),
     };
     github::end(&run, name, result)
 }
@@ -97,6 +102,8 @@ struct Run {
     captured: OnceLock<BTreeMap<RepoPath, Captured>>,
     /// What nobody may read, as far as it was used.
     secrets: Arc<Mutex<Secrets>>,
+    /// What hides it from a runner's log.
+    masks: Arc<github::Masks>,
     /// Whether faults were annotated for a runner; only the first are.
     annotated: AtomicBool,
     /// Whether there is a report in a step's summary.
@@ -127,6 +134,7 @@ impl Run {
             dialect: OnceLock::new(),
             captured: OnceLock::new(),
             secrets: Arc::default(),
+            masks: Arc::default(),
             annotated: AtomicBool::new(false),
             summed_up: AtomicBool::new(false),
         };
@@ -137,7 +145,7 @@ impl Run {
     /// Makes the backends, and asks the orchestrator for its major release: what files may say depends on it. Faults of
     /// files are told before a server that cannot be reached, so a caller may read first and look at the result then.
     async fn connect(&self) -> Result<Backends, Failure> {
-        let backends = connect::backends(&self.config, self.path())?;
+        let backends = connect::backends(&self.config, self.path(), &github::hiding(self))?;
         let waiting = progress::spinner(&format!("asking {}", backends.orchestrator.subject()));
         let dialect = backends.orchestrator.dialect().await;
         drop(waiting);

@@ -315,7 +315,7 @@ async fn carry_out(
 
 /// Shows what is registered for this repository and environment.
 pub(super) async fn status(run: &Run) -> Result<(), Failure> {
-    let backends = connect::backends(&run.config, run.path())?;
+    let backends = connect::backends(&run.config, run.path(), &github::hiding(run))?;
     let live = backends
         .orchestrator
         .read(&Question::default())

@@ -6,6 +6,7 @@ mod escaping;
 mod forks;
 mod gather;
 pub(crate) mod hostile;
+mod id_token;
 mod job;
 mod pages;
 pub(crate) mod runner;
