@@ -23,4 +23,3 @@ mod services;
 mod shards;
 mod support;
 mod tidy;
-mod wheel;

@@ -9,7 +9,6 @@ pub(crate) mod dockerd;
 pub(crate) mod gcs;
 pub(crate) mod linters;
 pub(crate) mod machine;
-pub(crate) mod maturin;
 pub(crate) mod moto;
 pub(crate) mod prefect;
 pub(crate) mod process;
