@@ -164,7 +164,8 @@ fn image(facts: &Facts, text: &mut String) {
     line(
         text,
         &format!(
-            "# Where images go, or FLOWYARD_IMAGE_REPOSITORY. With it the Dockerfile of {first}{others} is built and pushed:"
+            "# Where images go, or FLOWYARD_IMAGE_REPOSITORY. With it the Dockerfile of {}{others} is built and pushed:",
+            quoted(first.as_str())
         ),
     );
     line(text, &format!("# repository = {}", quoted(&registry)));
@@ -203,9 +204,10 @@ fn branch(name: &str) -> String {
     quoted(&name.replace('+', "\\+").replace('!', "\\!"))
 }
 
-/// A text in quotes as TOML and YAML both read it: JSON's.
+/// A text in quotes as TOML and YAML both read it: JSON's, with the one character escaped that TOML does not take.
 fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
+    let text = serde_json::Value::from(text).to_string();
+    text.replace('\u{7f}', "\\u007f")
 }
 
 fn counted(number: usize, of: &str) -> String {
@@ -271,11 +273,11 @@ mod tests {
             deployments: 3,
             without_pool: 1,
             shared: vec![Imported {
-                path: RepoPath::new("lib \"x\""),
+                path: RepoPath::new("lib \"x\"\u{7f}"),
                 by: 1,
             }],
             is_prefect_2: true,
-            dockerfiles: vec![RepoPath::new("a"), RepoPath::new("b")],
+            dockerfiles: vec![RepoPath::new("a\n[x]"), RepoPath::new("b")],
             storage: Some("azure://account/flows".to_owned()),
             origin: Some("Acme/Flows".to_owned()),
             ..Facts::default()

@@ -106,7 +106,7 @@ impl Template {
                     .map(name_of)
                     .collect::<anyhow::Result<_>>()?;
                 notes.push(format!(
-                    "its hooks are not run ({}): flowyard runs no program of a template",
+                    "the template's hooks are not run ({}): flowyard runs no program of a template",
                     hooks.join(", ")
                 ));
             }
