@@ -20,7 +20,7 @@ mod secrets;
 mod shard;
 mod step;
 
-pub use applied::{Applied, AppliedDeployment, AppliedPart};
+pub use applied::{Applied, AppliedDeployment, AppliedPart, Revision};
 pub use captured::{Captured, CapturedDeployment};
 pub use code::{CodeFile, CodeTree, FileMode, Manifest, ReleaseRef};
 pub use deployment::{Deployment, DeploymentId, Desired, Dialect, Project, Reference};
