@@ -8,6 +8,8 @@
 #   another version    if `gh attestation verify` says that the release workflow of the repository built it
 #   cargo              where no release is for this machine: what stands in the action's own folder is built
 #
+# A release has flowyard-VERSION-TARGET.tar.gz for each target of `target` below, with the binary in it at any depth.
+# `release.json` has the SHA-256 of each, a key a line, so that reading it takes no more than sed.
 # An archive in the tool cache is verified again each time: on a runner of one's own other jobs may have written there.
 # $FLOWYARD_RELEASES_URL names a mirror of the releases: URL/v1.2.3/flowyard-1.2.3-TARGET.tar.gz.
 set -euo pipefail

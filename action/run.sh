@@ -54,13 +54,19 @@ argument() {
     arguments+=("$1")
 }
 
-# The files that a pattern matches; flowyard says it where there are none.
+# The files that a pattern matches, none of which there may be: then flowyard tells which shards left nothing.
 outcome() {
-    local IFS='' file
+    local IFS='' file pattern=$1
+    # There a backslash is a separator, and here it would quote.
+    if [ "${RUNNER_OS:-}" = Windows ]; then
+        pattern=${pattern//\\//}
+    fi
+    shopt -s nullglob
     # Without a separator only the pattern is expanded, and no word is split.
     # shellcheck disable=SC2206
-    local files=($1)
-    for file in "${files[@]}"; do
+    local files=($pattern)
+    shopt -u nullglob
+    for file in ${files[@]+"${files[@]}"}; do
         case $file in
             -*) file=./$file ;;
         esac

@@ -81,6 +81,10 @@ pub enum Command {
     Status,
     /// Remove all that is registered for this repository and environment; needs no deployment files
     Destroy(Destroy),
+    /// Write flowyard.toml and the workflows for the repository that is found; overwrites nothing
+    Init(Init),
+    /// Make a project from a template; overwrites nothing
+    New(New),
     /// Print a shell's completion script
     Completions {
         /// The shell.
@@ -217,4 +221,34 @@ pub struct Convert {
     /// Also delete the files that were converted; without it they stay, and declare the same deployments twice
     #[arg(long)]
     pub replace: bool,
+}
+
+/// Options of `init`.
+#[derive(Debug, Args)]
+pub struct Init {
+    /// Show what would be written, and write nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// Options of `new`.
+#[derive(Debug, Args)]
+pub struct New {
+    /// The new project's folder
+    #[arg(value_name = "PATH")]
+    pub path: PathBuf,
+    /// A folder as cookiecutter takes it, instead of the built-in template; its hooks are not run
+    #[arg(long, value_name = "FOLDER")]
+    pub template: Option<PathBuf>,
+    /// The value of a variable of the template; may be given more than once
+    #[arg(long, value_name = "NAME=VALUE", value_parser = assignment)]
+    pub set: Vec<(String, String)>,
+    /// Show what would be written, and write nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+fn assignment(text: &str) -> Result<(String, String), &'static str> {
+    let (name, value) = text.split_once('=').ok_or("write it as NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
 }

@@ -368,6 +368,34 @@ mod tests {
     }
 
     #[test]
+    fn a_job_may_have_tokens_of_its_own() {
+        let of = |names: &[&str]| {
+            let pair = |name: &&str| ((*name).to_owned(), format!("{name}-hush"));
+            let mut set: Environment = names.iter().map(pair).collect();
+            set.insert("GITHUB_ACTIONS".to_owned(), "true".to_owned());
+            new(&global(None), &set, TEXT).expect("valid")
+        };
+        let (url, token) = (
+            "ACTIONS_ID_TOKEN_REQUEST_URL",
+            "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
+        );
+        let (tenant, client) = ("AZURE_TENANT_ID", "AZURE_CLIENT_ID");
+        let config = of(&[url, token, tenant, client]);
+        assert!(config.has_credentials());
+        assert_eq!(config.secrets(), ["ACTIONS_ID_TOKEN_REQUEST_TOKEN-hush"]);
+        assert!(!format!("{config:?}").contains("REQUEST_TOKEN-hush"));
+        // Whoever the job is, nobody was told that it is someone to Azure; or a fork's may not say who it is.
+        for names in [
+            &[url, token][..],
+            &[url, token, client],
+            &[tenant, client],
+            &[url, tenant, client],
+        ] {
+            assert!(!of(names).has_credentials(), "{names:?}");
+        }
+    }
+
+    #[test]
     fn a_glob_is_the_overlay_of_all_that_it_matches() {
         let none = Environment::new();
         let text = "[environments.\"pr-*\"]\npreview = true\nvars = { a = 1 }\n[environments.pr-7.vars]\na = 7\n";

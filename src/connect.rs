@@ -10,7 +10,7 @@ use azure_core::credentials::TokenCredential;
 use secrecy::ExposeSecret as _;
 use url::Url;
 
-use crate::backend::azure::{self, Container};
+use crate::backend::azure::{self, Container, Hide};
 use crate::backend::folder::Registrations;
 use crate::backend::github;
 use crate::backend::object_store::{Bucket, Folder, Gcs, S3};
@@ -35,8 +35,9 @@ pub struct Backends {
     pub images: Arc<dyn Images>,
 }
 
-/// Prepares the backends; sends nothing. An error names what is missing, and how to set it.
-pub fn backends(config: &Config, root: &Path) -> anyhow::Result<Backends> {
+/// Prepares the backends; sends nothing. `hide` is shown the secrets that come up later, before they are used. An error
+/// names what is missing, and how to set it.
+pub fn backends(config: &Config, root: &Path, hide: &Hide) -> anyhow::Result<Backends> {
     if config.local {
         let local = root.join(LOCAL);
         return Ok(Backends {
@@ -51,9 +52,9 @@ pub fn backends(config: &Config, root: &Path) -> anyhow::Result<Backends> {
     let http = transfer::client()?;
     let location = Location::of(config)?;
     Ok(Backends {
-        store: location.store(config, &http)?,
+        store: location.store(config, &http, hide)?,
         orchestrator: orchestrator(config, &location, http.clone())?,
-        images: images::remote(config, &http)?,
+        images: images::remote(config, azure_identity(config, &http, hide).ok())?,
     })
 }
 
@@ -194,14 +195,19 @@ impl Location {
         }
     }
 
-    fn store(&self, config: &Config, http: &reqwest::Client) -> anyhow::Result<Arc<dyn Store>> {
+    fn store(
+        &self,
+        config: &Config,
+        http: &reqwest::Client,
+        hide: &Hide,
+    ) -> anyhow::Result<Arc<dyn Store>> {
         Ok(match self {
             Self::Azure {
                 account,
                 container,
                 prefix,
             } => {
-                let auth = azure_auth(config, account, http)?;
+                let auth = azure_auth(config, account, http, hide)?;
                 Arc::new(Container::open(
                     Some(account),
                     container,
@@ -280,6 +286,7 @@ fn azure_auth(
     config: &Config,
     account: &str,
     http: &reqwest::Client,
+    hide: &Hide,
 ) -> anyhow::Result<azure::Auth> {
     let azure = &config.storage.azure;
     if let Some(text) = &azure.connection_string {
@@ -294,19 +301,32 @@ fn azure_auth(
     if let Some(sas) = &azure.sas_token {
         return Ok(azure::Auth::Sas(sas.clone()));
     }
-    Ok(azure::Auth::Entra(azure_identity(config, http)?))
+    Ok(azure::Auth::Entra(azure_identity(config, http, hide)?))
 }
 
 fn azure_identity(
     config: &Config,
     http: &reqwest::Client,
+    hide: &Hide,
 ) -> backend::Result<Arc<dyn TokenCredential>> {
     let azure = &config.storage.azure;
+    let job = match &config.github {
+        None => azure::Job::None,
+        Some(job) => match &job.id_token {
+            None => azure::Job::Unpermitted,
+            Some(one) => azure::Job::Permitted(azure::JobTokens {
+                url: one.url.clone(),
+                token: one.token.clone(),
+                hide: Arc::clone(hide),
+            }),
+        },
+    };
     let identity = azure::Identity {
         tenant: azure.tenant_id.clone(),
         client: azure.client_id.clone(),
         secret: azure.client_secret.clone(),
         token_file: azure.federated_token_file.clone().map(PathBuf::from),
+        job,
     };
     azure::entra(identity, http)
 }

@@ -27,7 +27,7 @@
 //! [`Host`](backend::Host), which decides nothing) and one folder for each vendor, which know the
 //! seams and the model, not each other. [`config`] is the only reader of the environment, [`connect`] the only place
 //! that names vendors, [`state`] what we keep for ourselves in the store, [`sandbox`] the only place that runs Python
-//! of the repository, and only where a flag asks for it. Stages take plain arguments, never the configuration.
+//! of the repository, and only where a flag asks for it, [`scaffold`] the files that people begin with. Stages take plain arguments, never the configuration.
 //! `tests/it/tidy.rs` holds all of this.
 //!
 //! # What always holds
@@ -59,4 +59,5 @@ pub mod read;
 pub mod report;
 pub mod run;
 pub mod sandbox;
+pub mod scaffold;
 pub mod state;

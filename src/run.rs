@@ -8,14 +8,17 @@ mod deploy;
 mod destroy;
 mod gather;
 mod github;
+mod init;
 mod interrupt;
 mod narrow;
+mod new;
 mod out;
 mod python;
 mod revision;
 mod saved;
 mod show;
 mod steps;
+mod write;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -54,6 +57,8 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Gather(options) => ("gather", gather::gather(&run, &options).await),
         Command::Status => ("status", deploy::status(&run).await),
         Command::Destroy(options) => ("destroy", destroy::destroy(&run, &options).await),
+        Command::Init(options) => ("init", init::init(&run, &options)),
+        Command::New(options) => ("new", new::new(&run, &options)),
     };
     github::end(&run, name, result)
 }
@@ -99,6 +104,8 @@ struct Run {
     captured: OnceLock<BTreeMap<RepoPath, Captured>>,
     /// What nobody may read, as far as it was used.
     secrets: Arc<Mutex<Secrets>>,
+    /// What hides it from a runner's log.
+    masks: Arc<github::Masks>,
     /// Whether faults were annotated for a runner; only the first are.
     annotated: AtomicBool,
     /// Whether there is a report in a step's summary.
@@ -129,6 +136,7 @@ impl Run {
             dialect: OnceLock::new(),
             captured: OnceLock::new(),
             secrets: Arc::default(),
+            masks: Arc::default(),
             annotated: AtomicBool::new(false),
             summed_up: AtomicBool::new(false),
         };
@@ -139,7 +147,7 @@ impl Run {
     /// Makes the backends, and asks the orchestrator for its major release: what files may say depends on it. Faults of
     /// files are told before a server that cannot be reached, so a caller may read first and look at the result then.
     async fn connect(&self) -> Result<Backends, Failure> {
-        let backends = connect::backends(&self.config, self.path())?;
+        let backends = connect::backends(&self.config, self.path(), &github::hiding(self))?;
         let waiting = progress::spinner(&format!("asking {}", backends.orchestrator.subject()));
         let dialect = backends.orchestrator.dialect().await;
         drop(waiting);
@@ -166,6 +174,22 @@ impl Run {
             Root::Work(path) => Tree::work(path),
             Root::Bare(path) => Tree::revision(path, "HEAD", &RepoPath::root()),
         }
+    }
+
+    /// The same without files of ours that lie in it: where the root is a project, a saved plan would count as its code.
+    fn tree_without(&self, ours: &[Option<&Path>]) -> anyhow::Result<Tree> {
+        let tree = self.tree()?;
+        if tree.commit().is_some() {
+            return Ok(tree);
+        }
+        let ours = ours.iter().flatten().filter_map(|path| {
+            let folder = path.parent().filter(|one| !one.as_os_str().is_empty());
+            let folder = folder.unwrap_or(Path::new(".")).canonicalize().ok()?;
+            let below = folder.join(path.file_name()?);
+            let below = below.strip_prefix(self.path().canonicalize().ok()?).ok()?;
+            Some(RepoPath::new(below.to_str()?.replace('\\', "/")))
+        });
+        Ok(tree.edited(&ours.collect(), BTreeMap::new()))
     }
 
     /// What the default tree declares, narrowed, without need of the process's environment.

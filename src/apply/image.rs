@@ -1,6 +1,6 @@
 //! Makes the images of a plan, before anything else is written.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures::StreamExt as _;
@@ -75,7 +75,8 @@ pub async fn images(plan: &Plan, work: &Images<'_>, observer: &dyn Observer) -> 
     for (_, image, outcome, digest) in made {
         match digest {
             Some(digest) => {
-                built.digests.insert(image.key.clone(), digest);
+                let keys = image.keys.iter().cloned();
+                built.digests.extend(keys.map(|key| (key, digest)));
             }
             None => {
                 let reason = match outcome.status {
@@ -93,10 +94,15 @@ pub async fn images(plan: &Plan, work: &Images<'_>, observer: &dyn Observer) -> 
 }
 
 async fn one(image: &ImagePlan, work: &Images<'_>) -> backend::Result<Digest> {
-    let (Some(declared), Some(state)) = (
-        work.desired.images.get(&image.key),
-        work.states.get(&image.key),
-    ) else {
+    let declared = |key: &String| work.desired.images.get(key);
+    let found = image.keys.first().and_then(|key| {
+        let tags = image.keys.iter().filter_map(declared);
+        let tags: BTreeSet<&String> = tags.flat_map(|one| &one.tags).collect();
+        let mut whole = declared(key)?.clone();
+        whole.tags = tags.into_iter().cloned().collect();
+        Some((whole, work.states.get(key)?))
+    });
+    let Some((declared, state)) = found else {
         let message = format!("the image {} is not declared", image.repository);
         return Err(backend::Error::new(
             backend::Kind::Other,
@@ -106,7 +112,7 @@ async fn one(image: &ImagePlan, work: &Images<'_>) -> backend::Result<Digest> {
     };
     let log = (work.log)(image);
     work.backend
-        .build(declared, &state.pinned, work.files, &*log)
+        .build(&declared, &state.pinned, work.files, &*log)
         .await
 }
 

@@ -102,6 +102,17 @@ pub(super) fn root(error: &dyn std::error::Error) -> String {
     inner.to_string()
 }
 
+/// The error of ours inside of one of a library's; `None` where all of it is the library's.
+pub(super) fn ours<'e>(error: &'e (dyn std::error::Error + 'static)) -> Option<&'e Error> {
+    let mut inner = error;
+    loop {
+        if let Some(error) = inner.downcast_ref() {
+            return Some(error);
+        }
+        inner = inner.source()?;
+    }
+}
+
 /// A share of the memory that uploads may use, given back on drop.
 pub(super) type Share = SemaphorePermit<'static>;
 

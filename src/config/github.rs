@@ -23,6 +23,8 @@ pub struct GitHub {
     pub server_url: String,
     /// `GITHUB_TOKEN`, which a workflow has to hand to the step.
     pub token: Option<SecretString>,
+    /// Where the job gets tokens of its own; `None` without the permission `id-token: write`.
+    pub id_token: Option<IdToken>,
     /// `GITHUB_SHA`: the commit that started the run; of a pull request, the one that merges it.
     pub sha: Option<String>,
     /// `GITHUB_REF`: `refs/heads/main`, `refs/pull/7/merge`.
@@ -41,6 +43,16 @@ pub struct GitHub {
     pub output: Option<PathBuf>,
     /// `GITHUB_STEP_SUMMARY`: the file that takes the step's summary.
     pub summary: Option<PathBuf>,
+}
+
+/// Where a job gets tokens that tell others who it is.
+/// <https://docs.github.com/en/actions/reference/security/oidc>
+#[derive(Clone, Debug)]
+pub struct IdToken {
+    /// `ACTIONS_ID_TOKEN_REQUEST_URL`.
+    pub url: String,
+    /// `ACTIONS_ID_TOKEN_REQUEST_TOKEN`, which proves that it is the job that asks.
+    pub token: SecretString,
 }
 
 impl GitHub {
@@ -62,6 +74,9 @@ impl GitHub {
             api_url: url("GITHUB_API_URL", "https://api.github.com"),
             server_url: url("GITHUB_SERVER_URL", "https://github.com"),
             token: variable("GITHUB_TOKEN").map(SecretString::from),
+            id_token: variable("ACTIONS_ID_TOKEN_REQUEST_URL")
+                .zip(variable("ACTIONS_ID_TOKEN_REQUEST_TOKEN").map(SecretString::from))
+                .map(|(url, token)| IdToken { url, token }),
             sha: variable("GITHUB_SHA"),
             reference: variable("GITHUB_REF"),
             run: variable("GITHUB_RUN_ID"),

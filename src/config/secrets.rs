@@ -48,6 +48,7 @@ impl Config {
         }
         if let Some(github) = &self.github {
             github.token.iter().for_each(&mut add);
+            github.id_token.iter().for_each(|one| add(&one.token));
         }
         for (name, value) in self.storage.aws.iter().chain(&self.storage.google) {
             if is_secret_name(name) {
@@ -60,7 +61,8 @@ impl Config {
     }
 
     /// Whether there is anything that proves to Prefect, a storage or a registry who we are. The token of a job of GitHub
-    /// Actions does not count: every job has one.
+    /// Actions does not count: every job has one. That with which it gets tokens for others does, where Azure is told which
+    /// application they stand for; no job for the pull request of a fork has it.
     pub fn has_credentials(&self) -> bool {
         let azure = &self.storage.azure;
         let given = [
@@ -74,9 +76,15 @@ impl Config {
         let mut clouds = self.storage.aws.iter().chain(&self.storage.google);
         given.iter().any(|one| one.is_some())
             || self.image.login.is_some()
-            // Of a job with `id-token: write`, or of a runner in a cluster.
+            // Of a runner in a cluster.
             || azure.federated_token_file.is_some()
+            || (azure.tenant_id.is_some() && azure.client_id.is_some() && self.has_id_token())
             || clouds.any(|(name, value)| names_a_credential(name) && !value.expose_secret().is_empty())
+    }
+
+    fn has_id_token(&self) -> bool {
+        let job = self.github.as_ref();
+        job.is_some_and(|job| job.id_token.is_some())
     }
 }
 
@@ -182,5 +190,57 @@ mod tests {
         assert_eq!(values(names, &environment), expected);
         assert!(is_secret_name("AWS_SECRET_ACCESS_KEY") && !is_secret_name("AWS_REGION"));
         assert!(!is_secret_name("AWS_WEB_IDENTITY_TOKEN_FILE"));
+    }
+
+    #[test]
+    fn the_token_of_a_job_is_no_credential() {
+        let has = |name: &str, value: &str| {
+            let set = [
+                ("GITHUB_ACTIONS", "true"),
+                ("GITHUB_TOKEN", "ghs_x"),
+                (name, value),
+            ];
+            let environment = set
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .into();
+            let global = crate::cli::Global {
+                root: None,
+                env: None,
+                local: false,
+                run_steps: false,
+                run_python: false,
+                format: crate::cli::Format::Terminal,
+                verbose: 0,
+            };
+            let config = Config::new(
+                &global,
+                &environment,
+                None,
+                &crate::config::Terraform::default(),
+            );
+            config.expect("it is valid").has_credentials()
+        };
+        for name in [
+            "PREFECT_API_KEY",
+            "AZURE_STORAGE_SAS_TOKEN",
+            "AZURE_FEDERATED_TOKEN_FILE",
+            "AWS_SECRET_ACCESS_KEY",
+            "AWS_WEB_IDENTITY_TOKEN_FILE",
+            "GOOGLE_APPLICATION_CREDENTIALS",
+        ] {
+            assert!(has(name, "x"), "{name}");
+            assert!(
+                !has(name, ""),
+                "{name}, empty as a secret is that a fork does not get"
+            );
+        }
+        for name in [
+            "PREFECT_API_URL",
+            "AWS_REGION",
+            "GITHUB_ACTOR",
+            "AZURE_CLIENT_ID",
+        ] {
+            assert!(!has(name, "x"), "{name}");
+        }
     }
 }

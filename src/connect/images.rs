@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use anyhow::bail;
 use async_trait::async_trait;
+use azure_core::credentials::TokenCredential;
 
-use super::azure_identity;
 use crate::backend::docker::{self, Acr, Buildah, Docker};
 use crate::backend::oci::layout::Layout;
 use crate::backend::oci::{
@@ -19,9 +19,12 @@ use crate::config::{self, Config};
 use crate::model::{Builder, Digest, Image, Pinned, Recipe};
 use crate::process::is_for_uv;
 
-/// Images in registries.
-pub(super) fn remote(config: &Config, http: &reqwest::Client) -> anyhow::Result<Arc<dyn Images>> {
-    let registries = Arc::new(registries(config, Some(http))?);
+/// Images in registries; those on Azure are shown `entra`.
+pub(super) fn remote(
+    config: &Config,
+    entra: Option<Arc<dyn TokenCredential>>,
+) -> anyhow::Result<Arc<dyn Images>> {
+    let registries = Arc::new(registries(config, entra)?);
     let programs = programs(config, Some(registries.clone()));
     let registries: Arc<dyn Repositories> = registries;
     let sources = vec![registries.clone()];
@@ -49,7 +52,10 @@ pub(super) fn local(config: &Config, folder: &Path) -> anyhow::Result<Arc<dyn Im
     }))
 }
 
-fn registries(config: &Config, http: Option<&reqwest::Client>) -> anyhow::Result<Registries> {
+fn registries(
+    config: &Config,
+    entra: Option<Arc<dyn TokenCredential>>,
+) -> anyhow::Result<Registries> {
     let image = &config.image;
     let environment = &image.programs.0;
     let mut logins = BTreeMap::new();
@@ -77,7 +83,7 @@ fn registries(config: &Config, http: Option<&reqwest::Client>) -> anyhow::Result
         files: docker.into_iter().chain(podman).collect(),
         helpers: get("PATH").map(Into::into),
         // Only registries on Azure are shown it; where there is none, they are asked without.
-        entra: http.and_then(|http| azure_identity(config, http).ok()),
+        entra,
     };
     Ok(Registries::new(oci::Options {
         credentials,

@@ -95,6 +95,37 @@ impl Git {
         Ok(name.unwrap_or("HEAD").to_owned())
     }
 
+    /// The branch that the others are merged into: what `origin` calls its head, else `main` or `master` where there is
+    /// one, else the branch that is checked out, be it without a commit yet; `None` where no branch is.
+    pub fn default_branch(&self) -> anyhow::Result<Option<String>> {
+        const ORIGIN: &str = "refs/remotes/origin/";
+        let head = self.repository.find_reference(&format!("{ORIGIN}HEAD"));
+        let target = head.ok().and_then(|head| {
+            let target = head.symbolic_target().ok()??;
+            Some(target.strip_prefix(ORIGIN)?.to_owned())
+        });
+        if target.is_some() {
+            return Ok(target);
+        }
+        for name in ["main", "master"] {
+            let is_there = |prefix: &str| {
+                let reference = format!("{prefix}{name}");
+                self.repository.find_reference(&reference).is_ok()
+            };
+            if is_there("refs/heads/") || is_there(ORIGIN) {
+                return Ok(Some(name.to_owned()));
+            }
+        }
+        let head = self
+            .repository
+            .find_reference("HEAD")
+            .context("read git's HEAD")?;
+        let target = head.symbolic_target().ok().flatten();
+        Ok(target
+            .and_then(|name| name.strip_prefix("refs/heads/"))
+            .map(str::to_owned))
+    }
+
     /// Whether the work tree differs from the head: a change, staged or not, or a file that git neither tracks nor
     /// ignores. A bare repository is never dirty.
     pub fn is_dirty(&self) -> anyhow::Result<bool> {

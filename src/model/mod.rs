@@ -18,6 +18,7 @@ mod registration;
 mod schedule;
 mod secrets;
 mod shard;
+mod shell;
 mod step;
 
 pub use applied::{Applied, AppliedDeployment, AppliedPart, Revision};
@@ -38,4 +39,5 @@ pub use registration::{Field, Fields, Registration, fingerprint, same};
 pub use schedule::{Schedule, Timing, normal_anchor};
 pub use secrets::Secrets;
 pub use shard::Shard;
+pub use shell::shell_quoted;
 pub use step::{Outputs, Step, awaits_output, put_outputs, without_outputs};

@@ -1,18 +1,20 @@
 //! What happens to the images that deployments need.
 
-use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Action, Options, ProjectPlan};
 use crate::model::{
-    Applied, Builder, DeploymentId, Desired, Digest, Field, ImageState, Inputs, Place, Recipe,
-    RepoPath,
+    Applied, Builder, DeploymentId, Desired, Digest, Field, Image, ImageState, Inputs, Place,
+    Recipe, RepoPath,
 };
 
 /// One image of a plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImagePlan {
-    /// Its key among [`Desired::images`].
-    pub key: String,
+    /// Its keys among [`Desired::images`]: several where several places declare what comes to the same; never empty. It is
+    /// made as the first one declares it, with the tags of all.
+    pub keys: Vec<String>,
     /// The repository as people are shown it; with a tag or digest for one that is not made here.
     pub repository: String,
     /// The digest of its inputs, and so its tag; `None` where nothing is known of them, offline.
@@ -64,46 +66,81 @@ pub(super) fn plans(
         })
         .collect();
     let mut plans = Vec::new();
-    for (key, users) in desired.needed_images() {
-        let (Some(image), Some((first, _))) = (desired.images.get(key), users.first()) else {
-            continue;
-        };
-        let state = options.images.get(key);
-        let mut deployments: Vec<DeploymentId> =
-            users.iter().map(|(_, one)| one.id.clone()).collect();
-        deployments.sort();
+    for need in needs(desired, options) {
+        let deployments: Vec<DeploymentId> = need.users.into_iter().collect();
         let moves = |id: &DeploymentId| match actions.get(id) {
             Some((Action::Create, _)) => true,
             Some((_, moves)) => *moves,
             None => false,
         };
-        let action = match state {
-            None => continue,
-            Some(ImageState {
-                found: None,
-                inputs,
-                ..
-            }) => ImageAction::Build {
-                reason: reason(inputs, &deployments, applied),
+        let action = match need.state.found {
+            None => ImageAction::Build {
+                reason: reason(&need.state.inputs, &deployments, applied),
             },
             Some(_) if deployments.iter().any(moves) => ImageAction::Reuse,
             Some(_) => ImageAction::Keep,
         };
-        let named = matches!(image.recipe, Recipe::Named);
+        let named = matches!(need.image.recipe, Recipe::Named);
         plans.push(ImagePlan {
-            key: key.to_owned(),
-            repository: image.shown.clone(),
-            tag: state.filter(|_| !named).map(ImageState::tag),
-            digest: state.and_then(|state| state.found),
-            builder: (!named).then_some(image.builder),
+            keys: need.keys,
+            repository: need.image.shown.clone(),
+            tag: (!named).then(|| need.state.tag()),
+            digest: need.state.found,
+            builder: (!named).then_some(need.image.builder),
             action,
             deployments,
-            project: first.path.clone(),
-            place: image.place.clone(),
+            project: need.project.clone(),
+            place: need.image.place.clone(),
         });
     }
-    plans.sort_by(|a, b| (&a.project, &a.key).cmp(&(&b.project, &b.key)));
     plans
+}
+
+/// An image, and what needs it.
+struct Need<'a> {
+    keys: Vec<String>,
+    image: &'a Image,
+    state: &'a ImageState,
+    project: &'a RepoPath,
+    users: BTreeSet<DeploymentId>,
+}
+
+/// The images that are needed and of which something is known, by the first projects that need them. What is declared in
+/// several places with the same inputs, such as equal requirements in many folders, is one.
+fn needs<'a>(desired: &'a Desired, options: &'a Options) -> Vec<Need<'a>> {
+    let mut needed: Vec<_> = desired.needed_images().into_iter().collect();
+    needed.sort_by_key(|(key, users)| (users.first().map(|(project, _)| &project.path), *key));
+    let mut needs: Vec<Need<'_>> = Vec::new();
+    let mut places: BTreeMap<(&str, Builder, Digest), usize> = BTreeMap::new();
+    for (key, users) in needed {
+        let (Some(image), Some(state), Some((first, _))) = (
+            desired.images.get(key),
+            options.images.get(key),
+            users.first(),
+        ) else {
+            continue;
+        };
+        let ids = users.iter().map(|(_, one)| one.id.clone());
+        let name = (image.repository.as_str(), image.builder, state.tag());
+        match places.entry(name) {
+            Entry::Occupied(at) => {
+                let need = &mut needs[*at.get()];
+                need.keys.push(key.to_owned());
+                need.users.extend(ids);
+            }
+            Entry::Vacant(place) => {
+                place.insert(needs.len());
+                needs.push(Need {
+                    keys: vec![key.to_owned()],
+                    image,
+                    state,
+                    project: &first.path,
+                    users: ids.collect(),
+                });
+            }
+        }
+    }
+    needs
 }
 
 /// Why an image has to be made: what of its inputs is not as it was at the last deploy.

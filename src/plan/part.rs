@@ -92,7 +92,7 @@ fn part(plan: &Plan, projects: &BTreeSet<usize>) -> Part {
             .images
             .iter()
             .filter(own)
-            .map(|one| one.key.clone())
+            .flat_map(|one| one.keys.iter().cloned())
             .collect(),
         deployments,
         removals: Vec::new(),
@@ -111,12 +111,8 @@ fn groups(plan: &Plan) -> Vec<Group> {
     let mut group: Vec<usize> = (0..plan.projects.len()).collect();
     let mut images = vec![0; plan.projects.len()];
     for image in plan.images.iter().filter(|image| is_made(image)) {
-        let users: BTreeSet<usize> = image
-            .deployments
-            .iter()
-            .filter_map(|id| place.get(id).copied())
-            .collect();
-        let joined: BTreeSet<usize> = users.iter().map(|user| group[*user]).collect();
+        let users = image.deployments.iter().filter_map(|id| place.get(id));
+        let joined: BTreeSet<usize> = users.map(|user| group[*user]).collect();
         let Some(first) = joined.first().copied() else {
             continue;
         };
@@ -202,7 +198,7 @@ mod tests {
 
     fn image(key: &str, users: &[usize]) -> ImagePlan {
         ImagePlan {
-            key: key.to_owned(),
+            keys: vec![key.to_owned()],
             repository: "acme/flows".to_owned(),
             tag: None,
             digest: None,

@@ -25,7 +25,7 @@ impl Log {
         let project = image.project.to_string();
         let tag = image
             .tag
-            .map_or_else(|| image.key.clone(), |tag| tag.short());
+            .map_or_else(|| image.keys.join("-"), |tag| tag.short());
         let name = format!("{}-{tag}.log", project.replace('/', "-"));
         let file = std::fs::create_dir_all(folder)
             .and_then(|()| File::create(folder.join(&name)))

@@ -99,7 +99,7 @@ async fn plan_live(
     narrow: &Narrow,
     backends: Result<Backends, Failure>,
 ) -> Result<(Plan, Desired, usize), Failure> {
-    let tree = run.tree()?;
+    let tree = run.tree_without(&[options.out.as_deref()])?;
     let desired = read(run, &tree, narrow, false, options.keep_going).await?;
     let plan_options = run.plan_options(options.prune && !options.keep_going, narrow.narrows());
     let prune = plan_options.clone();
@@ -196,7 +196,7 @@ async fn carry_out(
     let narrow = Narrow::of(&narrow, run, auto)?;
     let prune = options.prune || saved.is_some_and(|saved| saved.plan.options.prune);
 
-    let tree = run.tree()?;
+    let tree = run.tree_without(&[options.plan.as_deref(), options.out.as_deref()])?;
     let mut desired = read(run, &tree, &narrow, false, options.keep_going).await?;
     let faults = super::faulty(run, &desired.diagnostics);
     if !options.keep_going {
@@ -344,7 +344,7 @@ async fn carry_out(
 
 /// Shows what is registered for this repository and environment.
 pub(super) async fn status(run: &Run) -> Result<(), Failure> {
-    let backends = connect::backends(&run.config, run.path())?;
+    let backends = connect::backends(&run.config, run.path(), &github::hiding(run))?;
     let live = backends
         .orchestrator
         .read(&Question::default())

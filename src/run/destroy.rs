@@ -37,7 +37,7 @@ pub(super) async fn destroy(run: &Run, options: &cli::Destroy) -> Result<(), Fai
 }
 
 async fn remove(run: &Run, options: &cli::Destroy, page: &Page<'_>) -> Result<(), Failure> {
-    let backends = connect::backends(&run.config, run.path())?;
+    let backends = connect::backends(&run.config, run.path(), &github::hiding(run))?;
     let environment = &run.config.environment;
     let plan = look(run, &backends).await?;
     if options.dry_run {

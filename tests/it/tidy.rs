@@ -16,6 +16,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("discover", &["model"]),
     ("read", &["discover", "model"]),
     ("sandbox", &["model", "process"]),
+    ("scaffold", &["model"]),
     ("state", &["backend", "model"]),
     ("observe", &["backend", "model", "state"]),
     ("plan", &["model"]),
@@ -26,7 +27,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "run",
         &[
             "apply", "backend", "cli", "config", "connect", "discover", "error", "model",
-            "observe", "plan", "read", "report", "sandbox", "state",
+            "observe", "plan", "read", "report", "sandbox", "scaffold", "state",
         ],
     ),
 ];

@@ -16,6 +16,7 @@ use azure_identity::{
 };
 use secrecy::{ExposeSecret as _, SecretString};
 
+use super::job::{self, Job};
 use super::retry::Retry;
 use crate::backend::transfer::root;
 use crate::backend::{Error, Kind, Result};
@@ -31,12 +32,15 @@ pub struct Identity {
     pub secret: Option<SecretString>,
     /// The file with a federated token, which is read again as it is renewed (`AZURE_FEDERATED_TOKEN_FILE`).
     pub token_file: Option<PathBuf>,
+    /// The job of GitHub Actions that this is part of.
+    pub job: Job,
 }
 
-/// Picks the identity: a client secret where there is one, else a federated token (workload identity), else whichever
-/// works first of the managed identity of the machine and the account logged in to the Azure CLI.
+/// Picks the identity: a client secret where there is one, else a federated token (workload identity), else the job's own
+/// token where the job may have one and the tenant and the client are known, else whichever works first of the managed
+/// identity of the machine and the account logged in to the Azure CLI.
 ///
-/// The first two are used alone: who sets them does not want to become someone else by a typing error. A managed
+/// The first three are used alone: who sets them does not want to become someone else by a typing error. A managed
 /// identity is asked for where the platform says (`IDENTITY_ENDPOINT`, which its library reads itself), else at the
 /// address that every Azure machine has; elsewhere that costs a second, once.
 pub fn entra(identity: Identity, http: &reqwest::Client) -> Result<Arc<dyn TokenCredential>> {
@@ -84,6 +88,22 @@ pub fn entra(identity: Identity, http: &reqwest::Client) -> Result<Arc<dyn Token
             .map_err(invalid)?,
         );
     }
+    let hint = match (&identity.job, &identity.tenant, &identity.client) {
+        (Job::Permitted(tokens), Some(tenant), Some(client)) => {
+            let send = || options(http.clone(), Retry::default());
+            let (tenant, client) = (tenant.clone(), client.clone());
+            let exchanged = job::credential(tenant, client, tokens.clone(), send(), send());
+            return exchanged.map_err(invalid);
+        }
+        (Job::Permitted(_), ..) => Some(
+            "this job may have tokens of its own: set AZURE_TENANT_ID and AZURE_CLIENT_ID for them to be exchanged",
+        ),
+        (Job::Unpermitted, _, Some(_)) => Some(
+            "give the job the permission `id-token: write`: with it, AZURE_TENANT_ID and AZURE_CLIENT_ID its own token \
+             is exchanged; the jobs for pull requests of forks never have it",
+        ),
+        _ => None,
+    };
     // The metadata address is on the link itself: never through a proxy, and quick to be missing.
     let link = reqwest::Client::builder()
         .connect_timeout(Duration::from_secs(1))
@@ -108,11 +128,13 @@ pub fn entra(identity: Identity, http: &reqwest::Client) -> Result<Arc<dyn Token
     .map_err(invalid)?;
     Ok(Arc::new(Chain {
         links: vec![("managed identity", managed), ("Azure CLI", cli)],
+        hint,
         chosen: OnceLock::new(),
     }))
 }
 
-fn options(http: reqwest::Client, retry: Retry) -> ClientOptions {
+/// How requests are sent: over `http`, repeated as `retry` says.
+pub(super) fn options(http: reqwest::Client, retry: Retry) -> ClientOptions {
     ClientOptions {
         per_call_policies: vec![Arc::new(retry)],
         retry: RetryOptions::none(),
@@ -125,6 +147,8 @@ fn options(http: reqwest::Client, retry: Retry) -> ClientOptions {
 #[derive(Debug)]
 struct Chain {
     links: Vec<(&'static str, Arc<dyn TokenCredential>)>,
+    /// What to do where none works, if it is something else than for everybody.
+    hint: Option<&'static str>,
     chosen: OnceLock<usize>,
 }
 
@@ -150,16 +174,17 @@ impl TokenCredential for Chain {
                 Err(error) => faults.push(format!("{name}: {}", root(&error))),
             }
         }
-        Err(azure_core::Error::with_message(
-            ErrorKind::Credential,
-            format!("no identity works ({})", faults.join("; ")),
-        ))
+        let message = format!("no identity works ({})", faults.join("; "));
+        let mut error = Error::new(Kind::Denied, "Entra ID", message);
+        error.hint = self.hint.map(str::to_owned);
+        Err(azure_core::Error::new(ErrorKind::Credential, error))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backend::transfer::ours;
     use azure_core::time::OffsetDateTime;
 
     #[derive(Debug)]
@@ -182,11 +207,28 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn what_a_job_lacks_is_told_where_no_identity_works() {
+        let mut found = chain([None, None]);
+        found.hint = Some("give it the permission");
+        let error = found.get_token(&["scope"], None).await;
+        let error = error.expect_err("none works");
+        let told = ours(&error).expect("one of ours");
+        assert_eq!(
+            (told.message.as_str(), told.hint.as_deref()),
+            (
+                "no identity works (first: not here; second: not here)",
+                Some("give it the permission")
+            )
+        );
+    }
+
     fn chain(answers: [Option<&'static str>; 2]) -> Chain {
         let [first, second] =
             answers.map(|answer| Arc::new(Answer(answer)) as Arc<dyn TokenCredential>);
         Chain {
             links: vec![("first", first), ("second", second)],
+            hint: None,
             chosen: OnceLock::new(),
         }
     }
@@ -203,7 +245,7 @@ mod tests {
             .expect_err("none works");
         assert_eq!(
             error.to_string(),
-            "no identity works (first: not here; second: not here)"
+            "Entra ID: no identity works (first: not here; second: not here)"
         );
     }
 

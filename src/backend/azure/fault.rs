@@ -4,8 +4,12 @@ use azure_core::error::ErrorKind;
 use azure_core::http::StatusCode;
 
 use super::Container;
-use crate::backend::transfer::root;
+use crate::backend::transfer::{ours, root};
 use crate::backend::{Error, Kind};
+
+/// What to do where no identity works.
+const NO_IDENTITY: &str = "set AZURE_STORAGE_CONNECTION_STRING, or AZURE_TENANT_ID, AZURE_CLIENT_ID and \
+    AZURE_CLIENT_SECRET, or run `az login`";
 
 impl Container {
     /// Says that `verb` failed for `key` (empty: for the store as a whole) and why.
@@ -22,29 +26,52 @@ impl Container {
     /// Says what an error means; the URL and its signature, which outer layers of it may hold, are left out.
     fn translate(&self, error: &azure_core::Error) -> Error {
         let new = |kind, message: String| Error::new(kind, &self.subject, message);
+        // An identity told what is wrong, and what to do about it.
+        if let Some(error) = ours(error) {
+            let hint = error.hint.as_deref().unwrap_or(NO_IDENTITY);
+            return new(error.kind, error.message.clone()).hint(hint);
+        }
         let code = code(error);
         match error.kind() {
-            ErrorKind::HttpResponse { .. } if code == "ContainerNotFound" => {
-                new(Kind::NotFound, format!("there is no container `{}`", self.container))
-                    .hint(format!("create it: az storage container create --name {}", self.container))
-            }
+            ErrorKind::HttpResponse { .. } if code == "ContainerNotFound" => new(
+                Kind::NotFound,
+                format!("there is no container `{}`", self.container),
+            )
+            .hint(format!(
+                "create it: az storage container create --name {}",
+                self.container
+            )),
             ErrorKind::HttpResponse { status, .. } => {
-                let said = if code.is_empty() { status.to_string() } else { code.to_owned() };
+                let said = if code.is_empty() {
+                    status.to_string()
+                } else {
+                    code.to_owned()
+                };
                 match u16::from(*status) {
-                    401 | 403 => new(Kind::Denied, format!("Azure refuses us ({said})")).hint(self.hint),
+                    401 | 403 => {
+                        new(Kind::Denied, format!("Azure refuses us ({said})")).hint(self.hint)
+                    }
                     404 => new(Kind::NotFound, format!("there is no such blob ({said})")),
                     409 | 412 => new(Kind::Conflict, format!("someone else was first ({said})")),
-                    408 | 429 | 500.. => new(Kind::Unavailable, format!("the service fails ({said})")),
-                    _ => new(Kind::Other, format!("the service refuses the request ({said})")),
+                    408 | 429 | 500.. => {
+                        new(Kind::Unavailable, format!("the service fails ({said})"))
+                    }
+                    _ => new(
+                        Kind::Other,
+                        format!("the service refuses the request ({said})"),
+                    ),
                 }
             }
-            ErrorKind::Connection => new(Kind::Unavailable, format!("cannot reach the service: {}", root(error)))
-                .hint("check the account's name, the network and any proxy"),
-            ErrorKind::Io => new(Kind::Unavailable, format!("the connection broke: {}", root(error))),
-            ErrorKind::Credential => new(Kind::Denied, root(error)).hint(
-                "set AZURE_STORAGE_CONNECTION_STRING, or AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET, or run \
-                 `az login`",
+            ErrorKind::Connection => new(
+                Kind::Unavailable,
+                format!("cannot reach the service: {}", root(error)),
+            )
+            .hint("check the account's name, the network and any proxy"),
+            ErrorKind::Io => new(
+                Kind::Unavailable,
+                format!("the connection broke: {}", root(error)),
             ),
+            ErrorKind::Credential => new(Kind::Denied, root(error)).hint(NO_IDENTITY),
             _ => new(Kind::Other, root(error)),
         }
     }

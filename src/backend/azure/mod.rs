@@ -3,6 +3,7 @@
 mod auth;
 mod entra;
 mod fault;
+mod job;
 mod retry;
 mod shared_key;
 mod upload;
@@ -27,6 +28,7 @@ use secrecy::ExposeSecret as _;
 
 pub use auth::Auth;
 pub use entra::{Identity, entra};
+pub use job::{Hide, Job, JobTokens};
 
 use super::transfer::{Pieces, check_key, clean_prefix, root, share};
 use super::{Content, Entry, Error, Kind, Put, Result, Store, Tag};

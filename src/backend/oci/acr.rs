@@ -12,7 +12,7 @@ use url::{Url, form_urlencoded};
 
 use super::auth::Granted;
 use super::fault::{Fault, login_hint};
-use crate::backend::transfer::root;
+use crate::backend::transfer::{ours, root};
 use crate::backend::{Error, Kind};
 
 /// What the Entra token is for; the same in all of Azure's clouds.
@@ -60,8 +60,12 @@ impl Exchanged {
             return Ok(token.clone());
         }
         let access = entra.get_token(&[SCOPE], None).await.map_err(|error| {
-            let message = format!("no Entra token for it: {}", root(&error));
-            Error::new(Kind::Denied, registry, message).hint(login_hint(registry))
+            let told = ours(&error);
+            let why = told.map_or_else(|| root(&error), |told| told.message.clone());
+            let kind = told.map_or(Kind::Denied, |told| told.kind);
+            let hint = told.and_then(|told| told.hint.clone());
+            Error::new(kind, registry, format!("no Entra token for it: {why}"))
+                .hint(hint.unwrap_or_else(|| login_hint(registry)))
         })?;
         let form = form_urlencoded::Serializer::new(String::new())
             .append_pair("grant_type", "access_token")
@@ -103,6 +107,8 @@ mod tests {
     struct Entra {
         asked: AtomicUsize,
         fails: bool,
+        /// Whether it knows what to do then.
+        tells: bool,
     }
 
     #[async_trait::async_trait]
@@ -116,6 +122,10 @@ mod tests {
             self.asked.fetch_add(1, Ordering::Relaxed);
             if self.fails {
                 let kind = azure_core::error::ErrorKind::Credential;
+                if self.tells {
+                    let told = Error::new(Kind::Unavailable, "Entra ID", "it sleeps");
+                    return Err(azure_core::Error::new(kind, told.hint("wake it")));
+                }
                 return Err(azure_core::Error::with_message(kind, "nobody is logged in"));
             }
             let later = azure_core::time::OffsetDateTime::now_utc();
@@ -180,6 +190,29 @@ mod tests {
         let (user, token) = auth.login(&base).await.expect("a login").expect("a login");
         assert_eq!((user.as_str(), token.expose_secret()), (USER, "r"));
         assert_eq!(entra.asked.load(Ordering::Relaxed), 1);
+    }
+
+    #[tokio::test]
+    async fn what_an_identity_says_to_do_is_told() {
+        let entra = Entra {
+            fails: true,
+            tells: true,
+            ..Entra::default()
+        };
+        let base = Url::parse("http://127.0.0.1:9").expect("a URL");
+        let fault = auth(Arc::new(entra))
+            .challenged(&challenge(), &Access::pull("flows"), &base, None)
+            .await
+            .expect_err("no token");
+        let error = fault.explain("acme.azurecr.io", "reading");
+        assert_eq!(
+            (error.kind, error.message.as_str(), error.hint.as_deref()),
+            (
+                Kind::Unavailable,
+                "reading: no Entra token for it: it sleeps",
+                Some("wake it")
+            )
+        );
     }
 
     #[tokio::test]

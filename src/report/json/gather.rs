@@ -128,7 +128,7 @@ impl ImageFile {
         let digest = self.digest.as_deref();
         let digest = digest.and_then(|text| text.strip_prefix("sha256:")?.parse().ok());
         ImagePlan {
-            key: String::new(),
+            keys: Vec::new(),
             repository: self.repository,
             tag: self.tag,
             digest,

@@ -3,6 +3,7 @@
 //! All of it comes by itself where there is such a job, and nothing of it elsewhere. That a file of the runner cannot be
 //! written is told, and changes nothing else: the exit code says how the command went.
 
+mod mask;
 mod page;
 
 use std::collections::BTreeSet;
@@ -21,17 +22,8 @@ use crate::plan::Plan;
 use crate::report::actions::{self, Outputs, command};
 use crate::report::markdown::{self, Options};
 
+pub(super) use mask::{Masks, hide, hiding, quiet};
 pub(super) use page::{Page, Wishes};
-
-/// Has the runner hide values before anything could show them, and keeps them out of what is told elsewhere.
-pub(super) fn hide(run: &Run, values: impl IntoIterator<Item = String>) {
-    let mut secrets = run.secrets.lock().unwrap_or_else(PoisonError::into_inner);
-    let new = secrets.add(values);
-    drop(secrets);
-    if run.config.github.is_some() && !goes_to_a_file() {
-        new.iter().for_each(|line| say(&command::mask(line)));
-    }
-}
 
 /// Hides the values of the variables that the templates of deployments name.
 pub(super) fn hide_used(run: &Run, desired: &Desired) {
@@ -56,27 +48,6 @@ fn variables(written: &str) -> impl Iterator<Item = &str> {
 pub(super) fn redacted(run: &Run, text: &str) -> String {
     let secrets = run.secrets.lock().unwrap_or_else(PoisonError::into_inner);
     secrets.redact(text).into_owned()
-}
-
-/// While it lives the runner takes no command from the log: other programs write to it.
-#[must_use = "the runner takes commands again when it is dropped"]
-pub(super) struct Quiet(Option<String>);
-
-/// Has the runner take no command until what this gives is dropped. Nothing of ours that is one may be written meanwhile.
-pub(super) fn quiet(run: &Run) -> Quiet {
-    let token = run.config.github.as_ref().map(|_| actions::delimiter());
-    if let Some(token) = &token {
-        say(&command::stop(token));
-    }
-    Quiet(token)
-}
-
-impl Drop for Quiet {
-    fn drop(&mut self) {
-        if let Some(token) = &self.0 {
-            say(&command::resume(token));
-        }
-    }
 }
 
 /// Annotates the lines that hold faults, the first time that there are any.
@@ -224,17 +195,7 @@ fn folder(run: &Run) -> RepoPath {
     below.map_or_else(RepoPath::root, RepoPath::new)
 }
 
-/// Writes a command for the runner. Where stderr is gone there is nobody to take it.
+/// Writes a command for the runner, in one piece. Where stderr is gone there is nobody to take it.
 fn say(command: &str) {
-    let _ = writeln!(std::io::stderr(), "{command}");
-}
-
-/// Whether stderr is redirected to a file: no runner reads a mask there, and who reads the file would read the secret.
-fn goes_to_a_file() -> bool {
-    #[cfg(unix)]
-    let handle = std::os::fd::AsFd::as_fd(&std::io::stderr()).try_clone_to_owned();
-    #[cfg(windows)]
-    let handle = std::os::windows::io::AsHandle::as_handle(&std::io::stderr()).try_clone_to_owned();
-    let metadata = handle.and_then(|handle| File::from(handle).metadata());
-    metadata.is_ok_and(|metadata| metadata.is_file())
+    let _ = std::io::stderr().write_all(format!("{command}\n").as_bytes());
 }

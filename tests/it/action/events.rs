@@ -1,210 +1,13 @@
-//! The workflows of `examples/workflows` by the events that start them, against a real Prefect server and Azurite, and a
-//! double of GitHub's API.
+//! The workflows of `examples/workflows` by the events that start them: what GitHub shows then, and what is deployed.
 
-use std::fs;
-use std::process::Command;
-
-use regex::Regex;
 use serde_json::{Value, json};
 
-use super::job::{Ended, Job, add_workflow};
-use super::root;
-use crate::github::double::{GitHub, READING, TOKEN};
+use super::job::{Job, add_workflow};
+use super::stage::{API_KEY, Stage, payload};
+use crate::github::double::{READING, TOKEN};
 use crate::github::secrets::{expect_no_form, forms};
 use crate::services::azurite::{self, Azurite};
 use crate::services::prefect::Server;
-use crate::support::Repo;
-
-/// Of Prefect Cloud; a server that knows nobody takes it too.
-const API_KEY: &str = "pnu_of-the-action/9+zz~secret";
-
-/// A repository with two projects, and what it is deployed to. Everything has the stage's name in it, because tests share
-/// the services.
-struct Stage {
-    name: &'static str,
-    repo: Repo,
-    github: GitHub,
-}
-
-impl Stage {
-    /// One commit on `main`.
-    async fn set(name: &'static str) -> Self {
-        let api = Server::shared().api();
-        api.create_process_pool(name).await;
-        Azurite::shared().account().create_container(name).await;
-        let stage = Self {
-            name,
-            repo: Repo::new(),
-            github: GitHub::start().await,
-        };
-        let repo = &stage.repo;
-        repo.write(
-            "flowyard.toml",
-            format!("repository = \"acme/{name}\"\n[prefect]\nwork-pool = \"{name}\"\n"),
-        );
-        for project in ["feeds", "reports"] {
-            repo.write(
-                &format!("{project}/flow.py"),
-                format!(
-                    "from prefect import flow\n\n\n@flow(name=\"{name} {project}\")\ndef load(n: int = 1):\n    print(n)\n"
-                ),
-            );
-            stage.declare(project, "[a]");
-        }
-        for workflow in ["plan.yml", "deploy.yml", "drift.yml"] {
-            add_workflow(repo, workflow);
-        }
-        repo.commit("Add two projects");
-        stage
-    }
-
-    fn declare(&self, project: &str, tags: &str) {
-        self.repo.write(
-            &format!("{project}/daily.deployment.yaml"),
-            format!("entrypoint: flow.py:load\ntags: {tags}\n"),
-        );
-    }
-
-    /// Runs git as the same person at the same time always.
-    fn git(&self, arguments: &[&str]) -> String {
-        let mut command = Command::new("git");
-        for who in ["AUTHOR", "COMMITTER"] {
-            command
-                .env(format!("GIT_{who}_NAME"), "Kari Nordmann")
-                .env(format!("GIT_{who}_EMAIL"), "kari@example.no")
-                .env(format!("GIT_{who}_DATE"), "2026-02-01T00:00:00Z");
-        }
-        let output = command
-            .args(arguments)
-            .current_dir(self.repo.path())
-            .env("GIT_CONFIG_GLOBAL", "/dev/null")
-            .env("GIT_CONFIG_NOSYSTEM", "1")
-            .output()
-            .expect("git is installed");
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
-        assert!(
-            output.status.success(),
-            "git {arguments:?}: {}",
-            text(&output.stderr)
-        );
-        text(&output.stdout)
-    }
-
-    /// Commits a change on a branch, and checks out what merges it into `main`, as GitHub does for a pull request.
-    fn request(&self, change: impl FnOnce()) {
-        self.git(&["checkout", "-q", "-b", "changes"]);
-        change();
-        self.repo.commit("Change it");
-        self.git(&["checkout", "-q", "--detach", "main"]);
-        self.git(&[
-            "merge",
-            "-q",
-            "--no-ff",
-            "-m",
-            "Merge changes into main",
-            "changes",
-        ]);
-    }
-
-    /// The payload of a pull request from a branch of `head`.
-    fn pull_request(&self, fixture: &str, head: &str) -> Value {
-        let mut payload = payload(fixture);
-        let request = &mut payload["pull_request"];
-        for (side, revision, repository) in
-            [("base", "HEAD^1", "acme/flows"), ("head", "HEAD^2", head)]
-        {
-            request[side]["sha"] = self.git(&["rev-parse", revision]).into();
-            request[side]["repo"]["full_name"] = repository.into();
-        }
-        payload
-    }
-
-    fn push(&self, fixture: &str, before: Option<&str>) -> Value {
-        let mut payload = payload(fixture);
-        payload["ref"] = "refs/heads/main".into();
-        payload["after"] = self.git(&["rev-parse", "HEAD"]).into();
-        if let Some(before) = before {
-            payload["before"] = before.into();
-        }
-        payload
-    }
-
-    /// A run in the repository itself: with its secrets and variables.
-    fn job<'a>(&'a self, workflow: &str, event: &'a str, payload: &Value) -> Job<'a> {
-        let connection = azurite::connection_string(Azurite::shared().port());
-        Job::new(&self.repo, &self.github, workflow, event, payload)
-            .variable("PREFECT_API_URL", &Server::shared().api_url())
-            .variable(
-                "FLOWYARD_STORAGE_URL",
-                &format!("azure://{}/{}/flows", azurite::ACCOUNT, self.name),
-            )
-            .secret("PREFECT_API_KEY", API_KEY)
-            .secret("AZURE_STORAGE_CONNECTION_STRING", &connection)
-    }
-
-    /// All that one run told: to the runner, and to GitHub so far.
-    fn told(&self, ended: &Ended) -> String {
-        let state = self.github.state();
-        let mut text = format!(
-            "success: {}\n\n----- commands -----\n{}\n\n----- outputs -----\n{}\n\n----- summary -----\n{}",
-            ended.success,
-            ended.commands(),
-            ended.outputs(),
-            ended.summary()
-        );
-        for (number, comments) in &state.comments {
-            for comment in comments {
-                let body = comment["body"].as_str().unwrap_or_default();
-                text += &format!("\n----- comment on {number} -----\n{body}");
-            }
-        }
-        for (_, status) in &state.statuses {
-            text += &format!("\n----- commit status -----\n{status:#}\n");
-        }
-        for deployment in &state.deployments {
-            text += &format!("\n----- deployment -----\n{deployment:#}\n");
-        }
-        for (_, status) in &state.deployment_statuses {
-            text += &format!("\n----- its status -----\n{status:#}\n");
-        }
-        for issue in &state.issues {
-            let of = |key: &str| issue[key].as_str().unwrap_or_default();
-            text += &format!(
-                "\n----- issue, {} -----\n{}\n\n{}",
-                of("state"),
-                of("title"),
-                of("body")
-            );
-        }
-        for (pattern, name) in [
-            (r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", "[ID]"),
-            (r"127\.0\.0\.1:\d+", "127.0.0.1:[PORT]"),
-            (r"\b[0-9a-f]{40}\b", "[COMMIT]"),
-            // Of the base; it holds the workflows, which change.
-            (r"since [0-9a-f]{12}\b", "since [COMMIT]"),
-            (r"\b\d+(\.\d+)? ?m?s\b", "[TIME]"),
-        ] {
-            let pattern = Regex::new(pattern).expect("the pattern is fixed");
-            text = pattern.replace_all(&text, name).into_owned();
-        }
-        text
-    }
-
-    /// Forgets what GitHub was told.
-    fn forget(&self) {
-        let mut state = self.github.state();
-        state.comments.clear();
-        state.statuses.clear();
-        state.deployments.clear();
-        state.deployment_statuses.clear();
-    }
-}
-
-fn payload(fixture: &str) -> Value {
-    let path = root().join(format!("tests/fixtures/events/{fixture}.json"));
-    let text = fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-    serde_json::from_str(&text).expect("a fixture is JSON")
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pull_request_is_planned() {
@@ -309,27 +112,30 @@ async fn pushes_are_deployed() {
     let ended = deploy("push", &stage.push("push-first", None)).expect_success(true);
     insta::assert_snapshot!("push_first", stage.told(&ended));
 
-    let secrets = [TOKEN, API_KEY, azurite::KEY];
+    let secrets = forms(&[TOKEN, API_KEY, azurite::KEY]);
     let blobs = Azurite::shared().account().blobs(stage.name).await;
     assert!(!blobs.is_empty());
+    let live = Server::shared().api().deployments().await;
+    let sent = stage.github.state().bodies.join("\n");
     for (what, text) in [
         ("what act wrote", ended.everything()),
         ("the summary", ended.summary()),
-        (
-            "what GitHub was sent",
-            stage.github.state().bodies.join("\n"),
-        ),
-        (
-            "the names of blobs",
-            blobs.into_iter().collect::<Vec<_>>().join("\n"),
-        ),
-        (
-            "what Prefect holds",
-            serde_json::to_string(&Server::shared().api().deployments().await).expect("JSON"),
-        ),
+        ("what GitHub was sent", sent),
+        ("the names of blobs", format!("{blobs:?}")),
+        ("what Prefect holds", Value::from_iter(live).to_string()),
     ] {
-        expect_no_form(&text, &forms(&secrets), what);
+        expect_no_form(&text, &secrets, what);
     }
+
+    // Not from a branch.
+    stage.git(&["checkout", "-q", "-b", "elsewhere"]);
+    stage.declare("feeds", "[elsewhere]");
+    let mut elsewhere = payload("workflow-dispatch");
+    elsewhere["ref"] = "refs/heads/elsewhere".into();
+    let skipped = deploy("workflow_dispatch", &elsewhere).expect_success(true);
+    assert_eq!((skipped.summary(), skipped.log()), Default::default());
+    stage.declare("feeds", "[a]");
+    stage.git(&["checkout", "-q", "main"]);
 
     // Once more, by hand: nothing is touched.
     stage.forget();
@@ -396,5 +202,74 @@ async fn drift_fails_the_scheduled_run_and_keeps_an_issue_open() {
         .expect_success(true);
     look().expect_success(true);
     assert_eq!(stage.github.state().issues[0]["state"], "closed");
+    stage.github.expect_nothing_refused();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pull_request_has_a_preview_until_it_is_closed() {
+    let stage = Stage::set("action-preview").await;
+    add_workflow(&stage.repo, "preview.yml");
+    let configuration = stage.repo.read("flowyard.toml");
+    let preview = "[environments.\"pr-*\"]\npreview = true\n";
+    stage
+        .repo
+        .write("flowyard.toml", format!("{configuration}{preview}"));
+    stage.repo.commit("Make previews");
+    let first = stage.push("push-first", None);
+    stage
+        .job("deploy.yml", "push", &first)
+        .run()
+        .expect_success(true);
+    stage.forget();
+    let ours = async || {
+        let all = Server::shared().api().deployments().await;
+        let ours = all.into_iter().filter(|(id, _)| id.starts_with(stage.name));
+        ours.map(|(id, one)| (id, (one["updated"].clone(), one["tags"].clone())))
+            .collect::<Vec<_>>()
+    };
+    let production = ours().await;
+    assert_eq!(production.len(), 2);
+
+    stage.request(|| stage.declare("feeds", "[b]"));
+    let mut payload = stage.pull_request("pull-request", "acme/flows");
+    let run = |payload: &Value| stage.job("preview.yml", "pull_request", payload).run();
+    let ended = run(&payload).expect_success(true);
+    insta::assert_snapshot!("preview", stage.told(&ended));
+    let both = ours().await;
+    let made: Vec<_> = both
+        .iter()
+        .filter(|one| !production.contains(one))
+        .collect();
+    assert_eq!(
+        both.len(),
+        3,
+        "only what the pull request changes: {both:?}"
+    );
+    assert_eq!(made[0].0, "action-preview feeds/daily-pr-2");
+    assert_eq!(made[0].1.1, json!(["b", "pr-2"]));
+
+    // A fork deploys nothing, and removes nothing.
+    let mut fork = payload.clone();
+    fork["pull_request"]["head"]["repo"]["full_name"] = "someone/flows".into();
+    fork["action"] = "closed".into();
+    let skipped = run(&fork).expect_success(true);
+    assert_eq!((skipped.summary(), skipped.log()), Default::default());
+
+    payload["action"] = "closed".into();
+    let ended = run(&payload).expect_success(true);
+    insta::assert_snapshot!("preview_closed", stage.told(&ended));
+    assert_eq!(ours().await, production, "exactly the preview is gone");
+
+    // By hand, where GitHub did not tell that it was closed.
+    payload["action"] = "reopened".into();
+    run(&payload).expect_success(true);
+    assert_eq!(ours().await.len(), 3);
+    let mut by_hand = super::stage::payload("workflow-dispatch");
+    by_hand["inputs"] = json!({"number": 2});
+    let ended = stage
+        .job("preview.yml", "workflow_dispatch", &by_hand)
+        .run();
+    assert!(ended.success, "{}", ended.told());
+    assert_eq!(ours().await, production);
     stage.github.expect_nothing_refused();
 }

@@ -33,20 +33,20 @@ const TOOLS: &[&str] = &[
 ];
 
 /// A runner with the action, in a folder of its own.
-struct Runner {
+pub(super) struct Runner {
     folder: TempDir,
-    releases: MockServer,
+    pub(super) releases: MockServer,
     variables: Vec<(&'static str, String)>,
 }
 
 /// What came of the script.
-struct Ended {
+pub(super) struct Ended {
     output: Output,
     binary: Option<PathBuf>,
 }
 
 impl Runner {
-    async fn start() -> Self {
+    pub(super) async fn start() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let runner = Self {
             folder,
@@ -74,7 +74,7 @@ impl Runner {
         runner
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(super) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
@@ -145,7 +145,7 @@ impl Runner {
             .len()
     }
 
-    fn install(&self) -> Ended {
+    pub(super) fn install(&self) -> Ended {
         let output_file = self.path("output");
         let _ = fs::remove_file(&output_file);
         fs::write(&output_file, "").expect("it can be written");
@@ -178,7 +178,7 @@ impl Ended {
 
     /// What the binary prints.
     #[track_caller]
-    fn expect_says(self, text: &str) {
+    pub(super) fn expect_says(self, text: &str) {
         let binary = self.expect_binary();
         let output = Command::new(&binary)
             .output()
@@ -202,7 +202,7 @@ impl Ended {
     }
 }
 
-fn target() -> String {
+pub(super) fn target() -> String {
     format!("{}-unknown-linux-gnu", std::env::consts::ARCH)
 }
 

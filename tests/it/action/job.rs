@@ -1,6 +1,6 @@
 //! A workflow that `act` runs on this machine with the action of the work tree and the binary under test.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
@@ -175,14 +175,22 @@ impl Ended {
     /// What GitHub's runner makes of what the action's steps printed. act itself knows no `##[…]`, and takes more of a line
     /// for properties.
     pub(super) fn runner(&self) -> Runner {
-        let mut runner = Runner::default();
+        // The jobs of a matrix run side by side, each with a runner of its own.
+        let mut jobs: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
         for line in self.inner() {
             let printed = match line["raw"].as_str() {
                 Some(raw) => raw,
                 None if line["raw_output"] == true => line["msg"].as_str().unwrap_or_default(),
                 None => continue,
             };
-            runner.read(printed.trim_end_matches(['\r', '\n']));
+            let job = line["job"].as_str().unwrap_or_default();
+            jobs.entry(job)
+                .or_default()
+                .push(printed.trim_end_matches(['\r', '\n']));
+        }
+        let mut runner = Runner::default();
+        for line in jobs.into_values().flatten() {
+            runner.read(line);
         }
         runner.expect_open();
         runner
@@ -209,9 +217,20 @@ impl Ended {
 
     /// The summaries of the action's steps.
     pub(super) fn summary(&self) -> String {
-        let all = self.inner().filter(|line| line["command"] == "summary");
-        all.map(|line| line["content"].as_str().unwrap_or_default())
-            .collect()
+        let mut order = Vec::new();
+        let mut all = Vec::new();
+        for line in self.inner().filter(|line| line["command"] == "summary") {
+            let of = |key: &str| line[key].as_str().unwrap_or_default();
+            let at = order.iter().position(|id| *id == of("jobID"));
+            let at = at.unwrap_or_else(|| {
+                order.push(of("jobID"));
+                order.len() - 1
+            });
+            all.push((at, of("job"), of("content")));
+        }
+        // The jobs of a matrix end in any order.
+        all.sort();
+        all.into_iter().map(|one| one.2).collect()
     }
 
     /// The outputs of the workflow's steps that are the action, one a line.

@@ -21,7 +21,7 @@ fn findings(command: &mut Command) -> String {
     }
 }
 
-fn zizmor(files: &[PathBuf]) -> String {
+fn zizmor(persona: &str, files: &[PathBuf]) -> String {
     let mut command = Command::new(linters::python().join("zizmor"));
     command
         .args([
@@ -29,7 +29,8 @@ fn zizmor(files: &[PathBuf]) -> String {
             "--no-progress",
             "--no-exit-codes",
             "--format=plain",
-            "--persona=pedantic",
+            "--persona",
+            persona,
         ])
         .args(["--config", ".github/zizmor.yml"])
         .args(files);
@@ -91,7 +92,7 @@ fn all_workflows() -> Vec<PathBuf> {
 }
 
 fn scripts() -> Vec<PathBuf> {
-    ["install.sh", "run.sh"]
+    ["install.sh", "release.sh", "run.sh"]
         .map(|name| root().join("action").join(name))
         .into()
 }
@@ -99,15 +100,31 @@ fn scripts() -> Vec<PathBuf> {
 #[test]
 fn all_of_them_find_nothing() {
     let workflows = all_workflows();
-    assert_eq!(self::workflows().len(), 5);
+    assert_eq!((self::workflows().len(), workflows.len()), (5, 6));
     let action = [root().join("action.yml")];
     let both = [&workflows[..], &action].concat();
-    assert_eq!(zizmor(&both), "");
+    assert_eq!(zizmor("pedantic", &both), "");
     assert_eq!(schema("vendor.github-actions", &action), "");
     assert_eq!(schema("vendor.github-workflows", &workflows), "");
     assert_eq!(actionlint(&workflows), "");
     assert_eq!(language(&both), "");
     assert_eq!(shellcheck(&scripts()), "");
+}
+
+#[test]
+fn the_workflow_of_the_readme_is_one() {
+    let text = fs::read_to_string(root().join("README.md")).expect("it is in the repository");
+    let begin = "```yaml\n# .github/workflows/flowyard-plan.yml\n";
+    let (_, rest) = text.split_once(begin).expect("it is in the README");
+    let (workflow, _) = rest.split_once("```").expect("it ends");
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let path = folder.path().join("plan.yml");
+    fs::write(&path, workflow).expect("it can be written");
+    let file = [path];
+    assert_eq!(schema("vendor.github-workflows", &file), "");
+    assert_eq!(actionlint(&file), "");
+    assert_eq!(language(&file), "");
+    assert_eq!(zizmor("regular", &file), "");
 }
 
 #[test]
@@ -125,15 +142,24 @@ fn each_of_them_finds_what_is_planted() {
     let injected = "run: echo ${{ github.event.pull_request.title }}\n        shell: bash";
     let step = "uses: flowyard/flowyard@v1\n";
 
-    let found = zizmor(&planted(&workflow, step, &format!("{injected}\n")));
+    let found = zizmor(
+        "regular",
+        &planted(&workflow, step, &format!("{injected}\n")),
+    );
     assert!(found.contains("template-injection"), "{found}");
-    let found = zizmor(&planted(&workflow, "pull_request:", "pull_request_target:"));
+    let found = zizmor(
+        "regular",
+        &planted(&workflow, "pull_request:", "pull_request_target:"),
+    );
     assert!(found.contains("dangerous-triggers"), "{found}");
-    let found = zizmor(&planted(
-        &workflow,
-        "@de0fac2e4500dabe0009e67214ff5f5447ce83dd # v6.0.2",
-        "@v6",
-    ));
+    let found = zizmor(
+        "regular",
+        &planted(
+            &workflow,
+            "@de0fac2e4500dabe0009e67214ff5f5447ce83dd # v6.0.2",
+            "@v6",
+        ),
+    );
     assert!(found.contains("unpinned-uses"), "{found}");
     let found = actionlint(&planted(&workflow, step, &format!("{injected}\n")));
     assert!(found.contains("potentially untrusted"), "{found}");
@@ -159,9 +185,30 @@ fn each_of_them_finds_what_is_planted() {
     ));
     assert!(found.contains("secrets"), "{found}");
     let found = shellcheck(&planted(
-        &scripts()[1],
+        &scripts()[2],
         "each project \"$INPUT_PROJECTS\"",
         "each project $INPUT_PROJECTS",
     ));
     assert!(found.contains("SC2086"), "{found}");
+}
+
+#[test]
+fn our_own_action_has_one_name() {
+    let table = fs::read_to_string(root().join("action/release.json")).expect("it is there");
+    let table: serde_json::Value = serde_json::from_str(&table).expect("JSON");
+    let name = table["repository"].as_str().expect("a text");
+    let mut files = workflows();
+    files.push(root().join("README.md"));
+    for file in files {
+        let text = fs::read_to_string(&file).expect("it is in the repository");
+        let ours: Vec<&str> = text
+            .lines()
+            .filter_map(|line| line.split_once("uses: ")?.1.split_once("/flowyard@"))
+            .map(|(owner, _)| owner)
+            .collect();
+        assert!(!ours.is_empty(), "{}", file.display());
+        for owner in ours {
+            assert_eq!(format!("{owner}/flowyard"), name, "{}", file.display());
+        }
+    }
 }

@@ -6,6 +6,9 @@ mod inputs;
 mod install;
 mod job;
 mod lint;
+mod release;
+mod sharded;
+mod stage;
 
 use std::fs;
 use std::path::{Path, PathBuf};

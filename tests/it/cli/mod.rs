@@ -1,6 +1,7 @@
 //! The binary as people use it: in a repository, mostly on the embedded default.
 
 mod against;
+mod begin;
 mod deploy;
 mod environments;
 mod faults;

@@ -395,6 +395,33 @@ fn what_a_part_has_done_before_is_no_reason_to_refuse_it() {
 }
 
 #[test]
+fn the_files_of_a_deploy_are_no_code() {
+    let repo = Repo::new();
+    project(&repo, ".", "root");
+    project(&repo, "p", "inner");
+    for round in 0..2 {
+        repo.write("p/round.txt", round.to_string());
+        repo.write("round.txt", round.to_string());
+        plan(&repo, 2);
+        let plan = json(&repo, "plan.json")["shards"].as_array().map(Vec::len);
+        assert_eq!(plan, Some(2));
+        // As on machines of their own, which have the plan and what they write themselves.
+        local(&repo, &line(1, 2)).expect_code(0);
+        repo.remove("outcome-1.json");
+        local(&repo, &line(2, 2)).expect_code(0);
+        repo.remove("outcome-2.json");
+    }
+    let release = kept(&repo).join("storage/.flowyard/releases");
+    for (path, (content, _)) in crate::support::files(&release) {
+        let text = String::from_utf8(content).expect("text");
+        assert!(
+            !text.contains("plan.json") && !text.contains("outcome"),
+            "{path}: {text}"
+        );
+    }
+}
+
+#[test]
 fn a_narrowed_plan_is_parted_too() {
     let repo = projects(3, 0);
     repo.write("broken/x.deployment.yaml", "entrypoint: [\n");

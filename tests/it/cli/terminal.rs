@@ -34,7 +34,10 @@ fn version_and_help() {
       deploy       Upload the code that is missing, and register what differs
       convert      Write what `.deployment.py` and `prefect.yaml` files declare as `.deployment.yaml`
                    beside them
+      gather       Report what the shards of a saved plan did as one deploy
       status       Show what is registered for this repository and environment
+      destroy      Remove all that is registered for this repository and environment; needs no
+                   deployment files
       completions  Print a shell's completion script
       help         Print this message or the help of the given subcommand(s)
 

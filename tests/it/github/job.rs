@@ -77,11 +77,16 @@ impl Step {
 
     /// Runs a command; no argument holds a space. Each call is a step of its own.
     pub(crate) fn run(&self, repo: &Repo, line: &str) -> Ended {
+        self.run_in(repo.path(), line)
+    }
+
+    /// Likewise, in a folder.
+    pub(crate) fn run_in(&self, folder: &Path, line: &str) -> Ended {
         let file = |name: &str| self.folder.path().join(name);
         for name in ["output", "summary"] {
             fs::write(file(name), "").expect("it can be written");
         }
-        let mut command = Flowyard::new(repo.path(), line.split_whitespace());
+        let mut command = Flowyard::new(folder, line.split_whitespace());
         for (name, value) in &self.variables {
             command = command.env(name, value);
         }

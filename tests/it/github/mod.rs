@@ -3,8 +3,10 @@
 mod api;
 pub(crate) mod double;
 mod escaping;
+mod forks;
 mod gather;
 pub(crate) mod hostile;
+mod id_token;
 mod job;
 mod pages;
 pub(crate) mod runner;

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 
 use super::double::{GitHub, TOKEN};
 use super::job::{Ended, Step, pull_request};
-use crate::support::Repo;
+use crate::support::{Repo, files};
 
 /// Variables and the secrets in them.
 const SECRETS: &[(&str, &str)] = &[
@@ -112,12 +112,26 @@ async fn no_secret_is_in_anything_that_is_written() {
         "deploy --local --comment --commit-status --github-deployment -vv",
         "plan --local --check --drift-issue",
         "status --local",
+        "plan --local --env preview --shards 2 --out plan-2.json",
+        "deploy --local --env preview --plan plan-2.json --shard 1/1 --out outcome.json -vv",
+        "gather --local --env preview --plan plan-2.json outcome.json --comment",
+        "destroy --local --env preview --yes -vv",
     ];
     for line in lines {
         let ended = step.run(&repo, line).expect_code(0);
         expect_clean(&ended, line);
     }
-    expect_none(&repo.read("plan.json"), "the plan file");
+    for file in ["plan.json", "plan-2.json", "outcome.json"] {
+        expect_none(&repo.read(file), file);
+    }
+    // Registrations hold what a server holds, the values with it.
+    let kept = files(&repo.path().join(".flowyard"));
+    let kept = kept
+        .iter()
+        .filter(|(name, _)| !name.starts_with("registrations/"));
+    for (name, (content, _)) in kept {
+        expect_none(&String::from_utf8_lossy(content), name);
+    }
     // With the server out of reach, and with a value where it cannot stand.
     let away = step
         .env("FLOWYARD_STORAGE_URL", "file:///nowhere")

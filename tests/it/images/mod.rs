@@ -3,6 +3,7 @@
 mod built;
 mod local;
 mod planned;
+mod sharded;
 
 use std::path::Path;
 

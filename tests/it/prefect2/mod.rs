@@ -1,5 +1,6 @@
 //! Prefect 2 as an orchestrator, against a real server.
 
+mod previews;
 mod runs;
 
 use std::collections::BTreeSet;

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::model::nearest;
+use crate::model::{nearest, shell_quoted};
 use crate::read::configuration::FILE;
 use crate::read::document::{Content, Entry, Node, Position};
 use crate::read::faults::Faults;
@@ -317,13 +317,4 @@ fn command(node: &Node) -> Node {
         command.hidden = Some(written.join(" "));
     }
     command
-}
-
-/// A word that a POSIX shell, and Python's `shlex.split`, read as itself.
-fn shell_quoted(word: &str) -> String {
-    let plain = |one: char| one.is_ascii_alphanumeric() || "_@%+=:,./-".contains(one);
-    if !word.is_empty() && word.chars().all(plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', "'\"'\"'"))
 }

@@ -1,0 +1,203 @@
+//! `action/release.sh`: what the release workflow makes of wheels is what `install.sh` takes.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use tempfile::TempDir;
+use wiremock::matchers::path;
+use wiremock::{Mock, ResponseTemplate};
+
+use super::install::{Runner, target};
+use super::root;
+use crate::services::process::{run, script};
+use crate::support::Repo;
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// How the wheels of a release are named, as maturin does, and what is the binary in them.
+const WHEELS: [(&str, &str); 5] = [
+    ("manylinux_2_28_x86_64", "flowyard"),
+    ("manylinux_2_28_aarch64", "flowyard"),
+    ("macosx_10_12_x86_64", "flowyard"),
+    ("macosx_11_0_arm64", "flowyard"),
+    ("win_amd64", "flowyard.exe"),
+];
+
+/// A folder with the wheels of a release, whose programs print what they were built for.
+fn wheels() -> TempDir {
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    for (platform, binary) in WHEELS {
+        let wheel = folder
+            .path()
+            .join(format!("flowyard-{VERSION}-py3-none-{platform}.whl"));
+        let program =
+            "import sys, zipfile; zipfile.ZipFile(sys.argv[1], 'w').writestr(*sys.argv[2:])";
+        run(Command::new("python3")
+            .args(["-c", program])
+            .arg(wheel)
+            .arg(format!("flowyard-{VERSION}.data/scripts/{binary}"))
+            .arg(format!("#!/bin/sh\necho {platform}\n")));
+    }
+    folder
+}
+
+fn release(arguments: &[&Path]) -> Output {
+    Command::new(root().join("action/release.sh"))
+        .args(arguments)
+        .output()
+        .expect("there is bash")
+}
+
+#[track_caller]
+fn expect_printed(output: Output) -> String {
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).expect("a text")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_released_can_be_installed() {
+    let wheels = wheels();
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let archives = folder.path().join("archives");
+    expect_printed(release(&["archives".as_ref(), wheels.path(), &archives]));
+    assert_eq!(fs::read_dir(&archives).expect("it was made").count(), 5);
+    let table = expect_printed(release(&["table".as_ref(), &archives]));
+    let json: serde_json::Value = serde_json::from_str(&table).expect("JSON");
+    assert_eq!(json["repository"], "flowyard/flowyard");
+    assert_eq!(json["version"], VERSION);
+    assert_eq!(json["sha256"].as_object().expect("an object").len(), 5);
+
+    let runner = Runner::start().await;
+    fs::write(runner.path("action/action/release.json"), &table).expect("it can be written");
+    let name = format!("flowyard-{VERSION}-{}.tar.gz", target());
+    let archive = fs::read(archives.join(&name)).expect("it was made");
+    Mock::given(path(format!("/v{VERSION}/{name}")))
+        .respond_with(ResponseTemplate::new(200).set_body_bytes(archive))
+        .mount(&runner.releases)
+        .await;
+    let says = format!("manylinux_2_28_{}", std::env::consts::ARCH);
+    runner.install().expect_says(&says);
+
+    // The other targets' binaries are those of their own wheels.
+    for (target, binary, says) in [
+        ("x86_64-apple-darwin", "flowyard", "macosx_10_12_x86_64"),
+        ("aarch64-apple-darwin", "flowyard", "macosx_11_0_arm64"),
+        ("x86_64-pc-windows-msvc", "flowyard.exe", "win_amd64"),
+    ] {
+        let name = format!("flowyard-{VERSION}-{target}");
+        let output = Command::new("tar")
+            .arg("-xzOf")
+            .arg(archives.join(format!("{name}.tar.gz")))
+            .arg(format!("{name}/{binary}"))
+            .output()
+            .expect("there is tar");
+        assert_eq!(expect_printed(output), format!("#!/bin/sh\necho {says}\n"));
+    }
+}
+
+#[test]
+fn a_release_has_every_target_or_is_none() {
+    let wheels = wheels();
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let archives = folder.path().join("archives");
+    let one = wheels
+        .path()
+        .join(format!("flowyard-{VERSION}-py3-none-win_amd64.whl"));
+    // Of another version.
+    let other = wheels.path().join("flowyard-99.0.0-py3-none-win_amd64.whl");
+    fs::rename(&one, &other).expect("it is there");
+    let output = release(&["archives".as_ref(), wheels.path(), &archives]);
+    assert!(!output.status.success(), "{output:?}");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        said.contains("x86_64-pc-windows-msvc needs one wheel of version"),
+        "{said}"
+    );
+    let output = release(&["table".as_ref(), &archives]);
+    assert!(!output.status.success(), "{output:?}");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("there is no"), "{said}");
+}
+
+/// Moves the tag with a stand-in for `gh`, which there is none of without GitHub; gives the calls.
+fn moved(folder: &Path, answers: &str) -> (bool, Vec<String>) {
+    let calls = folder.join("calls");
+    let _ = fs::remove_file(&calls);
+    let text = format!(
+        "echo \"$*\" >>'{}'\ncase $* in\n{answers}\nesac",
+        calls.display()
+    );
+    script(&folder.join("gh"), &text);
+    let mut path = folder.as_os_str().to_owned();
+    path.push(":");
+    path.push(std::env::var_os("PATH").unwrap_or_default());
+    let output = Command::new(folder.join("action/release.sh"))
+        .args(["move", "table.json", "v1", "main"])
+        .current_dir(folder)
+        .env("PATH", path)
+        .env("GITHUB_REPOSITORY", "acme/flowyard")
+        .output()
+        .expect("there is bash");
+    let calls = fs::read_to_string(calls).unwrap_or_default();
+    (
+        output.status.success(),
+        calls.lines().map(str::to_owned).collect(),
+    )
+}
+
+#[test]
+fn the_tag_moves_once_the_hashes_are_committed() {
+    let repo = Repo::new();
+    repo.write(
+        "Cargo.toml",
+        "[package]\nname = \"flowyard\"\nversion = \"1.2.3\"\n",
+    );
+    repo.write("action/release.json", "{}");
+    let head = repo.commit("Release");
+    let folder = repo.path();
+    fs::copy(
+        root().join("action/release.sh"),
+        folder.join("action/release.sh"),
+    )
+    .expect("it can be copied");
+    let git = "api repos/acme/flowyard/git";
+
+    let (success, calls) = moved(folder, "*/trees*) echo tree ;;\n*/commits*) echo commit ;;");
+    assert!(success, "{calls:?}");
+    assert_eq!(calls.len(), 5, "{calls:?}");
+    assert!(
+        calls[0].starts_with(&format!("{git}/trees -f base_tree=")),
+        "{calls:?}"
+    );
+    assert!(calls[0].contains("[path]=action/release.json"), "{calls:?}");
+    assert!(calls[0].contains("[content]=@table.json"), "{calls:?}");
+    assert_eq!(
+        calls[1],
+        format!(
+            "{git}/commits -f message=Name the hashes of 1.2.3 -f tree=tree -f parents[]={head} --jq .sha"
+        )
+    );
+    assert_eq!(
+        calls[3],
+        "api --method PATCH repos/acme/flowyard/git/refs/tags/v1 -f sha=commit -F force=true --silent"
+    );
+    assert_eq!(
+        calls[4],
+        "api repos/acme/flowyard/merges -f base=main -f head=commit --silent"
+    );
+
+    // The first release makes the tag.
+    let first = "*/trees*) echo tree ;;\n*/commits*) echo commit ;;\n*/ref/*) exit 1 ;;";
+    let (success, calls) = moved(folder, first);
+    assert!(success, "{calls:?}");
+    assert_eq!(
+        calls[3],
+        format!("{git}/refs -f ref=refs/tags/v1 -f sha=commit --silent")
+    );
+
+    // Without the commit nothing moves.
+    let (success, calls) = moved(folder, "*/trees*) echo tree ;;\n*/commits*) exit 1 ;;");
+    assert!(!success, "{calls:?}");
+    assert_eq!(calls.len(), 2, "{calls:?}");
+}
