@@ -273,13 +273,7 @@ async fn carry_out(
     // A shard is no whole run, and what it was narrowed to is its part.
     let leaves = match share {
         Some(_) => None,
-        None => revision::left_by(
-            run,
-            &tree,
-            &narrow,
-            &now.observed.applied,
-            &*backends.orchestrator,
-        ),
+        None => revision::left_by(run, &tree, &narrow, &now, &*backends.orchestrator),
     };
     let forgotten = state::forget_revision(&*backends.store, environment).await;
     if let Err(error) = forgotten {

@@ -8,8 +8,8 @@ use super::Run;
 use super::revision::{self, Auto};
 use crate::cli;
 use crate::config::{self, Beside};
-use crate::discover::{Git, Scope, Tree};
-use crate::model::{Desired, Project, RepoPath, Since};
+use crate::discover::{Changes, Git, Scope, Tree};
+use crate::model::{Desired, Project, Reach, RepoPath, Since};
 use crate::read::affected;
 
 /// The revision that `--since` and `--against` find out by themselves.
@@ -107,7 +107,11 @@ pub(super) fn apply(
         .as_ref()
         .and_then(|since| since.revision.as_deref());
     if let (Some(revision), Some(git)) = (revision, &run.git) {
-        find_reached(&mut desired, revision, git, run, tree)?;
+        let changes = git.changes(revision, tree, run.path())?;
+        let reached = reached(&desired, &changes, run, tree)?;
+        for (project, reach) in desired.projects.iter_mut().zip(reached) {
+            project.reach = reach;
+        }
     }
     let (kept, dropped): (Vec<Project>, Vec<Project>) =
         desired.projects.into_iter().partition(|project| {
@@ -146,15 +150,13 @@ pub(super) fn apply(
     Ok(desired)
 }
 
-/// Notes for each project how the changes since a revision reach it.
-fn find_reached(
-    desired: &mut Desired,
-    revision: &str,
-    git: &Git,
+/// How changes of this tree reach each project, in their order.
+pub(super) fn reached(
+    desired: &Desired,
+    changes: &Changes,
     run: &Run,
     tree: &Tree,
-) -> anyhow::Result<()> {
-    let changes = git.changes(revision, tree, run.path())?;
+) -> anyhow::Result<Vec<Option<Reach>>> {
     let text = super::read_beside(run.path(), config::FILE)?;
     let beside = Beside::of(text.as_deref())?;
     let configuration: Vec<RepoPath> = std::iter::once(config::FILE)
@@ -168,16 +170,11 @@ fn find_reached(
         desired,
         &affected::Question {
             tree,
-            changes: &changes,
+            changes,
             shared: &shared,
             configuration: &configuration,
             depends_on: &projects.depends_on,
         },
     );
-    let reached = reached
-        .map_err(|why| anyhow::anyhow!("{}: `depends-on` of `[projects]`: {why}", config::FILE))?;
-    for (project, reach) in desired.projects.iter_mut().zip(reached) {
-        project.reach = reach;
-    }
-    Ok(())
+    reached.map_err(|why| anyhow::anyhow!("{}: `depends-on` of `[projects]`: {why}", config::FILE))
 }

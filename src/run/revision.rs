@@ -4,14 +4,15 @@ use anyhow::{Context as _, bail};
 use serde_json::Value;
 
 use super::Run;
-use super::narrow::{AUTO, Narrow, everything};
+use super::comparison::Comparison;
+use super::narrow::{self, AUTO, Narrow, everything};
 use crate::backend::Orchestrator;
 use crate::cli;
 use crate::connect::Backends;
 use crate::discover::event::{self, Base, Event};
 use crate::discover::{Git, Tree};
 use crate::error::Failure;
-use crate::model::{Applied, Revision, Since};
+use crate::model::{Desired, Revision, Since};
 use crate::state;
 
 /// What `--since auto` goes by.
@@ -75,13 +76,13 @@ pub(super) fn automatic(run: &Run, git: &Git, auto: Auto) -> anyhow::Result<Sinc
     })
 }
 
-/// The revision that everything is deployed as once a run that was narrowed like this has ended well; `None` where that
-/// cannot be said. `before` is what was applied before it, as read under the lease.
+/// The revision that everything is deployed as once a run that was narrowed like this, and that compared `now` under the
+/// lease, has ended well; `None` where that cannot be said.
 pub(super) fn left_by(
     run: &Run,
     tree: &Tree,
     narrow: &Narrow,
-    before: &Applied,
+    now: &Comparison,
     orchestrator: &dyn Orchestrator,
 ) -> Option<Revision> {
     let since = narrow
@@ -90,7 +91,7 @@ pub(super) fn left_by(
         .and_then(|since| since.revision.as_deref());
     let server = orchestrator.subject();
     let from_there = |since: &str| {
-        let recorded = before.revision.as_ref();
+        let recorded = now.observed.applied.revision.as_ref();
         recorded.is_some_and(|one| one.server == server && one.commit == since)
     };
     if !narrow.projects.is_empty() || !since.is_none_or(from_there) {
@@ -98,20 +99,59 @@ pub(super) fn left_by(
     }
     let commit = match (tree.commit(), &run.git) {
         (Some(commit), _) => commit,
-        (None, Some(git)) => {
-            let head = git.head().ok().flatten()?.sha;
-            let changes = git.changes(&head, tree, run.path()).ok()?;
-            if !changes.paths.is_empty() {
-                tracing::debug!(
-                    "the work tree is not {head}, which is not written down as deployed"
-                );
-                return None;
-            }
-            head
-        }
+        (None, Some(git)) => match work_is(run, git, tree, since, &now.desired) {
+            Ok(Ok(commit)) => commit,
+            Ok(Err(why)) => return unknown(narrow, &why),
+            Err(error) => return unknown(narrow, &format!("{error:#}")),
+        },
         (None, None) => return None,
     };
     Some(Revision { commit, server })
+}
+
+/// Says why no commit is written down: to those who narrow by it aloud, as their next run compares everything.
+fn unknown(narrow: &Narrow, why: &str) -> Option<Revision> {
+    let what = format!("no commit is written down as deployed: {why}");
+    match narrow.since {
+        Some(_) => tracing::warn!("{what}; the next `--since {AUTO}` compares everything"),
+        None => tracing::info!("{what}"),
+    }
+    None
+}
+
+/// The commit whose files the work tree deploys, or why it is none's: a file of the commit is another one, or one beside
+/// it reaches a project. Others, such as a saved plan or credentials of the job, are nothing that is deployed.
+fn work_is(
+    run: &Run,
+    git: &Git,
+    tree: &Tree,
+    since: Option<&str>,
+    desired: &Desired,
+) -> anyhow::Result<Result<String, String>> {
+    let Some(head) = git.head()? else {
+        return Ok(Err("there is no commit yet".to_owned()));
+    };
+    let changes = git.changes(&head.sha, tree, run.path())?;
+    let short = head.short();
+    if let Some(path) = changes.before.first() {
+        return Ok(Err(format!("{path} is not as it is in {short}")));
+    }
+    // What `desired` was narrowed to holds whatever such a file reaches, if it is new since that revision too.
+    if let Some(since) = since
+        && !changes.paths.is_empty()
+    {
+        let new = git.changes(since, tree, run.path())?.paths;
+        if let Some(path) = changes.paths.difference(&new).next() {
+            return Ok(Err(format!("{path} is not in {short}")));
+        }
+    }
+    let reached = narrow::reached(desired, &changes, run, tree)?;
+    let projects = desired.projects.iter().zip(reached);
+    let mut reached = projects.filter_map(|(project, reach)| Some((&project.path, reach?)));
+    Ok(match reached.next() {
+        Some((project, _)) => Err(format!("{project} holds or needs what is not in {short}")),
+        None => Ok(head.sha),
+    })
 }
 
 /// The commit that the event of this run is about, by all its digits, and what it is; or why there is none. Both are

@@ -298,7 +298,10 @@ mod tests {
             assert!(table.contains_key("environments"));
         }
         let table: toml::Table = text(&repository(&full)[0]).parse().expect("TOML");
-        assert_eq!(table["projects"]["shared"][0].as_str(), Some("lib \"x\"\u{7f}"));
+        assert_eq!(
+            table["projects"]["shared"][0].as_str(),
+            Some("lib \"x\"\u{7f}")
+        );
         assert_eq!(table["prefect"]["version"].as_integer(), Some(2));
         assert_eq!(
             table["storage"]["url"].as_str(),
