@@ -63,7 +63,10 @@ pub(super) fn automatic(run: &Run, git: &Git, auto: Auto) -> anyhow::Result<Sinc
     };
     let (sha, why) = match found {
         Ok(found) => found,
-        Err(why) => return Ok(everything(why)),
+        Err(why) => {
+            tracing::info!("everything counts as changed: {why}");
+            return Ok(everything(why));
+        }
     };
     if let Err(error) = git.fetch_commit(&sha, run.path()) {
         let why = format!("{why} cannot be had: {error:#}");
