@@ -98,8 +98,8 @@ pub struct Narrow {
     /// Only projects whose path matches; may be given more than once
     #[arg(long = "project", value_name = "GLOB")]
     pub projects: Vec<String>,
-    /// Only projects that a change since this revision reaches; `auto` takes the one that the event of a GitHub Actions
-    /// run is about
+    /// Only projects that a change since this revision reaches; `auto` takes the one that is deployed, or for a pull
+    /// request, a merge queue and where no server is asked the one that the event of a GitHub Actions run is about
     #[arg(long, value_name = "REF")]
     pub since: Option<String>,
 }

@@ -14,6 +14,7 @@ mod narrow;
 mod new;
 mod out;
 mod python;
+mod revision;
 mod saved;
 mod show;
 mod steps;
@@ -37,6 +38,7 @@ use crate::plan;
 use crate::read;
 use crate::report::{self, progress};
 use narrow::Narrow;
+use revision::Auto;
 
 /// Runs a command to its end.
 pub async fn run(cli: Cli) -> Result<(), Failure> {
@@ -192,7 +194,7 @@ impl Run {
 
     /// What the default tree declares, narrowed, without need of the process's environment.
     async fn declared(&self, narrow: &cli::Narrow) -> Result<Desired, Failure> {
-        let narrow = Narrow::of(narrow, self)?;
+        let narrow = Narrow::of(narrow, self, Auto::Event)?;
         self.read_narrowed(&self.tree()?, &narrow, true).await
     }
 

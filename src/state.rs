@@ -4,6 +4,16 @@
 //! |---|---|
 //! | `.flowyard/state/<environment>/applied.json` | the [`Applied`] of the environment, one document, so that it is read with one request |
 //! | `.flowyard/lock/<environment>` | who deploys, and until when that holds unless it is renewed; of a plan in shards, which of them have begun |
+//!
+//! # The deployed revision
+//!
+//! `revision` of the document is the commit that everything in the environment is deployed as. A deploy that is about to
+//! write takes it out first ([`forget_revision`]), and puts its own commit in at the end if it has brought all of the
+//! repository there: without a failure, from a work tree that is just that commit, and either not narrowed or narrowed
+//! to what differs from the revision that was there. So a run that failed, was killed, deployed a part (`--project`, a
+//! shard) or had uncommitted changes leaves none, and the next `--since auto` compares everything. A deploy that
+//! changes nothing writes nothing and leaves it: what it says is still so, and the next difference is only larger. A
+//! flowyard that does not know the field drops it when it writes, which says the same.
 
 mod lease;
 
@@ -15,7 +25,7 @@ use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
 use crate::backend::{Kind, Store, Tag};
-use crate::model::{Applied, AppliedDeployment, DeploymentId};
+use crate::model::{Applied, AppliedDeployment, DeploymentId, Revision};
 
 pub use lease::{Lease, Share, has_begun};
 
@@ -24,6 +34,8 @@ pub use lease::{Lease, Share, has_begun};
 struct Document {
     version: u32,
     deployments: BTreeMap<DeploymentId, AppliedDeployment>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    revision: Option<Revision>,
 }
 
 /// How often a write is tried again when another one was first. Each time one of them lands, so that this is how many
@@ -61,6 +73,7 @@ pub async fn load(store: &dyn Store, environment: &str) -> anyhow::Result<(Appli
         Ok(document) if document.version == 1 => Ok((
             Applied {
                 deployments: document.deployments,
+                revision: document.revision,
             },
             Some(tag),
         )),
@@ -74,6 +87,19 @@ pub async fn load(store: &dyn Store, environment: &str) -> anyhow::Result<(Appli
             Ok((Applied::default(), Some(tag)))
         }
     }
+}
+
+/// Takes the deployed revision out of the state, before something is written that would make it untrue. Writes nothing
+/// where there is none.
+pub async fn forget_revision(store: &dyn Store, environment: &str) -> anyhow::Result<()> {
+    if load(store, environment).await?.0.revision.is_none() {
+        return Ok(());
+    }
+    let without = |before: &Applied| Applied {
+        revision: None,
+        ..before.clone()
+    };
+    save(store, environment, without).await
 }
 
 /// Forgets an environment: deletes all that we remember of it. Deleting what is not there is no error.
@@ -103,6 +129,7 @@ pub async fn save(
         let document = Document {
             version: 1,
             deployments: after.deployments,
+            revision: after.revision,
         };
         let bytes = serde_json::to_vec(&document).context("write the state as JSON")?;
         match store

@@ -15,6 +15,17 @@ use super::{DeploymentId, Digest, Field, Fields, RepoPath, fingerprint};
 pub struct Applied {
     /// By flow and name.
     pub deployments: BTreeMap<DeploymentId, AppliedDeployment>,
+    /// The commit that all of the environment is deployed as; `None` where none is known to be.
+    pub revision: Option<Revision>,
+}
+
+/// A commit that everything is deployed as.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Revision {
+    /// 40 or 64 hexadecimal digits.
+    pub commit: String,
+    /// Where it is registered, in the orchestrator's own words: one store may outlive a server.
+    pub server: String,
 }
 
 /// What we remember of one registration: digests, never values, because a value may come from a secret.

@@ -21,7 +21,7 @@ mod shard;
 mod shell;
 mod step;
 
-pub use applied::{Applied, AppliedDeployment, AppliedPart};
+pub use applied::{Applied, AppliedDeployment, AppliedPart, Revision};
 pub use captured::{Captured, CapturedDeployment};
 pub use code::{CodeFile, CodeTree, FileMode, Manifest, ReleaseRef};
 pub use deployment::{Deployment, DeploymentId, Desired, Dialect, Project, Reference};

@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, bail};
 
-use super::{Run, github, narrow};
+use super::{Run, github, narrow, revision};
 use crate::cli;
 
 /// The revision whose files a plan is compared with; `None` to compare with what is live.
@@ -43,7 +43,7 @@ fn base(run: &Run) -> anyhow::Result<String> {
             run.path().display()
         );
     };
-    let (sha, why) = match narrow::of_event("--against", run, git)? {
+    let (sha, why) = match revision::of_event("--against", run, git)? {
         Ok(found) => found,
         Err(why) => bail!("there is nothing to plan against: {why}; name a revision"),
     };

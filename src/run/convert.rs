@@ -17,7 +17,7 @@ use crate::{plan, read};
 /// declare the same. Nothing is written unless all of them can be, and a file that is there is never overwritten.
 pub(super) async fn convert(run: &Run, options: &cli::Convert) -> Result<(), Failure> {
     let tree = Tree::work(run.path())?;
-    let narrow = Narrow::of(&options.narrow, run)?;
+    let narrow = Narrow::of(&options.narrow, run, super::revision::Auto::Event)?;
     let before = run.read_narrowed(&tree, &narrow, true).await?;
     faulty(run, &before.diagnostics)?;
 

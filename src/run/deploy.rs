@@ -1,7 +1,7 @@
 //! `plan`, `deploy` and `status`.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context as _;
 
@@ -9,6 +9,7 @@ use super::comparison::{Comparison, TreeFiles};
 use super::github::{Page, Wishes};
 use super::narrow::Narrow;
 use super::out::Out;
+use super::revision::{self, Auto};
 use super::saved::Saved;
 use super::{Run, against, configured, github, interrupt, read_of, show, steps};
 use crate::apply::{self, Outcome, Status, Work};
@@ -17,7 +18,7 @@ use crate::cli;
 use crate::connect::{self, Backends, LOCAL};
 use crate::discover::Tree;
 use crate::error::Failure;
-use crate::model::{DeploymentId, Desired, Diagnostic, RepoPath, Shard};
+use crate::model::{DeploymentId, Desired, Diagnostic, RepoPath, Revision, Shard};
 use crate::plan::{self, Plan};
 use crate::report::{self, progress::Progress};
 use crate::state::{self, Lease};
@@ -40,12 +41,21 @@ pub(super) async fn plan(run: &Run, options: &cli::Plan) -> Result<(), Failure> 
 }
 
 async fn show_plan(run: &Run, options: &cli::Plan, page: &Page<'_>) -> Result<(), Failure> {
-    let narrow = Narrow::of(&options.narrow, run)?;
     let against = against::revision(run, options)?;
     let out = options.out.as_deref().filter(|_| against.is_none());
-    let (plan, desired, faults) = match &against {
-        Some(revision) => plan_against(run, options, &narrow, revision).await?,
-        None => plan_live(run, options, &narrow).await?,
+    let (narrow, (plan, desired, faults)) = match &against {
+        Some(revision) => {
+            let narrow = Narrow::of(&options.narrow, run, Auto::Event)?;
+            let planned = plan_against(run, options, &narrow, revision).await?;
+            (narrow, planned)
+        }
+        None => {
+            let backends = run.connect().await;
+            let auto = Auto::of(&options.narrow, run, backends.as_ref(), true).await?;
+            let narrow = Narrow::of(&options.narrow, run, auto)?;
+            let planned = plan_live(run, options, &narrow, backends).await?;
+            (narrow, planned)
+        }
     };
     show::plan(&plan, &desired, run)?;
     let saved = out.filter(|_| faults == 0);
@@ -87,8 +97,8 @@ async fn plan_live(
     run: &Run,
     options: &cli::Plan,
     narrow: &Narrow,
+    backends: Result<Backends, Failure>,
 ) -> Result<(Plan, Desired, usize), Failure> {
-    let backends = run.connect().await;
     let tree = run.tree_without(&[options.out.as_deref()])?;
     let desired = read(run, &tree, narrow, false, options.keep_going).await?;
     let plan_options = run.plan_options(options.prune && !options.keep_going, narrow.narrows());
@@ -181,11 +191,12 @@ async fn carry_out(
     out: &Out<'_>,
 ) -> Result<(), Failure> {
     let narrow = saved.map_or_else(|| options.narrow.clone(), Saved::narrow);
-    let narrow = Narrow::of(&narrow, run)?;
+    let backends = run.connect().await;
+    let auto = Auto::of(&narrow, run, backends.as_ref(), false).await?;
+    let narrow = Narrow::of(&narrow, run, auto)?;
     let prune = options.prune || saved.is_some_and(|saved| saved.plan.options.prune);
 
     let tree = run.tree_without(&[options.plan.as_deref(), options.out.as_deref()])?;
-    let backends = run.connect().await;
     let mut desired = read(run, &tree, &narrow, false, options.keep_going).await?;
     let faults = super::faulty(run, &desired.diagnostics);
     if !options.keep_going {
@@ -259,6 +270,16 @@ async fn carry_out(
             return Err(stale);
         }
     }
+    // A shard is no whole run, and what it was narrowed to is its part.
+    let leaves = match share {
+        Some(_) => None,
+        None => revision::left_by(run, &tree, &narrow, &now, &*backends.orchestrator),
+    };
+    let forgotten = state::forget_revision(&*backends.store, environment).await;
+    if let Err(error) = forgotten {
+        lease.release(begun).await.map_err(Failure::Unreachable)?;
+        return Err(Failure::Unreachable(error));
+    }
     page.deploying().await;
     let progress = Arc::new(Progress::new(&now.plan, run.global.verbose > 0));
     let jobs = usize::from(options.jobs);
@@ -299,7 +320,9 @@ async fn carry_out(
     let mut outcomes = built.outcomes;
     outcomes.extend(apply::execute(plan, &work, &*progress).await);
     interrupted.abort();
-    let kept = remember(plan, &outcomes, &backends, environment).await;
+    let whole = incomplete(desired, &outcomes).is_ok() && !stop.load(Ordering::Relaxed);
+    let leaves = leaves.filter(|_| whole);
+    let kept = remember(plan, &outcomes, &backends, environment, leaves).await;
     let released = lease.release(true).await;
     out.write(plan, &outcomes, saved)?;
     show::outcomes(plan, &outcomes, run)?;
@@ -389,12 +412,13 @@ fn holder(run: &Run, shard: Option<Shard>) -> String {
     )
 }
 
-/// Writes down what was applied, also where a part of it failed.
+/// Writes down what was applied, also where a part of it failed, and the revision that all of it is now.
 pub(super) async fn remember(
     plan: &Plan,
     outcomes: &[Outcome],
     backends: &Backends,
     environment: &str,
+    revision: Option<Revision>,
 ) -> anyhow::Result<()> {
     let undone: std::collections::BTreeSet<&DeploymentId> = outcomes
         .iter()
@@ -404,8 +428,11 @@ pub(super) async fn remember(
             apply::Item::Image(_) | apply::Item::Release(_) => None,
         })
         .collect();
-    let next =
-        |before: &crate::model::Applied| plan.next_applied(before, |id| !undone.contains(id));
+    let next = |before: &crate::model::Applied| {
+        let mut next = plan.next_applied(before, |id| !undone.contains(id));
+        next.revision.clone_from(&revision);
+        next
+    };
     state::save(&*backends.store, environment, next).await
 }
 

@@ -83,6 +83,9 @@ async fn carry_out(
     let environment = &run.config.environment;
     let plan = look(run, backends).await?;
     allow(run, options, &plan)?;
+    state::forget_revision(&*backends.store, environment)
+        .await
+        .map_err(Failure::Unreachable)?;
     let progress = Arc::new(Progress::new(&plan, run.global.verbose > 0));
     let content = |path: &RepoPath| Err(anyhow!("{path} is no part of it"));
     let work = Work {
@@ -100,7 +103,7 @@ async fn carry_out(
     let kept = if outcomes.iter().all(|one| one.status == Status::Done) {
         state::remove(&*backends.store, environment).await
     } else {
-        deploy::remember(&plan, &outcomes, backends, environment).await
+        deploy::remember(&plan, &outcomes, backends, environment, None).await
     };
     if let Err(error) = kept {
         tracing::warn!("{error:#}; the same command again mends it");

@@ -3,14 +3,13 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Context as _, bail};
-use serde_json::Value;
 
 use super::Run;
+use super::revision::{self, Auto};
 use crate::cli;
 use crate::config::{self, Beside};
-use crate::discover::event::{self, Base, Event};
-use crate::discover::{Git, Scope, Tree};
-use crate::model::{Desired, Project, RepoPath, Since};
+use crate::discover::{Changes, Git, Scope, Tree};
+use crate::model::{Desired, Project, Reach, RepoPath, Since};
 use crate::read::affected;
 
 /// The revision that `--since` and `--against` find out by themselves.
@@ -30,7 +29,7 @@ pub(super) struct Narrow {
 
 impl Narrow {
     /// Finds the revision that is meant, and fetches it where a clone is missing it.
-    pub(super) fn of(options: &cli::Narrow, run: &Run) -> anyhow::Result<Self> {
+    pub(super) fn of(options: &cli::Narrow, run: &Run, auto: Auto) -> anyhow::Result<Self> {
         let since = match options.since.as_deref() {
             None => None,
             Some(revision) => {
@@ -41,7 +40,7 @@ impl Narrow {
                     );
                 };
                 Some(match revision {
-                    AUTO => automatic(run, git)?,
+                    AUTO => revision::automatic(run, git, auto)?,
                     NOTHING => everything("it is compared with nothing".to_owned()),
                     revision => {
                         named(revision, run, git);
@@ -71,7 +70,7 @@ impl Narrow {
     }
 }
 
-fn everything(why: String) -> Since {
+pub(super) fn everything(why: String) -> Since {
     Since {
         revision: None,
         why: Some(why),
@@ -88,70 +87,6 @@ fn named(revision: &str, run: &Run, git: &Git) {
     {
         tracing::debug!("{error:#}");
     }
-}
-
-/// The revision that the event of this run is about; everything counts where it has none, or it cannot be had.
-fn automatic(run: &Run, git: &Git) -> anyhow::Result<Since> {
-    let (sha, why) = match of_event("--since", run, git)? {
-        Ok(found) => found,
-        Err(why) => return Ok(everything(why)),
-    };
-    if let Err(error) = git.fetch_commit(&sha, run.path()) {
-        let why = format!("{why} cannot be had: {error:#}");
-        tracing::warn!("everything counts as changed: {why}");
-        return Ok(everything(why));
-    }
-    Ok(Since {
-        revision: Some(sha),
-        why: Some(why),
-    })
-}
-
-/// The commit that the event of this run is about, by all its digits, and what it is; or why there is none. Both are
-/// lower-case fragments. The clone may be missing the commit.
-pub(super) fn of_event(
-    option: &str,
-    run: &Run,
-    git: &Git,
-) -> anyhow::Result<Result<(String, String), String>> {
-    let github = run.config.github.as_ref();
-    let named = github.and_then(|github| Some((github, github.event_name.as_deref()?)));
-    let Some((github, name)) = named else {
-        bail!(
-            "`{option} {AUTO}` goes by the event of a GitHub Actions run, and GITHUB_ACTIONS or GITHUB_EVENT_NAME is not set; \
-             name a revision, such as `{option} origin/main`"
-        );
-    };
-    let payload: Value = match &github.event_path {
-        None => Value::Null,
-        Some(path) => {
-            let reading = || format!("read the event at {} (GITHUB_EVENT_PATH)", path.display());
-            let text = std::fs::read(path).with_context(reading)?;
-            serde_json::from_slice(&text).with_context(reading)?
-        }
-    };
-    let base = event::base(&Event {
-        name,
-        payload: &payload,
-        sha: github.sha.as_deref(),
-    });
-    let (sha, why) = match base {
-        Base::Everything { why } => return Ok(Err(why)),
-        Base::Revision { sha, why } => (Some(sha), why),
-        Base::Parent { of, otherwise, why } => {
-            let head = git.head()?.map(|head| head.sha);
-            let parent = if head.as_ref() == Some(&of) {
-                git.first_parent(&of)
-            } else {
-                None
-            };
-            (parent.or(otherwise), why)
-        }
-    };
-    Ok(match sha {
-        Some(sha) => Ok((sha, why)),
-        None => Err(format!("{why} is not known")),
-    })
 }
 
 /// Takes out every project that is not meant, with its diagnostics. Everything has been read before, so that an id that
@@ -172,7 +107,11 @@ pub(super) fn apply(
         .as_ref()
         .and_then(|since| since.revision.as_deref());
     if let (Some(revision), Some(git)) = (revision, &run.git) {
-        find_reached(&mut desired, revision, git, run, tree)?;
+        let changes = git.changes(revision, tree, run.path())?;
+        let reached = reached(&desired, &changes, run, tree)?;
+        for (project, reach) in desired.projects.iter_mut().zip(reached) {
+            project.reach = reach;
+        }
     }
     let (kept, dropped): (Vec<Project>, Vec<Project>) =
         desired.projects.into_iter().partition(|project| {
@@ -211,15 +150,13 @@ pub(super) fn apply(
     Ok(desired)
 }
 
-/// Notes for each project how the changes since a revision reach it.
-fn find_reached(
-    desired: &mut Desired,
-    revision: &str,
-    git: &Git,
+/// How changes of this tree reach each project, in their order.
+pub(super) fn reached(
+    desired: &Desired,
+    changes: &Changes,
     run: &Run,
     tree: &Tree,
-) -> anyhow::Result<()> {
-    let changes = git.changes(revision, tree, run.path())?;
+) -> anyhow::Result<Vec<Option<Reach>>> {
     let text = super::read_beside(run.path(), config::FILE)?;
     let beside = Beside::of(text.as_deref())?;
     let configuration: Vec<RepoPath> = std::iter::once(config::FILE)
@@ -233,16 +170,11 @@ fn find_reached(
         desired,
         &affected::Question {
             tree,
-            changes: &changes,
+            changes,
             shared: &shared,
             configuration: &configuration,
             depends_on: &projects.depends_on,
         },
     );
-    let reached = reached
-        .map_err(|why| anyhow::anyhow!("{}: `depends-on` of `[projects]`: {why}", config::FILE))?;
-    for (project, reach) in desired.projects.iter_mut().zip(reached) {
-        project.reach = reach;
-    }
-    Ok(())
+    reached.map_err(|why| anyhow::anyhow!("{}: `depends-on` of `[projects]`: {why}", config::FILE))
 }

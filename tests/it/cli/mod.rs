@@ -3,6 +3,7 @@
 mod against;
 mod begin;
 mod deploy;
+mod deployed;
 mod environments;
 mod faults;
 mod files;

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use super::{local, small};
 use crate::support::{Flowyard, Repo, Run};
 
-fn git(folder: &Path, arguments: &[&str]) -> String {
+pub(super) fn git(folder: &Path, arguments: &[&str]) -> String {
     let output = Command::new("git")
         .args(arguments)
         .current_dir(folder)
@@ -27,15 +27,15 @@ fn git(folder: &Path, arguments: &[&str]) -> String {
 }
 
 /// A remote with three projects and a library, and the commits of its `main`.
-struct Remote {
-    repo: Repo,
-    first: String,
-    second: String,
-    third: String,
+pub(super) struct Remote {
+    pub(super) repo: Repo,
+    pub(super) first: String,
+    pub(super) second: String,
+    pub(super) third: String,
 }
 
 impl Remote {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let repo = Repo::new();
         for project in ["a", "b", "c"] {
             super::project(&repo, &format!("projects/{project}"), project);
@@ -62,28 +62,43 @@ impl Remote {
     }
 
     /// A clone of one commit only, as `actions/checkout` makes it.
-    fn clone(&self, commit: &str) -> Clone {
+    pub(super) fn clone(&self, commit: &str) -> Clone {
         let folder = tempfile::tempdir().expect("a folder");
         let clone = Clone { folder };
-        let address = format!("file://{}", self.repo.path().display());
-        git(clone.path(), &["init", "-q"]);
-        git(clone.path(), &["remote", "add", "origin", &address]);
-        git(
-            clone.path(),
-            &["fetch", "-q", "--no-tags", "--depth=1", "origin", commit],
-        );
-        git(clone.path(), &["checkout", "-q", "--detach", commit]);
+        clone.init(self, commit);
         clone
     }
 }
 
-struct Clone {
+pub(super) struct Clone {
     folder: TempDir,
 }
 
 impl Clone {
-    fn path(&self) -> &Path {
+    pub(super) fn path(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// Makes it, as `actions/checkout` does.
+    fn init(&self, remote: &Remote, commit: &str) {
+        let address = format!("file://{}", remote.repo.path().display());
+        git(self.path(), &["init", "-q"]);
+        git(self.path(), &["remote", "add", "origin", &address]);
+        let fetch = ["fetch", "-q", "--no-tags", "--depth=1", "origin", commit];
+        git(self.path(), &fetch);
+        git(self.path(), &["checkout", "-q", "-f", "--detach", commit]);
+    }
+
+    /// Makes it again, of another commit and with nothing of this one; what is deployed stays.
+    pub(super) fn anew(&self, remote: &Remote, commit: &str) {
+        git(self.path(), &["rm", "-rq", "."]);
+        std::fs::remove_dir_all(self.path().join(".git")).expect("a clone");
+        self.init(remote, commit);
+    }
+
+    /// A call without an event, with `--local`.
+    pub(super) fn call(&self, line: &str) -> Run {
+        Flowyard::new(self.path(), format!("{line} --local").split(' ')).run()
     }
 
     fn payload(&self, payload: &Value) -> PathBuf {
@@ -95,7 +110,12 @@ impl Clone {
 
     /// A plan in a run that this event started, for the commit `sha`.
     fn plan(&self, event: &str, payload: &Value, sha: &str) -> Run {
-        let line = "plan --local --since auto --format json";
+        self.on(event, payload, sha, "plan --since auto --format json")
+    }
+
+    /// Any other call in such a run, with `--local`.
+    pub(super) fn on(&self, event: &str, payload: &Value, sha: &str, line: &str) -> Run {
+        let line = format!("{line} --local");
         Flowyard::new(self.path(), line.split(' '))
             .env("GITHUB_ACTIONS", "true")
             .env("GITHUB_EVENT_NAME", event)
@@ -116,7 +136,7 @@ impl Clone {
 }
 
 /// What a plan compares with, and the chains of its projects.
-fn told(run: &Run) -> (Value, Vec<String>) {
+pub(super) fn told(run: &Run) -> (Value, Vec<String>) {
     let plan: Value = serde_json::from_str(&run.stdout).expect("one document");
     let projects = plan["projects"].as_array().expect("a list").iter();
     let chains = projects.map(|project| {
@@ -134,39 +154,63 @@ fn told(run: &Run) -> (Value, Vec<String>) {
     (plan["since"].clone(), chains.collect())
 }
 
-const ALL: [&str; 3] = ["projects/a", "projects/b", "projects/c"];
-const LIBRARY: &str = "projects/a ← lib/rss.py ← lib/http.py";
-const B: &str = "projects/b ← projects/b/x.sql";
+pub(super) const ALL: [&str; 3] = ["projects/a", "projects/b", "projects/c"];
+pub(super) const LIBRARY: &str = "projects/a ← lib/rss.py ← lib/http.py";
+pub(super) const B: &str = "projects/b ← projects/b/x.sql";
 
-fn push(before: &str) -> Value {
+pub(super) fn push(before: &str) -> Value {
     json!({"ref": "refs/heads/main", "before": before, "forced": false})
 }
+
+/// The projects that a call without a server names, which goes by the event.
+fn listed(run: &Run) -> Vec<String> {
+    let list: Value = serde_json::from_str(&run.stdout).expect("one document");
+    let projects = list["projects"].as_array().expect("a list").iter();
+    let path = |project: &Value| project["path"].as_str().expect("a path").to_owned();
+    projects.map(path).collect()
+}
+
+const LIST: &str = "list --since auto --format json";
 
 #[test]
 fn a_push_fetches_the_one_commit_that_is_missing() {
     let remote = Remote::new();
-    let clone = remote.clone(&remote.third);
+    let clone = remote.clone(&remote.second);
+    clone.call("deploy").expect_code(0);
+    clone.anew(&remote, &remote.third);
     assert_eq!(clone.commits(), 1);
-    let run = clone.plan("push", &push(&remote.second), &remote.third);
-    let (since, chains) = told(&run.expect_code(0));
-    let why = "main before this push";
+    // What the event says is not what is deployed.
+    let plan = || clone.plan("push", &push(&remote.first), &remote.third);
+    let (since, chains) = told(&plan().expect_code(0));
+    let why = "deployed to default";
     assert_eq!(since, json!({"revision": remote.second, "why": why}));
     assert_eq!(chains, [LIBRARY]);
     assert_eq!(clone.commits(), 2);
+
     // Two commits back the one between them is not needed.
-    let run = clone.plan("push", &push(&remote.first), &remote.third);
-    assert_eq!(told(&run.expect_code(0)).1, [LIBRARY, B]);
+    let clone = remote.clone(&remote.first);
+    clone.call("deploy").expect_code(0);
+    clone.anew(&remote, &remote.third);
+    let plan = || clone.plan("push", &push(&remote.second), &remote.third);
+    assert_eq!(told(&plan().expect_code(0)).1, [LIBRARY, B]);
+    assert_eq!(clone.commits(), 2);
+    // Without a server it is what the branch was that counts.
+    let list = |before| clone.on("push", &push(before), &remote.third, LIST);
+    assert_eq!(listed(&list(&remote.second).expect_code(0)), ["projects/a"]);
     assert_eq!(clone.commits(), 3);
+    assert_eq!(listed(&list(&remote.first).expect_code(0)), ALL[..2]);
     // It is no partial clone now, and another attempt needs no remote.
     assert!(!git(clone.path(), &["config", "--list"]).contains("promisor"));
     git(clone.path(), &["remote", "remove", "origin"]);
-    let again = clone.plan("push", &push(&remote.first), &remote.third);
-    assert_eq!(told(&again.expect_code(0)).1, [LIBRARY, B]);
+    assert_eq!(told(&plan().expect_code(0)).1, [LIBRARY, B]);
+    assert_eq!(listed(&list(&remote.second).expect_code(0)), ["projects/a"]);
 }
 
 #[test]
 fn a_forced_push_compares_with_what_was_pushed_away() {
     let remote = Remote::new();
+    let clone = remote.clone(&remote.third);
+    clone.call("deploy").expect_code(0);
     // `main` goes back to the first commit and on to another one.
     git(
         remote.repo.path(),
@@ -178,14 +222,18 @@ fn a_forced_push_compares_with_what_was_pushed_away() {
         remote.repo.path(),
         &["reflog", "expire", "--expire=now", "--all"],
     );
-    let clone = remote.clone(&head);
-    let mut payload = push(&remote.third);
+    clone.anew(&remote, &head);
+    // Two pushes, of which the first was never deployed: what the branch was is not what is to be undone.
+    let mut payload = push(&remote.second);
     payload["forced"] = true.into();
     let (since, chains) = told(&clone.plan("push", &payload, &head).expect_code(0));
-    let why = "main before this forced push";
+    let why = "deployed to default";
     assert_eq!(since, json!({"revision": remote.third, "why": why}));
     // What the push took away counts as what it brought.
-    assert_eq!(chains, [LIBRARY, B, "projects/c ← projects/c/y.sql"]);
+    let c = "projects/c ← projects/c/y.sql";
+    assert_eq!(chains, [LIBRARY, B, c]);
+    let list = clone.on("push", &payload, &head, LIST).expect_code(0);
+    assert_eq!(listed(&list), ALL[1..]);
 }
 
 #[test]
@@ -193,23 +241,25 @@ fn what_the_remote_does_not_have_makes_everything_count() {
     let remote = Remote::new();
     let clone = remote.clone(&remote.third);
     let gone = "00112233445566778899aabbccddeeff00112233";
+    let group = json!({"merge_group": {"base_sha": gone, "head_sha": remote.third}});
     let run = clone
-        .plan("push", &push(gone), &remote.third)
+        .plan("merge_group", &group, &remote.third)
         .expect_code(0);
     let (since, chains) = told(&run);
     assert_eq!(since["revision"], Value::Null);
     let why = since["why"].as_str().expect("a text");
     assert!(
-        why.starts_with("main before this push cannot be had: `git fetch origin 0011"),
+        why.contains(" cannot be had: `git fetch origin 0011"),
         "{why}"
     );
     assert_eq!(chains, ALL);
-    assert!(
-        run.stderr
-            .contains("WARN everything counts as changed: main before this push"),
-        "{}",
-        run.stderr
-    );
+    let warned = format!("WARN everything counts as changed: {why}");
+    assert!(run.stderr.contains(&warned), "{}", run.stderr);
+    let run = clone.on("push", &push(gone), &remote.third, LIST);
+    let run = run.expect_code(0);
+    assert_eq!(listed(&run), ALL);
+    let warned = "WARN everything counts as changed: main before this push cannot be had: `git";
+    assert!(run.stderr.contains(warned), "{}", run.stderr);
 }
 
 #[test]
@@ -288,13 +338,12 @@ fn a_commit_that_is_named_is_fetched_too() {
 fn a_saved_plan_holds_the_revision() {
     let remote = Remote::new();
     let clone = remote.clone(&remote.third);
-    let path = clone.payload(&push(&remote.second));
-    let line = "plan --local --since auto --out .git/plan.json";
-    Flowyard::new(clone.path(), line.split(' '))
-        .env("GITHUB_ACTIONS", "true")
-        .env("GITHUB_EVENT_NAME", "push")
-        .env("GITHUB_EVENT_PATH", path)
-        .run()
+    let group = json!({"merge_group": {
+        "base_sha": remote.second, "head_sha": remote.third,
+    }});
+    let line = "plan --since auto --out .git/plan.json";
+    clone
+        .on("merge_group", &group, &remote.third, line)
         .expect_code(0);
     // Another job has neither the event nor the commit.
     let other = remote.clone(&remote.third);
@@ -317,8 +366,15 @@ fn a_saved_plan_holds_the_revision() {
 #[test]
 fn auto_needs_an_event() {
     let repo = small();
-    let run = local(&repo, "plan --since auto").expect_code(2);
+    let run = local(&repo, "check --since auto").expect_code(2);
     insta::assert_snapshot!(run.stderr, @"error: `--since auto` goes by the event of a GitHub Actions run, and GITHUB_ACTIONS or GITHUB_EVENT_NAME is not set; name a revision, such as `--since origin/main`");
+    // What is deployed needs none.
+    let run = local(&repo, "plan --since auto --format json").expect_code(0);
+    let why = "no commit is known to be all that is deployed to default";
+    assert_eq!(
+        told(&run),
+        (json!({"revision": null, "why": why}), vec!["p".to_owned()])
+    );
 }
 
 #[test]
