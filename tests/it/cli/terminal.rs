@@ -38,6 +38,9 @@ fn version_and_help() {
       status       Show what is registered for this repository and environment
       destroy      Remove all that is registered for this repository and environment; needs no
                    deployment files
+      init         Write flowyard.toml and the workflows for the repository that is found; overwrites
+                   nothing
+      new          Make a project from a template; overwrites nothing
       completions  Print a shell's completion script
       help         Print this message or the help of the given subcommand(s)
 
