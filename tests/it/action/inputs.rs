@@ -81,16 +81,7 @@ fn every_input_and_output_is_handed_on_and_told() {
     taken.extend(named("action/install.sh", r"\$\{?(INPUT_[A-Z_]+)"));
     assert_eq!(handed, taken);
     let outputs = named("action.yml", r"steps\.run\.outputs\.([a-z-]+)");
-    let expected = [
-        "changed",
-        "deployed",
-        "failed",
-        "has-changes",
-        "matrix",
-        "plan-file",
-        "releases",
-        "summary",
-    ];
+    let expected = crate::github::OUTPUTS;
     assert_eq!(outputs, expected.map(str::to_owned).into());
     let told = named("README.md", r"`([a-z-]+)`");
     let untold: Vec<_> = declared

@@ -173,17 +173,10 @@ async fn nothing_of_it_is_a_command_or_markup() {
                 .lines()
                 .filter_map(|line| Some(line.split_once(" = ")?.0))
                 .collect();
-            let known = [
-                "changed",
-                "deployed",
-                "failed",
-                "has-changes",
-                "matrix",
-                "plan-file",
-                "releases",
-                "summary",
-            ];
-            assert!(names.is_empty() || names == known, "{line}: {outputs}");
+            assert!(
+                names.is_empty() || names == super::OUTPUTS,
+                "{line}: {outputs}"
+            );
         }
         let comments = github.comments(7);
         assert!(!comments.is_empty());

@@ -11,3 +11,15 @@ mod job;
 mod pages;
 pub(crate) mod runner;
 pub(crate) mod secrets;
+
+/// The names of a step's outputs, sorted.
+pub(crate) const OUTPUTS: [&str; 8] = [
+    "changed",
+    "deployed",
+    "failed",
+    "has-changes",
+    "matrix",
+    "plan-file",
+    "releases",
+    "summary",
+];
