@@ -29,6 +29,8 @@ fn zizmor(persona: &str, files: &[PathBuf]) -> String {
             "--no-progress",
             "--no-exit-codes",
             "--format=plain",
+            // Else it colours what it says wherever `CI` is set.
+            "--color=never",
             "--persona",
             persona,
         ])
