@@ -20,8 +20,6 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     log(flowyard::run::verbosity(&cli));
-    // Fails only where one is installed already, and then that one serves.
-    let _ = rustls::crypto::ring::default_provider().install_default();
     // One thread for all requests: handing each of thousands of small ones from thread to thread costs more than sending
     // it. What needs processors (reading, hashing, parsing) has threads of its own.
     let runtime = match tokio::runtime::Builder::new_current_thread()

@@ -10,6 +10,7 @@ pub mod github;
 pub mod object_store;
 pub mod oci;
 pub mod prefect;
+mod tls;
 pub mod transfer;
 
 use std::collections::BTreeSet;

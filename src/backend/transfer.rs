@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use super::{Error, Kind, Result};
+use super::{Error, Kind, Result, tls};
 
 /// The longest key in bytes; S3, GCS and Azure agree on it (Azure counts characters).
 const LONGEST_KEY: usize = 1024;
@@ -22,8 +22,7 @@ static BUDGET: Semaphore = Semaphore::const_new(BUDGET_BYTES);
 /// Makes the HTTP client that all stores of a process share.
 ///
 /// A connection must stand within five seconds and an answer may pause for a minute; redirects are not followed, because
-/// a storage service has no reason to send one. TLS uses the crypto provider that the process has installed, or else installs
-/// ring's, without which the client could not be built.
+/// a storage service has no reason to send one.
 pub fn client() -> Result<reqwest::Client> {
     build(builder().read_timeout(Duration::from_secs(60)))
 }
@@ -36,14 +35,18 @@ pub(super) fn patient_client() -> Result<reqwest::Client> {
     build(builder())
 }
 
+/// Makes a client for a service on the link itself, such as the metadata of a virtual machine: never by way of a proxy, and
+/// quick to be missing.
+pub(super) fn link_client() -> Result<reqwest::Client> {
+    let builder = builder()
+        .connect_timeout(Duration::from_secs(1))
+        .read_timeout(Duration::from_secs(10));
+    build(builder.no_proxy())
+}
+
 fn builder() -> reqwest::ClientBuilder {
-    if rustls::crypto::CryptoProvider::get_default().is_none() {
-        // Fails only where another thread was faster, which is as good.
-        rustls::crypto::ring::default_provider()
-            .install_default()
-            .ok();
-    }
     reqwest::Client::builder()
+        .tls_backend_preconfigured(tls::config())
         .connect_timeout(Duration::from_secs(5))
         .redirect(reqwest::redirect::Policy::none())
         .user_agent(concat!("flowyard/", env!("CARGO_PKG_VERSION")))

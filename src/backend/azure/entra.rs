@@ -18,7 +18,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use super::job::{self, Job};
 use super::retry::Retry;
-use crate::backend::transfer::root;
+use crate::backend::transfer::{link_client, root};
 use crate::backend::{Error, Kind, Result};
 
 /// What is known of the identity; the standard variables are named for the caller, nothing here reads them.
@@ -104,14 +104,8 @@ pub fn entra(identity: Identity, http: &reqwest::Client) -> Result<Arc<dyn Token
         ),
         _ => None,
     };
-    // The metadata address is on the link itself: never through a proxy, and quick to be missing.
-    let link = reqwest::Client::builder()
-        .connect_timeout(Duration::from_secs(1))
-        .read_timeout(Duration::from_secs(10))
-        .redirect(reqwest::redirect::Policy::none())
-        .no_proxy()
-        .build()
-        .map_err(|error| fault(&format!("set up the client: {}", root(&error))))?;
+    // The metadata address is on the link itself.
+    let link = link_client()?;
     let patience = Retry {
         connect: Duration::ZERO,
         other: Duration::from_secs(10),

@@ -7,7 +7,7 @@ use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::{Response, StatusCode};
 use serde_json::Value;
 
-use crate::backend::{Error, Kind};
+use crate::backend::{Error, Kind, tls};
 
 /// The longest text of a registry that is passed on, in characters.
 const LONGEST: usize = 400;
@@ -236,13 +236,10 @@ fn hint(registry: &str, kind: Kind, code: Option<StatusCode>, message: &str) -> 
         (Kind::NotFound, _) if registry.contains(".dkr.ecr.") => {
             Some("make the repository first: `aws ecr create-repository`".to_owned())
         }
-        (Kind::Unavailable, 0) if message.contains("UnknownIssuer") => Some(
-            "let SSL_CERT_FILE name a file with the certificate of the authority that the registry trusts"
-                .to_owned(),
-        ),
         (Kind::Unavailable, 0) if message.contains("InvalidContentType") => Some(
             "it does not speak TLS; allow plain http to this host by name if that is meant".to_owned(),
         ),
+        (Kind::Unavailable, 0) => tls::hint(message).map(str::to_owned),
         _ => None,
     }
 }
@@ -386,6 +383,10 @@ mod tests {
         assert!(told("docker.io", refused(429, "")).contains("counts pulls"));
         for (cause, hint) in [
             ("invalid peer certificate: UnknownIssuer", "SSL_CERT_FILE"),
+            (
+                "unexpected error: No CA certificates were loaded from the system",
+                "`ca-certificates`",
+            ),
             (
                 "received corrupt message of type InvalidContentType",
                 "plain http",

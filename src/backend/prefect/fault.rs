@@ -11,7 +11,7 @@ use reqwest::StatusCode;
 use serde_json::Value;
 
 use super::limit::Load;
-use crate::backend::{Error, Kind};
+use crate::backend::{Error, Kind, tls};
 
 /// The longest message of a server that is shown, in characters: a wrong time zone would list them all.
 const LONGEST: usize = 300;
@@ -94,9 +94,10 @@ impl Fault {
         let error = |kind, message: String| Error::new(kind, service, format!("{what}: {message}"));
         match self {
             Self::Unreachable(cause) => {
-                error(Kind::Unavailable, format!("cannot connect: {cause}")).hint(
+                let hint = tls::hint(cause).unwrap_or(
                     "check that a Prefect server listens there, and that PREFECT_API_URL is right",
-                )
+                );
+                error(Kind::Unavailable, format!("cannot connect: {cause}")).hint(hint)
             }
             Self::TimedOut => error(Kind::Unavailable, "no answer in time".into()),
             Self::Cut(cause) => error(Kind::Unavailable, format!("the connection broke: {cause}")),

@@ -1,6 +1,8 @@
 //! Services that cannot be reached or refuse us: told before anything is written.
 
+use std::fs;
 use std::path::PathBuf;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use hyper::StatusCode;
@@ -9,7 +11,7 @@ use tempfile::TempDir;
 use super::{flowyard, kept, small};
 use crate::services::azurite::{self, Azurite};
 use crate::services::prefect::Server;
-use crate::services::process::free_port;
+use crate::services::process::{Service, folder, free_port, listens};
 use crate::services::proxy::{Exchange, Proxy};
 use crate::support::{Flowyard, Repo, Run};
 
@@ -70,6 +72,70 @@ fn a_server_that_is_not_there() {
             ");
         }
     }
+    stage.expect_nothing_written();
+}
+
+#[test]
+fn a_server_whose_certificate_nobody_knows() {
+    let stage = Stage::set();
+    let server = folder("tls");
+    let certificate = server.join("cert.pem");
+    let openssl = || {
+        let mut command = Command::new("openssl");
+        command.current_dir(&server);
+        command
+    };
+    let made = openssl()
+        .args("req -x509 -newkey rsa:2048 -nodes -days 30 -subj /CN=flowyard.test".split(' '))
+        .args("-addext subjectAltName=IP:127.0.0.1 -addext basicConstraints=CA:FALSE".split(' '))
+        .args("-keyout key.pem -out cert.pem".split(' '))
+        .output()
+        .expect("tests/run installs openssl");
+    assert!(made.status.success(), "{made:?}");
+    // It answers with files as they are, and takes no POST. Nobody who reads this release goes on.
+    let version = server.join("api/admin/version");
+    fs::create_dir_all(version.parent().expect("a folder")).expect("it can be made");
+    let answer = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n\"1.4.0\"";
+    fs::write(version, answer).expect("it can be written");
+    let port = free_port();
+    let mut command = openssl();
+    command
+        .args("s_server -HTTP -key key.pem -cert cert.pem -accept".split(' '))
+        .arg(format!("127.0.0.1:{port}"));
+    let _service = Service::start("tls", server, &mut command)
+        .ready_when(Duration::from_secs(30), || listens(port));
+
+    let call = || {
+        let url = format!("https://127.0.0.1:{port}/api");
+        stage
+            .flowyard("plan", port)
+            .env("PREFECT_API_URL", url)
+            .env("SSL_CERT_DIR", stage.folder.path())
+    };
+    insta::assert_snapshot!(call().run().snapshot(), @"
+    exit: 4
+    ----- stdout -----
+    ----- stderr -----
+    error: read what is registered: Prefect at https://127.0.0.1:[PORT]/api: asking for the version: cannot connect: unexpected error: No CA certificates were loaded from the system
+      hint: install the package `ca-certificates`, or let SSL_CERT_FILE name a file with the certificates of authorities
+    ");
+    let known = call().env("SSL_CERT_FILE", &certificate).run();
+    insta::assert_snapshot!(known.snapshot(), @"
+    exit: 4
+    ----- stdout -----
+    ----- stderr -----
+    error: read what is registered: Prefect at https://127.0.0.1:[PORT]/api: the server is Prefect 1.4.0, flowyard needs 2.20 or a later 2, or 3.2 or later
+      hint: upgrade the server to Prefect 2.20 or 3.2, or later
+    ");
+    let others = "/etc/ssl/certs/ca-certificates.crt";
+    let unknown = call().env("SSL_CERT_FILE", others).run();
+    insta::assert_snapshot!(unknown.snapshot(), @"
+    exit: 4
+    ----- stdout -----
+    ----- stderr -----
+    error: read what is registered: Prefect at https://127.0.0.1:[PORT]/api: asking for the version: cannot connect: invalid peer certificate: UnknownIssuer
+      hint: let SSL_CERT_FILE name a file with the certificate of the authority that signed the server's
+    ");
     stage.expect_nothing_written();
 }
 
