@@ -140,12 +140,6 @@ impl Oci {
             let origin = Origin::Repository(work.repository.clone(), base.reference.clone());
             self.bring(work, layer, &origin).await
         }));
-        let packages = async {
-            match &work.layers.requirements {
-                Some(requirements) => self.packages(work, requirements).await.map(Some),
-                None => Ok(None),
-            }
-        };
         let code = || async {
             match &work.layers.code {
                 Some(code) => self.code(work, code, &work.layers.folder).await.map(Some),
@@ -158,9 +152,7 @@ impl Oci {
             }
             Ok(())
         };
-        // The configuration needs to know the layers, not that they have arrived.
-        let above = async {
-            let (packages, code) = tokio::try_join!(packages, code())?;
+        let put_config = |packages: Option<Layer>, code: Option<Layer>| async {
             let mut added = Vec::new();
             let mut ours = Vec::new();
             for (layer, by) in [(packages, "packages"), (code, "code")] {
@@ -172,9 +164,22 @@ impl Oci {
                 ours.push(layer.descriptor);
             }
             let config = config(base, work.layers, &added, &labels)?;
-            Ok((self.put_config(work, config).await?, ours))
+            Ok::<_, Error>((self.put_config(work, config).await?, ours))
         };
-        let (_, (), (config, ours)) = tokio::try_join!(below, code_sent, above)?;
+        // The configuration needs to know the layers, not that they have arrived. With packages that are known it goes ahead,
+        // while the registry says whether it has them; were they made anew and others, this one would be left over.
+        let ahead = async {
+            let (known, code) = tokio::try_join!(self.known_packages(work), code())?;
+            if known.is_some() {
+                put_config(known, code).await?;
+            }
+            Ok(())
+        };
+        let above = async {
+            let (packages, code) = tokio::try_join!(self.packages(work), code())?;
+            put_config(packages, code).await
+        };
+        let (_, (), (), (config, ours)) = tokio::try_join!(below, code_sent, ahead, above)?;
         layers.extend(ours);
         let annotations = labels
             .into_iter()

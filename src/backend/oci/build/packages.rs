@@ -16,6 +16,7 @@ use crate::model::{Digest, Requirements};
 
 /// The annotation of an image of packages alone: the digest of its layer before packing.
 const DIFF_ID: &str = "org.flowyard.diff-id";
+
 /// A layer of packages: what is known of it without making it, and the layer once it is made.
 #[derive(Default)]
 pub(super) struct Packages {
@@ -41,69 +42,98 @@ impl Known {
     }
 }
 
+/// A layer of packages that an image needs.
+struct Wanted<'a> {
+    /// What uv is to install.
+    text: &'a str,
+    /// The digest of all that its bytes depend on.
+    key: Digest,
+    /// Below which the repository has it.
+    tag: Version,
+}
+
 impl Oci {
-    /// Brings the layer of packages into the target, made only where neither this machine nor the target knows it.
-    pub(super) async fn packages(
-        &self,
-        work: &Work<'_>,
-        requirements: &Requirements,
-    ) -> Result<Layer> {
-        let text = work.pinned.requirements.get(&work.platform.to_string());
-        let Some(text) = text else {
-            let message = format!("its requirements are not pinned for {}", work.platform);
-            return Err(Error::new(Kind::Other, &requirements.file, message));
+    /// What is known of the layer of packages without making it, which need not be in the target any more; `None` where it has
+    /// to be made.
+    pub(super) async fn known_packages(&self, work: &Work<'_>) -> Result<Option<Layer>> {
+        let Some(requirements) = &work.layers.requirements else {
+            return Ok(None);
         };
-        let python = work.layers.python.as_deref();
-        let key = key(&[
-            &format!("packages {} {}", install::FORMAT, layer::FORMAT),
-            &work.base.digest.to_string(),
-            &format!("{:?}", work.compression),
-            if self.settings.bytecode {
-                "bytecode"
-            } else {
-                ""
-            },
-            python.unwrap_or(""),
-            text,
-        ]);
-        let tag = Version::Tag(format!("packages-{}", &key.to_string()[..32]));
-        let shared = cell(&self.packages, key);
+        let wanted = self.wanted(work, requirements)?;
+        let shared = cell(&self.packages, wanted.key);
+        let shared = shared.get_or_init(|| async { Packages::default() }).await;
+        let known = shared.known.get_or_try_init(|| self.known(work, &wanted));
+        known.await.cloned()
+    }
+
+    /// Brings the layer of packages into the target, made only where neither this machine nor the target knows it; `None` where
+    /// the image has no packages.
+    pub(super) async fn packages(&self, work: &Work<'_>) -> Result<Option<Layer>> {
+        let Some(requirements) = &work.layers.requirements else {
+            return Ok(None);
+        };
+        let wanted = self.wanted(work, requirements)?;
+        let shared = cell(&self.packages, wanted.key);
         let shared = shared.get_or_init(|| async { Packages::default() }).await;
         if shared.made.get().is_none() {
-            let known = shared
-                .known
-                .get_or_try_init(|| self.known(work, &key, &tag));
+            let known = shared.known.get_or_try_init(|| self.known(work, &wanted));
             if let Some(layer) = known.await?
                 && self
                     .bring(work, &layer.descriptor, &Origin::Unknown)
                     .await?
             {
-                return Ok(layer.clone());
+                return Ok(Some(layer.clone()));
             }
         }
         let made = shared.made.get_or_try_init(|| async {
+            let python = work.layers.python.as_deref();
             let python = self.python(&work.base, &*work.repository, python).await?;
-            let layer = self.install(work, requirements, text, &python).await?;
+            let layer = self
+                .install(work, requirements, wanted.text, &python)
+                .await?;
             let known = Known {
                 descriptor: layer.descriptor.clone(),
                 diff_id: layer.diff_id,
             };
-            self.cache.keep_fact(&key, &known);
+            self.cache.keep_fact(&wanted.key, &known);
             Ok::<_, Error>(layer)
         });
         let layer = made.await?.clone();
         self.bring(work, &layer.descriptor, &origin(&layer)).await?;
-        self.remember(work, &layer, &tag).await?;
-        Ok(layer)
+        self.remember(work, &layer, &wanted.tag).await?;
+        Ok(Some(layer))
     }
 
-    /// What is known of a layer of packages.
-    async fn known(&self, work: &Work<'_>, key: &Digest, tag: &Version) -> Result<Option<Layer>> {
-        if let Some(known) = self.cache.fact::<Known>(key) {
+    fn wanted<'w>(&self, work: &Work<'w>, requirements: &Requirements) -> Result<Wanted<'w>> {
+        let text = work.pinned.requirements.get(&work.platform.to_string());
+        let Some(text) = text else {
+            let message = format!("its requirements are not pinned for {}", work.platform);
+            return Err(Error::new(Kind::Other, &requirements.file, message));
+        };
+        let bytecode = if self.settings.bytecode {
+            "bytecode"
+        } else {
+            ""
+        };
+        let key = key(&[
+            &format!("packages {} {}", install::FORMAT, layer::FORMAT),
+            &work.base.digest.to_string(),
+            &format!("{:?}", work.compression),
+            bytecode,
+            work.layers.python.as_deref().unwrap_or(""),
+            text,
+        ]);
+        let tag = Version::Tag(format!("packages-{}", &key.to_string()[..32]));
+        Ok(Wanted { text, key, tag })
+    }
+
+    /// What this machine or the repository knows of a layer of packages.
+    async fn known(&self, work: &Work<'_>, wanted: &Wanted<'_>) -> Result<Option<Layer>> {
+        if let Some(known) = self.cache.fact::<Known>(&wanted.key) {
             return Ok(Some(known.layer()));
         }
         let repository = &work.target.repository;
-        let Some(found) = repository.manifest(tag).await? else {
+        let Some(found) = repository.manifest(&wanted.tag).await? else {
             return Ok(None);
         };
         // Something else of that name is as good as nothing.
@@ -121,7 +151,7 @@ impl Oci {
             descriptor: descriptor.clone(),
             diff_id,
         };
-        self.cache.keep_fact(key, &known);
+        self.cache.keep_fact(&wanted.key, &known);
         Ok(Some(known.layer()))
     }
 
