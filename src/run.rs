@@ -13,12 +13,15 @@ mod interrupt;
 mod narrow;
 mod new;
 mod out;
+mod plan;
 mod python;
 mod revision;
 mod saved;
 mod show;
+mod status;
 mod steps;
 mod write;
+mod writing;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -34,7 +37,6 @@ use crate::connect::{self, Backends};
 use crate::discover::{self, Found, Git, Root, Scope, Tree};
 use crate::error::Failure;
 use crate::model::{Captured, Desired, Diagnostic, Dialect, Outputs, RepoPath, Secrets};
-use crate::plan;
 use crate::read;
 use crate::report::{self, progress};
 use narrow::Narrow;
@@ -51,11 +53,11 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Completions { .. } => return Ok(()),
         Command::List(narrow) => ("list", list(&run, &narrow).await),
         Command::Check(narrow) => ("check", check(&run, &narrow).await),
-        Command::Plan(options) => ("plan", deploy::plan(&run, &options).await),
+        Command::Plan(options) => ("plan", plan::plan(&run, &options).await),
         Command::Deploy(options) => ("deploy", deploy::deploy(&run, &options).await),
         Command::Convert(options) => ("convert", convert::convert(&run, &options).await),
         Command::Gather(options) => ("gather", gather::gather(&run, &options).await),
-        Command::Status => ("status", deploy::status(&run).await),
+        Command::Status => ("status", status::status(&run).await),
         Command::Destroy(options) => ("destroy", destroy::destroy(&run, &options).await),
         Command::Init(options) => ("init", init::init(&run, &options)),
         Command::New(options) => ("new", new::new(&run, &options)),
@@ -336,8 +338,8 @@ impl Run {
             .unwrap_or_else(|| "root".to_owned())
     }
 
-    fn plan_options(&self, prune: bool, narrowed: bool) -> plan::Options {
-        plan::Options {
+    fn plan_options(&self, prune: bool, narrowed: bool) -> crate::plan::Options {
+        crate::plan::Options {
             repository: self.repository(),
             environment: self.config.environment.clone(),
             prune,

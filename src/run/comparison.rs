@@ -7,12 +7,13 @@ use anyhow::Context as _;
 
 use super::Run;
 use super::build_log::Log;
+use super::narrow::Narrow;
 use crate::apply::{self, Built};
 use crate::backend::{BuildLog, Content, Files};
 use crate::connect::{Backends, LOCAL};
 use crate::discover::{self, Tree};
 use crate::error::Failure;
-use crate::model::{Desired, RepoPath};
+use crate::model::{Desired, Diagnostic, RepoPath};
 use crate::observe::{self, Observed};
 use crate::plan::{self, ImagePlan, Plan};
 use crate::report::progress::{self, Progress};
@@ -139,5 +140,43 @@ impl Files for TreeFiles<'_> {
                 Content::File { path: file, length }
             }
         })
+    }
+}
+
+/// Reads and narrows; with `keep_going` without the deployments of faulty projects.
+pub(super) async fn read(
+    run: &Run,
+    tree: &Tree,
+    narrow: &Narrow,
+    offline: bool,
+    keep_going: bool,
+) -> Result<Desired, Failure> {
+    let mut desired = run.read_narrowed(tree, narrow, offline).await?;
+    if keep_going {
+        for project in desired.projects.iter_mut().filter(|project| project.faulty) {
+            project.deployments.clear();
+        }
+    }
+    Ok(desired)
+}
+
+/// Says why nothing is removed although that was asked for.
+pub(super) fn tell_unpruned(plan: &Plan, options: &plan::Options) {
+    if !options.prune || plan.prune {
+        return;
+    }
+    if options.narrowed {
+        tracing::warn!("--prune removes nothing together with --project or --since");
+    } else {
+        tracing::warn!("--prune removes nothing as long as a deployment file cannot be read");
+    }
+}
+
+/// How many errors there are that are not `forgiven`.
+pub(super) fn errors(diagnostics: &[Diagnostic], forgiven: bool) -> usize {
+    if forgiven {
+        0
+    } else {
+        diagnostics.iter().filter(|one| one.is_error()).count()
     }
 }

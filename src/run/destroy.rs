@@ -7,38 +7,28 @@ use std::sync::atomic::AtomicBool;
 use anyhow::{Context as _, anyhow};
 
 use super::github::{Page, Wishes};
-use super::{Run, deploy, github, interrupt, show};
+use super::writing::Writing;
+use super::{Run, deploy, github, show};
 use crate::apply::{self, Outcome, Status, Work};
-use crate::backend::{self, Question};
+use crate::backend::Question;
 use crate::cli;
 use crate::config;
-use crate::connect::{self, Backends, LOCAL};
+use crate::connect::{self, Backends};
 use crate::error::Failure;
 use crate::model::{Applied, Desired, RepoPath};
 use crate::plan::{self, Plan};
 use crate::report::progress::{self, Progress};
-use crate::state::{self, Lease};
+use crate::state;
 
 /// Removes all that carries our mark for the environment, and what we remember of it. Releases and images stay: they are
 /// named by their content, and other environments may run them.
 pub(super) async fn destroy(run: &Run, options: &cli::Destroy) -> Result<(), Failure> {
-    let page = Page::open(
-        run,
-        Wishes {
-            command: "destroy",
-            comment: options.tell.comment,
-            status: options.tell.commit_status,
-            ..Wishes::default()
-        },
-    )?;
-    let result = remove(run, options, &page).await;
-    page.end(&result).await;
-    result
+    let wishes = Wishes::of("destroy", &options.tell);
+    Page::during(run, wishes, async |page| remove(run, options, page).await).await
 }
 
 async fn remove(run: &Run, options: &cli::Destroy, page: &Page<'_>) -> Result<(), Failure> {
     let backends = connect::backends(&run.config, run.path(), &github::hiding(run))?;
-    let environment = &run.config.environment;
     let plan = look(run, &backends).await?;
     if options.dry_run {
         let nothing = Desired::default();
@@ -48,27 +38,10 @@ async fn remove(run: &Run, options: &cli::Destroy, page: &Page<'_>) -> Result<()
         return Ok(());
     }
     allow(run, options, &plan)?;
-    if run.global.local {
-        backend::folder::prepare(&run.path().join(LOCAL))
-            .map_err(|error| Failure::Unreachable(error.into()))?;
-    }
     // Also where nothing is there: a deploy that has just begun would leave it behind.
-    let stop = Arc::new(AtomicBool::new(false));
-    let interrupted = interrupt::watch(stop.clone()).context("wait for Ctrl-C")?;
-    let lease = Lease::acquire(
-        backends.store.clone(),
-        environment,
-        &run.config.holder,
-        None,
-        stop.clone(),
-    )
-    .await
-    .map_err(Failure::Unreachable)?;
-    let done = carry_out(run, options, &backends, &stop).await;
-    interrupted.abort();
-    if let Err(error) = lease.release(true).await {
-        tracing::warn!("{error:#}; it ends by itself");
-    }
+    let writing = Writing::begin(run, &backends, None, None).await?;
+    let done = carry_out(run, options, &backends, &writing.stop).await;
+    writing.end(true).await;
     let (plan, outcomes) = done?;
     tell(run, &plan, &outcomes, page).await
 }

@@ -17,19 +17,11 @@ use crate::report::json::{self, SavedOutcomes};
 /// Reports what the machines that carried out the parts of a plan have written down.
 pub(super) async fn gather(run: &Run, options: &cli::Gather) -> Result<(), Failure> {
     // It stands for the one deploy that it sums up.
-    let page = Page::open(
-        run,
-        Wishes {
-            command: "deploy",
-            comment: options.tell.comment,
-            status: options.tell.commit_status,
-            deployment: options.github_deployment,
-            ..Wishes::default()
-        },
-    )?;
-    let result = sum_up(run, options, &page).await;
-    page.end(&result).await;
-    result
+    let wishes = Wishes {
+        deployment: options.github_deployment,
+        ..Wishes::of("deploy", &options.tell)
+    };
+    Page::during(run, wishes, async |page| sum_up(run, options, page).await).await
 }
 
 async fn sum_up(run: &Run, options: &cli::Gather, page: &Page<'_>) -> Result<(), Failure> {

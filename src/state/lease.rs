@@ -117,7 +117,7 @@ impl Lease {
                 done => return done.context("give the lease back"),
             }
         }
-        bail!("the lease is written by others all the time; it ends by itself")
+        bail!("the lease is written by others all the time")
     }
 }
 

@@ -11,6 +11,7 @@ use anyhow::Context as _;
 use super::Run;
 use crate::apply::{Outcome, Status};
 use crate::backend::{self, CommitStatus, Host, Posted, Sticky, Verdict};
+use crate::cli::Tell;
 use crate::config::{GitHub, PullRequest};
 use crate::connect;
 use crate::error::Failure;
@@ -43,8 +44,20 @@ pub(in crate::run) struct Page<'r> {
 }
 
 impl<'r> Page<'r> {
+    /// Does what is told on the page, and tells how it ended.
+    pub(in crate::run) async fn during(
+        run: &'r Run,
+        wishes: Wishes,
+        what: impl AsyncFnOnce(&Self) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let page = Self::open(run, wishes)?;
+        let result = what(&page).await;
+        page.end(&result).await;
+        result
+    }
+
     /// Gets ready for what was asked for; sends nothing. An error says which option needs what.
-    pub(in crate::run) fn open(run: &'r Run, wishes: Wishes) -> Result<Self, Failure> {
+    fn open(run: &'r Run, wishes: Wishes) -> Result<Self, Failure> {
         let mut page = Self {
             run,
             wishes,
@@ -155,7 +168,7 @@ impl<'r> Page<'r> {
     }
 
     /// Tells how the command ended, where it did not come as far as anything else.
-    pub(in crate::run) async fn end(&self, result: &Result<(), Failure>) {
+    async fn end(&self, result: &Result<(), Failure>) {
         let (Err(failure), Some(host), false) =
             (result, &self.host, self.told.load(Ordering::Relaxed))
         else {
@@ -285,6 +298,16 @@ impl<'r> Page<'r> {
 }
 
 impl Wishes {
+    /// What every command can be asked for.
+    pub(in crate::run) fn of(command: &'static str, tell: &Tell) -> Self {
+        Self {
+            command,
+            comment: tell.comment,
+            status: tell.commit_status,
+            ..Self::default()
+        }
+    }
+
     /// The first of the options that were given.
     fn first(&self) -> Option<&'static str> {
         let options = [

@@ -1,0 +1,131 @@
+//! `plan`.
+
+use anyhow::Context as _;
+
+use super::comparison::{Comparison, errors, read, tell_unpruned};
+use super::github::{Page, Wishes};
+use super::narrow::Narrow;
+use super::revision::Auto;
+use super::{Run, against, configured, github, read_of, show};
+use crate::cli;
+use crate::connect::Backends;
+use crate::discover::Tree;
+use crate::error::Failure;
+use crate::model::Desired;
+use crate::plan::{self, Plan};
+use crate::report;
+
+/// Shows what a deploy would change.
+pub(super) async fn plan(run: &Run, options: &cli::Plan) -> Result<(), Failure> {
+    let wishes = Wishes {
+        issue: options.drift_issue,
+        ..Wishes::of("plan", &options.tell)
+    };
+    Page::during(run, wishes, async |page| {
+        show_plan(run, options, page).await
+    })
+    .await
+}
+
+async fn show_plan(run: &Run, options: &cli::Plan, page: &Page<'_>) -> Result<(), Failure> {
+    let against = against::revision(run, options)?;
+    let out = options.out.as_deref().filter(|_| against.is_none());
+    let (narrow, (plan, desired, faults)) = match &against {
+        Some(revision) => {
+            let narrow = Narrow::of(&options.narrow, run, Auto::Event)?;
+            let planned = plan_against(run, options, &narrow, revision).await?;
+            (narrow, planned)
+        }
+        None => {
+            let backends = run.connect().await;
+            let auto = Auto::of(&options.narrow, run, backends.as_ref(), true).await?;
+            let narrow = Narrow::of(&options.narrow, run, auto)?;
+            let planned = plan_live(run, options, &narrow, backends).await?;
+            (narrow, planned)
+        }
+    };
+    show::plan(&plan, &desired, run)?;
+    let saved = out.filter(|_| faults == 0);
+    let parts = match (options.shards, saved) {
+        (Some(at_most), Some(_)) => plan::parts(&plan, usize::from(at_most)),
+        _ => Vec::new(),
+    };
+    let count = options.shards.and(u16::try_from(parts.len()).ok());
+    github::planned(run, &plan, &desired, saved, count);
+    page.planned(&plan, &desired, faults).await;
+    if faults > 0 {
+        return Err(Failure::Faulty {
+            errors: faults,
+            left_out: false,
+        });
+    }
+    if let Some(path) = out {
+        let saved = report::json::SavedOptions {
+            environment: plan.environment.clone(),
+            projects: narrow.projects.clone(),
+            since: narrow.revision(),
+            prune: options.prune,
+        };
+        let text = report::json::save_plan(&plan, &desired, &saved, &parts);
+        std::fs::write(path, text).with_context(|| format!("write {}", path.display()))?;
+    }
+    let changes = options.check && !plan.is_empty();
+    // The process ends here, and would only be longer about it if it took thousands of deployments apart first.
+    std::mem::forget((plan, desired));
+    if changes {
+        return Err(Failure::Changes);
+    }
+    Ok(())
+}
+
+/// The plan from what is live, what was read for it, and how many faults forbid to deploy it. A plan of what can be
+/// read is worth showing; whether all of it can be decides the exit code.
+async fn plan_live(
+    run: &Run,
+    options: &cli::Plan,
+    narrow: &Narrow,
+    backends: Result<Backends, Failure>,
+) -> Result<(Plan, Desired, usize), Failure> {
+    let tree = run.tree_without(&[options.out.as_deref()])?;
+    let desired = read(run, &tree, narrow, false, options.keep_going).await?;
+    let plan_options = run.plan_options(options.prune && !options.keep_going, narrow.narrows());
+    let prune = plan_options.clone();
+    let Comparison {
+        desired,
+        observed,
+        plan,
+        ..
+    } = Comparison::of(run, &backends?, &tree, desired, plan_options).await?;
+    std::mem::forget(observed);
+    tell_unpruned(&plan, &prune);
+    let faults =
+        errors(&desired.diagnostics, options.keep_going) + errors(&plan.diagnostics, false);
+    Ok((plan, desired, faults))
+}
+
+/// The plan from what a revision declares, with the revision's own configuration; what the work tree declares, and how
+/// many faults that has.
+async fn plan_against(
+    run: &Run,
+    options: &cli::Plan,
+    narrow: &Narrow,
+    revision: &str,
+) -> Result<(Plan, Desired, usize), Failure> {
+    let mut after = read(run, &run.tree()?, narrow, true, options.keep_going).await?;
+    let tree = Tree::revision(run.path(), revision, &crate::model::RepoPath::root())?;
+    let mut process = run.process.clone();
+    let (config, _) = configured(&run.global, &mut process, &|name| read_of(&tree, name))
+        .with_context(|| format!("read the configuration at `{revision}`"))?;
+    let mut before = run.read(&tree, &config, true)?;
+    if narrow.narrows() {
+        // The same projects on both sides; one that is gone is not part of a narrowed plan.
+        before
+            .projects
+            .retain(|one| after.projects.iter().any(|other| other.path == one.path));
+    }
+    before.name_images();
+    after.name_images();
+    let plan = plan::compare(&before, &after, &run.plan_options(true, narrow.narrows()));
+    let faults = errors(&after.diagnostics, options.keep_going);
+    Ok((plan, after, faults))
+}
