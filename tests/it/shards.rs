@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use hyper::Method;
 use serde_json::Value;
 
 use crate::services::azurite::{self, Azurite};
 use crate::services::prefect::Server;
 use crate::services::process::wait_until;
-use crate::services::proxy::Proxy;
+use crate::services::proxy::{Fault, Proxy};
 use crate::support::{Flowyard, Repo, Run, Running};
 
 const SHARDS: usize = 3;
@@ -175,10 +176,11 @@ async fn three_at_once_do_the_whole_of_it_and_a_killed_one_is_ended_by_its_next_
         run.snapshot()
     );
 
-    // Every project changes; the one that is killed has registered something.
+    // Every project changes; the one that is killed has registered something, and waits to hear of it.
     change_all(&stage.repo);
     let parts = stage.plan();
     let proxy = Proxy::start(port);
+    proxy.disturb(usize::MAX, Method::PATCH, 0, Fault::Keep);
     let mut killed = stage.shard(proxy.port(), 1).start();
     let mut seen = Vec::new();
     wait_until(Duration::from_secs(120), "a registration", async || {

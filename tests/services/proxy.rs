@@ -87,6 +87,8 @@ pub(crate) enum Fault {
     Cut(usize),
     /// It answers by itself.
     Answer(StatusCode),
+    /// It passes the request on, and keeps the answer to itself for as long as the client waits.
+    Keep,
 }
 
 /// A fault for the next requests of a kind.
@@ -267,6 +269,9 @@ async fn forward(
         .await;
     exchange.status = answer.as_ref().ok().map(Response::status);
     target.record(exchange);
+    if let Some(Fault::Keep) = fault {
+        return std::future::pending().await;
+    }
     let mut answer = answer?;
     drop_connection_headers(answer.headers_mut());
     Ok(answer.map(Either::Left))
