@@ -4,6 +4,7 @@
 //! its lists in plan order and its keys always in the same order. What is absent is `null`. New keys may come with the
 //! same version; a key never changes its meaning.
 
+mod files;
 mod gather;
 mod listing;
 mod outcome;
@@ -14,6 +15,7 @@ use serde::Serialize;
 
 use crate::model::{Diagnostic, Severity};
 
+pub use files::{Action, File, files};
 pub use gather::{SavedOutcomes, load_outcomes, planned};
 pub use listing::{check, list, status};
 pub use outcome::{OutcomesOf, outcomes, save_outcomes};

@@ -6,11 +6,12 @@ use std::io::Write as _;
 use anyhow::Context as _;
 
 use super::narrow::Narrow;
-use super::{Run, faulty, found, show};
+use super::{Run, faulty, found, show, write};
 use crate::cli;
 use crate::discover::{DeploymentFile, Format, Tree};
 use crate::error::Failure;
 use crate::model::{Desired, Diagnostic, Place, RepoPath};
+use crate::report::json::{self, Action};
 use crate::{plan, read};
 
 /// Writes a `.deployment.yaml` beside every `.deployment.py` and `prefect.yaml` in scope, once it is proven that both
@@ -43,8 +44,11 @@ pub(super) async fn convert(run: &Run, options: &cli::Convert) -> Result<(), Fai
     }
     faulty(run, &faults)?;
     if files.is_empty() {
-        tell("Nothing to convert: no .deployment.py and no prefect.yaml is in scope.")?;
-        return Ok(());
+        write::say(
+            run,
+            "Nothing to convert: no .deployment.py and no prefect.yaml is in scope.",
+        )?;
+        return Ok(show::files("convert", false, &[], run)?);
     }
 
     prove(run, tree, &before, &files, narrow.narrows())?;
@@ -57,19 +61,35 @@ pub(super) async fn convert(run: &Run, options: &cli::Convert) -> Result<(), Fai
         };
         write().with_context(|| format!("write {path}"))?;
     }
-    for (target, (original, _)) in &files {
+    let mut told = Vec::new();
+    for (target, (original, text)) in files {
+        told.push(json::File {
+            path: target.clone(),
+            action: Action::Write,
+            from: Some(original.clone()),
+            content: Some(text.into_bytes()),
+        });
         if options.replace {
             std::fs::remove_file(run.path().join(original.as_str()))
                 .with_context(|| format!("delete {original}"))?;
-            tell(&format!("{original} -> {target}"))?;
+            write::say(run, &format!("{original} -> {target}"))?;
+            told.push(json::File {
+                path: original,
+                action: Action::Delete,
+                from: None,
+                content: None,
+            });
         } else {
-            tell(&format!("{original}: wrote {target}"))?;
+            write::say(run, &format!("{original}: wrote {target}"))?;
         }
     }
-    if !options.replace {
-        tell("Delete the originals next (git rm): both declare the same deployments now.")?;
+    if !options.replace && !told.is_empty() {
+        write::say(
+            run,
+            "Delete the originals next (git rm): both declare the same deployments now.",
+        )?;
     }
-    Ok(())
+    Ok(show::files("convert", false, &told, run)?)
 }
 
 /// The files of other formats in the projects in scope.
@@ -120,8 +140,4 @@ fn prove(
     Err(Failure::Usage(anyhow::anyhow!(
         "the converted files would not declare the same; nothing was written"
     )))
-}
-
-fn tell(line: &str) -> anyhow::Result<()> {
-    writeln!(anstream::stdout(), "{line}").context("write to stdout")
 }

@@ -1,11 +1,11 @@
 //! `flowyard init`: the configuration and the workflows of the repository that it finds.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 
+use super::write::Writer;
 use super::{Run, found, write};
 use crate::cli;
 use crate::discover::{Found, Git, Root, Tree};
@@ -18,57 +18,40 @@ use crate::scaffold::{self, Facts, Imported};
 pub(super) fn init(run: &Run, options: &cli::Init) -> Result<(), Failure> {
     let (facts, faults) = facts(run)?;
     let top = top(run);
-    let mut out = anstream::stdout().lock();
-    let mut write = || -> anyhow::Result<()> {
-        let mut written = 0;
-        for file in scaffold::repository(&facts) {
-            if write::is_there(&top.join(file.path.as_str())) {
-                writeln!(out, "{}: is there already, and stays as it is", file.path)?;
-                continue;
-            }
-            write::show(file.path.as_str(), &file.content, &mut out)?;
-            if !options.dry_run {
-                write::create(&top, &file)?;
-            }
-            written += 1;
-        }
-        let done = if options.dry_run {
-            "Would write"
+    let mut writer = Writer::new(run, options.dry_run);
+    for file in scaffold::repository(&facts) {
+        if write::is_there(&top.join(file.path.as_str())) {
+            writer.keep(file.path)?;
         } else {
-            "Wrote"
-        };
-        let plural = if written == 1 { "" } else { "s" };
-        writeln!(out, "\n{done} {written} file{plural}.")?;
-        next(&facts, faults, &mut out)
-    };
-    Ok(write()?)
+            writer.write(&top, file)?;
+        }
+    }
+    writer.end("init")?;
+    Ok(next(run, &facts, faults)?)
 }
 
 /// What is left to do by hand.
-fn next(facts: &Facts, faults: usize, out: &mut dyn std::io::Write) -> anyhow::Result<()> {
+fn next(run: &Run, facts: &Facts, faults: usize) -> anyhow::Result<()> {
     if faults > 0 {
         let plural = if faults == 1 { "" } else { "s" };
-        writeln!(
-            out,
-            "{faults} fault{plural} in the deployment files: `flowyard check` shows them."
-        )?;
+        let what = format!("{faults} fault{plural} in the deployment files");
+        write::say(run, &format!("{what}: `flowyard check` shows them."))?;
     } else if facts.projects == 0 {
-        writeln!(
-            out,
-            "`flowyard new projects/hello` makes a project to begin with."
+        write::say(
+            run,
+            "`flowyard new projects/hello` makes a project to begin with.",
         )?;
     } else {
-        writeln!(
-            out,
-            "`flowyard plan --local` shows what there is to deploy."
+        write::say(
+            run,
+            "`flowyard plan --local` shows what there is to deploy.",
         )?;
     }
-    writeln!(
-        out,
+    write::say(
+        run,
         "The workflows take their addresses and credentials from the repository's settings (Secrets and variables,\n\
-         Actions); which ones they are stands in each of them."
-    )?;
-    Ok(())
+         Actions); which ones they are stands in each of them.",
+    )
 }
 
 /// What there is, and how many faults it has.

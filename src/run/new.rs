@@ -1,10 +1,10 @@
 //! `flowyard new`: a project from a template.
 
-use std::io::Write as _;
 use std::path::{Component, Path};
 
 use anyhow::{Context as _, bail};
 
+use super::write::Writer;
 use super::{Run, found, write};
 use crate::cli;
 use crate::discover::Root;
@@ -44,31 +44,12 @@ pub(super) fn new(run: &Run, options: &cli::New) -> Result<(), Failure> {
     for note in &rendered.notes {
         tracing::warn!("{note}");
     }
-    let mut out = anstream::stdout().lock();
-    let mut write = || -> anyhow::Result<()> {
-        for file in &rendered.files {
-            let path = project.join(file.path.as_str());
-            write::show(path.as_str(), &file.content, &mut out)?;
-            if !options.dry_run {
-                let file = File {
-                    path,
-                    ..file.clone()
-                };
-                write::create(run.path(), &file)?;
-            }
-        }
-        let number = rendered.files.len();
-        let done = if options.dry_run {
-            "Would write"
-        } else {
-            "Wrote"
-        };
-        let plural = if number == 1 { "" } else { "s" };
-        writeln!(out, "\n{done} {number} file{plural}.")?;
-        Ok(())
-    };
-    write()?;
-    drop(out);
+    let mut writer = Writer::new(run, options.dry_run);
+    for file in rendered.files {
+        let path = project.join(file.path.as_str());
+        writer.write(run.path(), File { path, ..file })?;
+    }
+    writer.end("new")?;
     if options.dry_run {
         return Ok(());
     }
@@ -131,9 +112,8 @@ fn checked(run: &Run, project: &RepoPath) -> Result<(), Failure> {
         .iter()
         .filter(|one| one.path == *project)
         .flat_map(|one| &one.deployments);
-    let mut out = anstream::stdout().lock();
     for deployment in deployments {
-        writeln!(out, "It declares {}.", deployment.id).context("write to stdout")?;
+        write::say(run, &format!("It declares {}.", deployment.id))?;
     }
     Ok(())
 }

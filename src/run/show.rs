@@ -88,6 +88,19 @@ pub(super) fn status(live: &Live, ours: &[DeploymentId], run: &Run) -> anyhow::R
     })
 }
 
+/// What became of files that people go on with: for programs. People are told as they are written.
+pub(super) fn files(
+    kind: &str,
+    dry_run: bool,
+    files: &[json::File],
+    run: &Run,
+) -> anyhow::Result<()> {
+    print(|out| match run.global.format {
+        Format::Json => text(out, &json::files(kind, dry_run, files)),
+        Format::Terminal | Format::Markdown => Ok(()),
+    })
+}
+
 /// A shell's completion script.
 pub(super) fn completions(shell: clap_complete::Shell) -> anyhow::Result<()> {
     let mut script = Vec::new();

@@ -321,3 +321,72 @@ async fn a_worker_runs_a_new_project() {
     .await;
     assert_eq!(state.kind, "COMPLETED", "{state:?}\n{}", worker.log());
 }
+
+/// What a command says as one document; stdout is nothing else.
+fn document(repo: &Repo, line: &str) -> serde_json::Value {
+    let run = flowyard(repo, &format!("{line} --format json"))
+        .run()
+        .expect_code(0);
+    serde_json::from_str(&run.stdout).unwrap_or_else(|error| panic!("{error}: {}", run.stdout))
+}
+
+#[test]
+fn programs_get_one_document() {
+    let repo = Repo::new();
+    repo.write("flowyard.toml", "");
+    let dry = document(&repo, "init --dry-run");
+    let init = document(&repo, "init");
+    assert_eq!((&dry["version"], &dry["kind"]), (&1.into(), &"init".into()));
+    assert_eq!(
+        (&dry["dry_run"], &init["dry_run"]),
+        (&true.into(), &false.into())
+    );
+    assert_eq!(dry["files"], init["files"]);
+    let told = |document: &serde_json::Value| -> Vec<String> {
+        let files = document["files"].as_array().expect("a list").iter();
+        files
+            .map(|one| format!("{} {}", one["action"], one["path"]).replace('"', ""))
+            .collect()
+    };
+    assert_eq!(
+        told(&init),
+        [
+            format!("keep {}", WRITTEN[0]),
+            format!("write {}", WRITTEN[1]),
+            format!("write {}", WRITTEN[2]),
+        ]
+    );
+    for file in init["files"].as_array().expect("a list") {
+        let path = file["path"].as_str().expect("a path");
+        let content = (file["action"] == "write").then(|| repo.read(path));
+        assert_eq!(file["content"], serde_json::json!(content), "{path}");
+    }
+
+    let new = document(&repo, "new hello");
+    assert_eq!(
+        told(&new),
+        [
+            "write hello/.prefectignore",
+            "write hello/daily.deployment.yaml",
+            "write hello/flow.py",
+            "write hello/requirements.txt",
+        ]
+    );
+
+    assert_eq!(told(&document(&repo, "convert")), [""; 0]);
+    repo.remove("hello/daily.deployment.yaml");
+    let python = "from prefect.deployments import Deployment\nfrom flow import main\n\n\
+        Deployment.build_from_flow(flow=main, name='daily', work_pool_name='p').apply()\n";
+    repo.write("hello/daily.deployment.py", python);
+    let convert = document(&repo, "convert --replace");
+    assert_eq!(
+        told(&convert),
+        [
+            "write hello/daily.deployment.yaml",
+            "delete hello/daily.deployment.py"
+        ]
+    );
+    let first = &convert["files"][0];
+    assert_eq!(first["from"], "hello/daily.deployment.py");
+    assert_eq!(first["content"], repo.read("hello/daily.deployment.yaml"));
+}
