@@ -120,7 +120,12 @@ impl Rules {
 }
 
 fn never_code(name: &str) -> bool {
-    name.ends_with(".pyc") || name.ends_with(".egg-info") || NEVER_CODE.contains(&name)
+    // Where google-github-actions/auth leaves credentials beside the checkout.
+    let is_credentials = name.starts_with("gha-creds-") && name.ends_with(".json");
+    name.ends_with(".pyc")
+        || name.ends_with(".egg-info")
+        || is_credentials
+        || NEVER_CODE.contains(&name)
 }
 
 /// The lines of an ignore file, and its faulty ones: the number, from 1, and what is wrong. The others still count.
@@ -178,6 +183,9 @@ mod tests {
         assert_eq!(rules.verdict("x.csv", "x.csv", false), Verdict::Prefect);
         assert_eq!(rules.verdict("x.pyc", "x.pyc", false), Verdict::BuiltIn);
         assert_eq!(rules.verdict(".env", ".env", false), Verdict::Kept);
+        let credentials = "gha-creds-0a1b2c.json";
+        let verdict = rules.verdict(credentials, credentials, false);
+        assert_eq!(verdict, Verdict::BuiltIn);
     }
 
     #[test]

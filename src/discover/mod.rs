@@ -10,7 +10,7 @@
 //! 1. `.git` and `.flowyard` never count.
 //! 2. `.prefectignore` (the syntax of `.gitignore`, from its folder down, the deepest file first, the last matching
 //!    line wins) takes files out, tracked by git or not. Names that are never code (`__pycache__`, `.venv`,
-//!    `node_modules` …) are out as if a `.prefectignore` above all others named them: `!venv` brings one back.
+//!    `node_modules`, `gha-creds-*.json` …) are out as if a `.prefectignore` above all others named them: `!venv` brings one back.
 //! 3. What git ignores is out: `.gitignore` files up to the root of the git repository and `.git/info/exclude`, but not
 //!    the global excludes of the person at the keyboard. As in git itself, a tracked file is never ignored. All files
 //!    of a revision are tracked, so that there this rule never takes one out.
