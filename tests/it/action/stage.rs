@@ -1,7 +1,6 @@
 //! Where workflows are run: a repository, a real Prefect server and Azurite, and a double of GitHub's API.
 
 use std::fs;
-use std::process::Command;
 
 use regex::Regex;
 use serde_json::Value;
@@ -11,7 +10,7 @@ use super::root;
 use crate::github::double::GitHub;
 use crate::services::azurite::{self, Azurite};
 use crate::services::prefect::Server;
-use crate::support::Repo;
+use crate::support::{Repo, git};
 
 /// Of Prefect Cloud; a server that knows nobody takes it too.
 pub(super) const API_KEY: &str = "pnu_of-the-action/9+zz~secret";
@@ -63,29 +62,8 @@ impl Stage {
         );
     }
 
-    /// Runs git as the same person at the same time always.
     pub(super) fn git(&self, arguments: &[&str]) -> String {
-        let mut command = Command::new("git");
-        for who in ["AUTHOR", "COMMITTER"] {
-            command
-                .env(format!("GIT_{who}_NAME"), "Kari Nordmann")
-                .env(format!("GIT_{who}_EMAIL"), "kari@example.no")
-                .env(format!("GIT_{who}_DATE"), "2026-02-01T00:00:00Z");
-        }
-        let output = command
-            .args(arguments)
-            .current_dir(self.repo.path())
-            .env("GIT_CONFIG_GLOBAL", "/dev/null")
-            .env("GIT_CONFIG_NOSYSTEM", "1")
-            .output()
-            .expect("git is installed");
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
-        assert!(
-            output.status.success(),
-            "git {arguments:?}: {}",
-            text(&output.stderr)
-        );
-        text(&output.stdout)
+        git(self.repo.path(), arguments)
     }
 
     /// Commits a change on a branch, and checks out what merges it into `main`, as GitHub does for a pull request.

@@ -2,10 +2,9 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 use super::{flowyard, small};
-use crate::support::{Flowyard, Repo, Run};
+use crate::support::{Flowyard, Repo, Run, git};
 
 /// A plan against `main` with no environment variable at all.
 fn against(folder: &Path, arguments: &[&str]) -> Run {
@@ -25,20 +24,6 @@ fn branched() -> Repo {
     );
     repo.commit("Load later");
     repo
-}
-
-fn git(folder: &Path, arguments: &[&str]) {
-    let output = Command::new("git")
-        .args(arguments)
-        .current_dir(folder)
-        .env("GIT_CONFIG_GLOBAL", "/dev/null")
-        .output()
-        .expect("git is installed");
-    assert!(
-        output.status.success(),
-        "git {arguments:?}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
 }
 
 /// What [`branched`] changes.

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::since::{ALL, B, Clone, LIBRARY, Remote, git, push, told};
+use super::since::{ALL, B, Clone, LIBRARY, Remote, push, told};
 use super::{expect_untouched, local, small};
-use crate::support::Run;
+use crate::support::{Run, git};
 
 const AUTO: &str = "deploy --since auto";
 const NONE: &str = "no commit is known to be all that is deployed to default";
@@ -97,12 +97,7 @@ fn a_forced_push_takes_back_what_was_deployed() {
     let remote = Remote::new();
     let clone = remote.clone(&remote.second);
     clone.call("deploy").expect_code(0);
-    git(
-        remote.repo.path(),
-        &["reset", "-q", "--hard", &remote.first],
-    );
-    remote.repo.write("projects/c/y.sql", "");
-    let head = remote.repo.commit("Change c instead");
+    let head = remote.turn_back();
     clone.anew(&remote, &head);
     // The push after the forced one has what that left as its past.
     let run = clone.on("push", &push(&remote.first), &head, AUTO);

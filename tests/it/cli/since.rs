@@ -1,30 +1,12 @@
 //! `--since`: how changes reach projects, and `--since auto` in the clones that CI makes.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::{local, small};
-use crate::support::{Flowyard, Repo, Run};
-
-pub(super) fn git(folder: &Path, arguments: &[&str]) -> String {
-    let output = Command::new("git")
-        .args(arguments)
-        .current_dir(folder)
-        .env("GIT_CONFIG_GLOBAL", "/dev/null")
-        .env("GIT_CONFIG_NOSYSTEM", "1")
-        .output()
-        .expect("git is installed");
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
-    assert!(
-        output.status.success(),
-        "git {arguments:?}: {}",
-        text(&output.stderr)
-    );
-    text(&output.stdout)
-}
+use crate::support::{Flowyard, Repo, Run, git};
 
 /// A remote with three projects and a library, and the commits of its `main`.
 pub(super) struct Remote {
@@ -59,6 +41,13 @@ impl Remote {
             second,
             third,
         }
+    }
+
+    /// `main` goes back to the first commit and on to another one, which it gives.
+    pub(super) fn turn_back(&self) -> String {
+        git(self.repo.path(), &["reset", "-q", "--hard", &self.first]);
+        self.repo.write("projects/c/y.sql", "");
+        self.repo.commit("Change c instead")
     }
 
     /// A clone of one commit only, as `actions/checkout` makes it.
@@ -211,13 +200,7 @@ fn a_forced_push_compares_with_what_was_pushed_away() {
     let remote = Remote::new();
     let clone = remote.clone(&remote.third);
     clone.call("deploy").expect_code(0);
-    // `main` goes back to the first commit and on to another one.
-    git(
-        remote.repo.path(),
-        &["reset", "-q", "--hard", &remote.first],
-    );
-    remote.repo.write("projects/c/y.sql", "");
-    let head = remote.repo.commit("Change c instead");
+    let head = remote.turn_back();
     git(
         remote.repo.path(),
         &["reflog", "expire", "--expire=now", "--all"],

@@ -6,4 +6,4 @@ mod repo;
 
 pub(crate) use files::{Files, changed, files};
 pub(crate) use flowyard::{Flowyard, Run, Running};
-pub(crate) use repo::{Repo, copy};
+pub(crate) use repo::{Repo, copy, git};

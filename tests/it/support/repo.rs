@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use git2::{IndexAddOption, Repository, Signature, Time};
 use tempfile::TempDir;
@@ -103,6 +104,32 @@ impl Repo {
             self.path(),
         );
     }
+}
+
+/// Runs git in a folder, as the same person at the same time always and without a configuration of this machine; gives what
+/// it says.
+pub(crate) fn git(folder: &Path, arguments: &[&str]) -> String {
+    let mut command = Command::new("git");
+    for who in ["AUTHOR", "COMMITTER"] {
+        command
+            .env(format!("GIT_{who}_NAME"), "Kari Nordmann")
+            .env(format!("GIT_{who}_EMAIL"), "kari@example.no")
+            .env(format!("GIT_{who}_DATE"), "2026-02-01T00:00:00Z");
+    }
+    let output = command
+        .args(arguments)
+        .current_dir(folder)
+        .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .env("GIT_CONFIG_NOSYSTEM", "1")
+        .output()
+        .expect("git is installed");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+    assert!(
+        output.status.success(),
+        "git {arguments:?}: {}",
+        text(&output.stderr)
+    );
+    text(&output.stdout)
 }
 
 /// Copies a folder, without what runs have left there.
