@@ -104,5 +104,5 @@ switch drift-issue "$INPUT_DRIFT_ISSUE"
 each argument "$INPUT_ARGS"
 each outcome "$INPUT_OUTCOMES"
 
-# An empty list is an error for Bash before 4.4.
+# In place of this shell, which would keep the runner's signals to itself. An empty list is an error for Bash before 4.4.
 exec "$FLOWYARD" "${arguments[@]}" ${outcomes[@]+"${outcomes[@]}"}
