@@ -12,7 +12,7 @@ use super::root;
 use crate::services::process::script;
 
 /// What matches in a file of the repository, its first group.
-fn named(file: &str, pattern: &str) -> BTreeSet<String> {
+pub(super) fn named(file: &str, pattern: &str) -> BTreeSet<String> {
     let text = fs::read_to_string(root().join(file)).expect("it is in the repository");
     let pattern = Regex::new(pattern).expect("the pattern is fixed");
     pattern
