@@ -214,3 +214,27 @@ fn our_own_action_has_one_name() {
         }
     }
 }
+
+/// A run takes the one waiting place of its group from whoever waits there, even if all of its jobs are skipped then.
+#[test]
+fn runs_that_do_nothing_take_nobodys_turn() {
+    for path in workflows() {
+        let text = fs::read_to_string(&path).expect("it is in the repository");
+        let (_, concurrency) = text
+            .split_once("\nconcurrency:\n")
+            .unwrap_or_else(|| panic!("{} has no group", path.display()));
+        let group = concurrency
+            .lines()
+            .find_map(|line| line.strip_prefix("  group: "))
+            .expect("a group has a name");
+        let keys = [
+            "-${{ github.ref }}",
+            "-${{ github.event.pull_request.number ",
+        ];
+        assert!(
+            keys.iter().any(|key| group.contains(key)),
+            "{}: {group}",
+            path.display()
+        );
+    }
+}
