@@ -202,6 +202,20 @@ async fn drift_fails_the_scheduled_run_and_keeps_an_issue_open() {
         .expect_success(true);
     look().expect_success(true);
     assert_eq!(stage.github.state().issues[0]["state"], "closed");
+
+    // Another branch may well declare something else, and the issue is not about it.
+    stage.git(&["checkout", "-q", "-b", "elsewhere"]);
+    stage.declare("feeds", "[elsewhere]");
+    let mut elsewhere = payload("workflow-dispatch");
+    elsewhere["ref"] = "refs/heads/elsewhere".into();
+    let by_hand = |payload: &Value| stage.job("drift.yml", "workflow_dispatch", payload).run();
+    let skipped = by_hand(&elsewhere).expect_success(true);
+    assert_eq!((skipped.summary(), skipped.log()), Default::default());
+    assert_eq!(stage.github.state().issues[0]["state"], "closed");
+    stage.declare("feeds", "[a]");
+    stage.git(&["checkout", "-q", "main"]);
+    let ended = by_hand(&payload("workflow-dispatch")).expect_success(true);
+    assert_ne!(ended.summary(), "");
     stage.github.expect_nothing_refused();
 }
 
