@@ -1,5 +1,6 @@
 //! The action and the workflows are what GitHub takes, and what its linters like.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -236,5 +237,27 @@ fn runs_that_do_nothing_take_nobodys_turn() {
             "{}: {group}",
             path.display()
         );
+    }
+}
+
+/// Who requires a status has to name it as it is.
+#[test]
+fn workflows_name_the_statuses_that_they_set() {
+    let named = workflows().into_iter().flat_map(|path| {
+        let text = fs::read_to_string(&path).expect("it is in the repository");
+        let lines = text.lines().filter_map(|line| {
+            let (_, name) = line.split_once("# sets the commit status `")?;
+            Some(name.trim_end_matches('`').to_owned())
+        });
+        lines.collect::<Vec<_>>()
+    });
+    let named: BTreeSet<String> = named.collect();
+    // In every example it is the default environment; `action::events` has them as they are set.
+    let set = ["flowyard/deploy (default)", "flowyard/plan (default)"];
+    assert_eq!(named, set.map(str::to_owned).into());
+    for (snapshot, name) in [("push_first", set[0]), ("pull_request", set[1])] {
+        let path = format!("tests/it/action/snapshots/it__action__events__{snapshot}.snap");
+        let text = fs::read_to_string(root().join(path)).expect("it is in the repository");
+        assert!(text.contains(&format!("\"context\": \"{name}\"")), "{text}");
     }
 }
