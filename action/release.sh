@@ -33,17 +33,19 @@ version() {
 }
 
 archives() {
-    local wheels=$1 out=$2 version target ending found name binary
+    local wheels=$1 out=$2 version target ending found name binary inside
     version=$(version)
     mkdir -p "$out"
     work=$(mktemp -d)
     trap 'rm -rf "$work"' EXIT
     while read -r target ending; do
-        # shellcheck disable=SC2206 # the ending is a pattern, the folder and the version are not
-        found=("$wheels/flowyard-$version-"*-$ending)
+        # Python writes versions in another way: 1.0.0rc1 is 1.0.0-rc.1.
+        # shellcheck disable=SC2206 # the ending is a pattern, the folder is not
+        found=("$wheels/flowyard-"*-$ending)
         if [ "${#found[@]}" -ne 1 ] || [ ! -f "${found[0]}" ]; then
-            fail "$target needs one wheel of version $version in $wheels"
+            fail "$target needs one wheel in $wheels"
         fi
+        inside=$(basename "${found[0]}" | cut -d - -f 1,2).data/scripts
         binary=flowyard
         case $target in
             *windows*) binary=flowyard.exe ;;
@@ -52,7 +54,7 @@ archives() {
         mkdir "$work/$name"
         # A wheel is a zip file; every runner has Python.
         python3 -c 'import sys, zipfile; sys.stdout.buffer.write(zipfile.ZipFile(sys.argv[1]).read(sys.argv[2]))' \
-            "${found[0]}" "flowyard-$version.data/scripts/$binary" >"$work/$name/$binary"
+            "${found[0]}" "$inside/$binary" >"$work/$name/$binary"
         chmod 755 "$work/$name/$binary"
         cp "$here"/../LICENSE* "$here/../README.md" "$work/$name/"
         tar -czf "$out/$name.tar.gz" -C "$work" "$name"

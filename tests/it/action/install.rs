@@ -94,7 +94,7 @@ impl Runner {
     }
 
     /// Of which version the sources are that the action stands in.
-    fn sources(&self, version: &str) {
+    pub(super) fn sources(&self, version: &str) {
         let text = format!(
             "[package]\nname = \"flowyard\"\nversion = \"{version}\"\n\n[dependencies.x]\nversion = \"9\"\n"
         );

@@ -11,9 +11,7 @@ use wiremock::{Mock, ResponseTemplate};
 use super::install::{Runner, target};
 use super::root;
 use crate::services::process::{run, script};
-use crate::support::Repo;
-
-const VERSION: &str = env!("CARGO_PKG_VERSION");
+use crate::support::{Repo, copy};
 
 /// How the wheels of a release are named, as maturin does, and what is the binary in them.
 const WHEELS: [(&str, &str); 5] = [
@@ -24,26 +22,37 @@ const WHEELS: [(&str, &str); 5] = [
     ("win_amd64", "flowyard.exe"),
 ];
 
-/// A folder with the wheels of a release, whose programs print what they were built for.
-fn wheels() -> TempDir {
+/// A folder with the wheels of a release, whose programs print what they were built for. The version is as Python writes it.
+fn wheels(version: &str) -> TempDir {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     for (platform, binary) in WHEELS {
         let wheel = folder
             .path()
-            .join(format!("flowyard-{VERSION}-py3-none-{platform}.whl"));
+            .join(format!("flowyard-{version}-py3-none-{platform}.whl"));
         let program =
             "import sys, zipfile; zipfile.ZipFile(sys.argv[1], 'w').writestr(*sys.argv[2:])";
         run(Command::new("python3")
             .args(["-c", program])
             .arg(wheel)
-            .arg(format!("flowyard-{VERSION}.data/scripts/{binary}"))
+            .arg(format!("flowyard-{version}.data/scripts/{binary}"))
             .arg(format!("#!/bin/sh\necho {platform}\n")));
     }
     folder
 }
 
-fn release(arguments: &[&Path]) -> Output {
-    Command::new(root().join("action/release.sh"))
+/// A repository whose sources are of a version, with what `release.sh` packs.
+fn sources(version: &str) -> Repo {
+    let repo = Repo::new();
+    let manifest = format!("[package]\nname = \"flowyard\"\nversion = \"{version}\"\n");
+    repo.write("Cargo.toml", manifest);
+    repo.write("LICENSE", "Yours.\n");
+    repo.write("README.md", "# flowyard\n");
+    copy(&root().join("action"), &repo.path().join("action"));
+    repo
+}
+
+fn release(repo: &Repo, arguments: &[&Path]) -> Output {
+    Command::new(repo.path().join("action/release.sh"))
         .args(arguments)
         .output()
         .expect("there is bash")
@@ -57,67 +66,72 @@ fn expect_printed(output: Output) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_released_can_be_installed() {
-    let wheels = wheels();
-    let folder = tempfile::tempdir().expect("a temporary folder can be made");
-    let archives = folder.path().join("archives");
-    expect_printed(release(&["archives".as_ref(), wheels.path(), &archives]));
-    assert_eq!(fs::read_dir(&archives).expect("it was made").count(), 5);
-    let table = expect_printed(release(&["table".as_ref(), &archives]));
-    let json: serde_json::Value = serde_json::from_str(&table).expect("JSON");
-    assert_eq!(json["repository"], "flowyard/flowyard");
-    assert_eq!(json["version"], VERSION);
-    assert_eq!(json["sha256"].as_object().expect("an object").len(), 5);
+    for (version, in_python) in [("1.2.3", "1.2.3"), ("1.0.0-rc.1", "1.0.0rc1")] {
+        let (repo, wheels) = (sources(version), wheels(in_python));
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let archives = folder.path().join("archives");
+        expect_printed(release(
+            &repo,
+            &["archives".as_ref(), wheels.path(), &archives],
+        ));
+        assert_eq!(fs::read_dir(&archives).expect("it was made").count(), 5);
+        let table = expect_printed(release(&repo, &["table".as_ref(), &archives]));
+        let json: serde_json::Value = serde_json::from_str(&table).expect("JSON");
+        assert_eq!(json["repository"], "flowyard/flowyard");
+        assert_eq!(json["version"], version);
+        assert_eq!(json["sha256"].as_object().expect("an object").len(), 5);
 
-    let runner = Runner::start().await;
-    fs::write(runner.path("action/action/release.json"), &table).expect("it can be written");
-    let name = format!("flowyard-{VERSION}-{}.tar.gz", target());
-    let archive = fs::read(archives.join(&name)).expect("it was made");
-    Mock::given(path(format!("/v{VERSION}/{name}")))
-        .respond_with(ResponseTemplate::new(200).set_body_bytes(archive))
-        .mount(&runner.releases)
-        .await;
-    let says = format!("manylinux_2_28_{}", std::env::consts::ARCH);
-    runner.install().expect_says(&says);
+        let runner = Runner::start().await;
+        runner.sources(version);
+        fs::write(runner.path("action/action/release.json"), &table).expect("it can be written");
+        let name = format!("flowyard-{version}-{}.tar.gz", target());
+        let archive = fs::read(archives.join(&name)).expect("it was made");
+        Mock::given(path(format!("/v{version}/{name}")))
+            .respond_with(ResponseTemplate::new(200).set_body_bytes(archive))
+            .mount(&runner.releases)
+            .await;
+        let says = format!("manylinux_2_28_{}", std::env::consts::ARCH);
+        runner.install().expect_says(&says);
 
-    // The other targets' binaries are those of their own wheels.
-    for (target, binary, says) in [
-        ("x86_64-apple-darwin", "flowyard", "macosx_10_12_x86_64"),
-        ("aarch64-apple-darwin", "flowyard", "macosx_11_0_arm64"),
-        ("x86_64-pc-windows-msvc", "flowyard.exe", "win_amd64"),
-    ] {
-        let name = format!("flowyard-{VERSION}-{target}");
-        let output = Command::new("tar")
-            .arg("-xzOf")
-            .arg(archives.join(format!("{name}.tar.gz")))
-            .arg(format!("{name}/{binary}"))
-            .output()
-            .expect("there is tar");
-        assert_eq!(expect_printed(output), format!("#!/bin/sh\necho {says}\n"));
+        // The other targets' binaries are those of their own wheels.
+        for (target, binary, says) in [
+            ("x86_64-apple-darwin", "flowyard", "macosx_10_12_x86_64"),
+            ("aarch64-apple-darwin", "flowyard", "macosx_11_0_arm64"),
+            ("x86_64-pc-windows-msvc", "flowyard.exe", "win_amd64"),
+        ] {
+            let name = format!("flowyard-{version}-{target}");
+            let output = Command::new("tar")
+                .arg("-xzOf")
+                .arg(archives.join(format!("{name}.tar.gz")))
+                .arg(format!("{name}/{binary}"))
+                .output()
+                .expect("there is tar");
+            assert_eq!(expect_printed(output), format!("#!/bin/sh\necho {says}\n"));
+        }
     }
 }
 
 #[test]
 fn a_release_has_every_target_or_is_none() {
-    let wheels = wheels();
+    let (repo, wheels) = (sources("1.2.3"), wheels("1.2.3"));
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let archives = folder.path().join("archives");
-    let one = wheels
-        .path()
-        .join(format!("flowyard-{VERSION}-py3-none-win_amd64.whl"));
-    // Of another version.
-    let other = wheels.path().join("flowyard-99.0.0-py3-none-win_amd64.whl");
-    fs::rename(&one, &other).expect("it is there");
-    let output = release(&["archives".as_ref(), wheels.path(), &archives]);
-    assert!(!output.status.success(), "{output:?}");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        said.contains("x86_64-pc-windows-msvc needs one wheel of version"),
-        "{said}"
-    );
-    let output = release(&["table".as_ref(), &archives]);
-    assert!(!output.status.success(), "{output:?}");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(said.contains("there is no"), "{said}");
+    let refused = |arguments: &[&Path], expected: &str| {
+        let output = release(&repo, arguments);
+        assert!(!output.status.success(), "{output:?}");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains(expected), "{said}");
+    };
+    let one = wheels.path().join("flowyard-1.2.3-py3-none-win_amd64.whl");
+    let other = wheels.path().join("flowyard-1.2.4-py3-none-win_amd64.whl");
+    let pack: [&Path; 3] = ["archives".as_ref(), wheels.path(), &archives];
+    // Nobody knows which of two it is.
+    fs::copy(&one, &other).expect("it is there");
+    refused(&pack, "x86_64-pc-windows-msvc needs one wheel in");
+    fs::remove_file(&one).expect("it is there");
+    fs::remove_file(&other).expect("it is there");
+    refused(&pack, "x86_64-pc-windows-msvc needs one wheel in");
+    refused(&["table".as_ref(), &archives], "there is no");
 }
 
 /// Moves the tag with a stand-in for `gh`, which there is none of without GitHub; gives the calls.
