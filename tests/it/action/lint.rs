@@ -200,18 +200,24 @@ fn our_own_action_has_one_name() {
     let table = fs::read_to_string(root().join("action/release.json")).expect("it is there");
     let table: serde_json::Value = serde_json::from_str(&table).expect("JSON");
     let name = table["repository"].as_str().expect("a text");
+    // The tag that releases of this version move.
+    let tag = Command::new(root().join("action/release.sh"))
+        .arg("tag")
+        .output()
+        .expect("there is bash");
+    let tag = String::from_utf8(tag.stdout).expect("a text");
     let mut files = workflows();
     files.push(root().join("README.md"));
     for file in files {
         let text = fs::read_to_string(&file).expect("it is in the repository");
         let ours: Vec<&str> = text
             .lines()
-            .filter_map(|line| line.split_once("uses: ")?.1.split_once("/flowyard@"))
-            .map(|(owner, _)| owner)
+            .filter_map(|line| line.split_once("uses: ").map(|(_, used)| used))
+            .filter(|used| used.contains("/flowyard@"))
             .collect();
         assert!(!ours.is_empty(), "{}", file.display());
-        for owner in ours {
-            assert_eq!(format!("{owner}/flowyard"), name, "{}", file.display());
+        for used in ours {
+            assert_eq!(used, format!("{name}@{}", tag.trim()), "{}", file.display());
         }
     }
 }

@@ -135,7 +135,8 @@ fn a_release_has_every_target_or_is_none() {
 }
 
 /// Moves the tag with a stand-in for `gh`, which there is none of without GitHub; gives the calls.
-fn moved(folder: &Path, answers: &str) -> (bool, Vec<String>) {
+fn moved(repo: &Repo, answers: &str) -> (bool, Vec<String>) {
+    let folder = repo.path();
     let calls = folder.join("calls");
     let _ = fs::remove_file(&calls);
     let text = format!(
@@ -147,7 +148,7 @@ fn moved(folder: &Path, answers: &str) -> (bool, Vec<String>) {
     path.push(":");
     path.push(std::env::var_os("PATH").unwrap_or_default());
     let output = Command::new(folder.join("action/release.sh"))
-        .args(["move", "table.json", "v1", "main"])
+        .args(["move", "table.json", "main"])
         .current_dir(folder)
         .env("PATH", path)
         .env("GITHUB_REPOSITORY", "acme/flowyard")
@@ -160,26 +161,27 @@ fn moved(folder: &Path, answers: &str) -> (bool, Vec<String>) {
     )
 }
 
+const COMMITS: &str = "*/trees*) echo tree ;;\n*/commits*) echo commit ;;";
+
+/// What GitHub answers where the tag and the branch have the tables of these versions; without one there is no such tag.
+fn tables(tag: &str, at_tag: Option<&str>, at_branch: &str) -> String {
+    let table = |version: &str| format!("printf '{{\\n  \"version\": \"{version}\",\\n}}\\n'");
+    let at_tag = at_tag.map_or_else(
+        || format!("*/ref/tags/{tag}*) exit 1 ;;"),
+        |version| format!("*release.json?ref={tag}\\ *) {} ;;", table(version)),
+    );
+    let at_branch = table(at_branch);
+    format!("{COMMITS}\n{at_tag}\n*release.json?ref=main\\ *) {at_branch} ;;")
+}
+
 #[test]
 fn the_tag_moves_once_the_hashes_are_committed() {
-    let repo = Repo::new();
-    repo.write(
-        "Cargo.toml",
-        "[package]\nname = \"flowyard\"\nversion = \"1.2.3\"\n",
-    );
-    repo.write("action/release.json", "{}");
+    let repo = sources("1.2.3");
     let head = repo.commit("Release");
-    let folder = repo.path();
-    fs::copy(
-        root().join("action/release.sh"),
-        folder.join("action/release.sh"),
-    )
-    .expect("it can be copied");
     let git = "api repos/acme/flowyard/git";
-
-    let (success, calls) = moved(folder, "*/trees*) echo tree ;;\n*/commits*) echo commit ;;");
+    let (success, calls) = moved(&repo, &tables("v1", Some("1.2.2"), "1.2.2"));
     assert!(success, "{calls:?}");
-    assert_eq!(calls.len(), 5, "{calls:?}");
+    assert_eq!(calls.len(), 7, "{calls:?}");
     assert!(
         calls[0].starts_with(&format!("{git}/trees -f base_tree=")),
         "{calls:?}"
@@ -192,26 +194,51 @@ fn the_tag_moves_once_the_hashes_are_committed() {
             "{git}/commits -f message=Name the hashes of 1.2.3 -f tree=tree -f parents[]={head} --jq .sha"
         )
     );
-    assert_eq!(
-        calls[3],
-        "api --method PATCH repos/acme/flowyard/git/refs/tags/v1 -f sha=commit -F force=true --silent"
-    );
-    assert_eq!(
-        calls[4],
-        "api repos/acme/flowyard/merges -f base=main -f head=commit --silent"
-    );
-
-    // The first release makes the tag.
-    let first = "*/trees*) echo tree ;;\n*/commits*) echo commit ;;\n*/ref/*) exit 1 ;;";
-    let (success, calls) = moved(folder, first);
-    assert!(success, "{calls:?}");
-    assert_eq!(
-        calls[3],
-        format!("{git}/refs -f ref=refs/tags/v1 -f sha=commit --silent")
-    );
+    assert_eq!(writes(&calls), [MOVES, MERGES]);
 
     // Without the commit nothing moves.
-    let (success, calls) = moved(folder, "*/trees*) echo tree ;;\n*/commits*) exit 1 ;;");
+    let (success, calls) = moved(&repo, "*/trees*) echo tree ;;\n*/commits*) exit 1 ;;");
     assert!(!success, "{calls:?}");
     assert_eq!(calls.len(), 2, "{calls:?}");
+    // Nor where nobody knows what is there.
+    let unknown = format!("{COMMITS}\n*release.json*) exit 1 ;;");
+    let (success, calls) = moved(&repo, &unknown);
+    assert!(!success && writes(&calls).is_empty(), "{calls:?}");
+}
+
+const MOVES: &str =
+    "api --method PATCH repos/acme/flowyard/git/refs/tags/v1 -f sha=commit -F force=true --silent";
+const MAKES: &str = "api repos/acme/flowyard/git/refs -f ref=refs/tags/v1 -f sha=commit --silent";
+const MERGES: &str = "api repos/acme/flowyard/merges -f base=main -f head=commit --silent";
+
+/// The calls that change a tag or a branch.
+fn writes(calls: &[String]) -> Vec<&str> {
+    let changes = |call: &&str| ["/refs", "/merges"].iter().any(|one| call.contains(one));
+    calls.iter().map(String::as_str).filter(changes).collect()
+}
+
+#[test]
+fn the_tag_of_a_major_version_moves_forward_only() {
+    for (version, tag, expected) in [
+        // The first release of a major version makes its tag.
+        ("1.0.0", (None, "1.0.0"), &[MAKES, MERGES][..]),
+        ("0.9.0", (None, ""), &[MAKES, MERGES]),
+        // As often as one likes.
+        ("1.2.3", (Some("1.2.3"), "1.2.3"), &[MOVES, MERGES]),
+        ("1.10.0", (Some("1.9.0"), "1.9.0"), &[MOVES, MERGES]),
+        // A mended older release.
+        ("1.2.3", (Some("1.3.0"), "1.3.0"), &[]),
+        ("1.2.3", (Some("1.2.2"), "2.0.0"), &[MOVES]),
+    ] {
+        let repo = sources(version);
+        repo.commit("Release");
+        let (success, calls) = moved(&repo, &tables("v1", tag.0, tag.1));
+        assert!(success, "{version}: {calls:?}");
+        assert_eq!(writes(&calls), expected, "{version}: {tag:?}");
+    }
+    let repo = sources("2.0.0");
+    repo.commit("Release");
+    let (success, calls) = moved(&repo, &tables("v2", None, "1.3.0"));
+    assert!(success, "{calls:?}");
+    assert_eq!(writes(&calls), [&MAKES.replace("v1", "v2"), MERGES]);
 }
