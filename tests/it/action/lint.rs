@@ -267,3 +267,20 @@ fn workflows_name_the_statuses_that_they_set() {
         assert!(text.contains(&format!("\"context\": \"{name}\"")), "{text}");
     }
 }
+
+/// Else a job that is run again fails where it kept something before.
+#[test]
+fn what_a_job_keeps_it_can_keep_again() {
+    let mut found = 0;
+    for path in all_workflows() {
+        let text = fs::read_to_string(&path).expect("it is in the repository");
+        for step in text.split("\n      - name: ") {
+            if step.contains("uses: actions/upload-artifact@") {
+                found += 1;
+                let overwrites = step.contains("\n          overwrite: true\n");
+                assert!(overwrites, "{}: {step}", path.display());
+            }
+        }
+    }
+    assert_eq!(found, 4);
+}

@@ -242,3 +242,42 @@ fn the_tag_of_a_major_version_moves_forward_only() {
     assert!(success, "{calls:?}");
     assert_eq!(writes(&calls), [&MAKES.replace("v1", "v2"), MERGES]);
 }
+
+#[test]
+fn a_crate_is_published_once() {
+    let workflow = fs::read_to_string(root().join(".github/workflows/release.yml"))
+        .expect("it is in the repository");
+    let (_, step) = workflow
+        .split_once("- name: Publish the crate\n")
+        .expect("a step of this name");
+    let (_, lines) = step.split_once("run: |\n").expect("it runs a script");
+    let (script_of_step, _) = lines.split_once("\n\n").expect("another job follows");
+    for (is_there, expected) in [
+        (true, &["+1.95 info flowyard@1.2.3"][..]),
+        (
+            false,
+            &[
+                "+1.95 info flowyard@1.2.3",
+                "+1.95 publish --locked --no-verify",
+            ],
+        ),
+    ] {
+        let repo = sources("1.2.3");
+        let folder = repo.path();
+        let text = format!(
+            "echo \"$*\" >>'{}'\ncase $* in *info*) {is_there} ;; esac",
+            folder.join("calls").display()
+        );
+        script(&folder.join("cargo"), &text);
+        let mut path = folder.as_os_str().to_owned();
+        path.push(":");
+        path.push(std::env::var_os("PATH").unwrap_or_default());
+        run(Command::new("bash")
+            .args(["-e", "-c", script_of_step])
+            .env("PATH", path)
+            .env("RUNNER_TEMP", std::env::temp_dir())
+            .current_dir(folder));
+        let calls = fs::read_to_string(folder.join("calls")).expect("cargo was called");
+        assert_eq!(calls.lines().collect::<Vec<_>>(), expected);
+    }
+}
