@@ -106,5 +106,9 @@ switch drift-issue "$INPUT_DRIFT_ISSUE"
 each argument "$INPUT_ARGS"
 each outcome "$INPUT_OUTCOMES"
 
+# Git's Bash there would take whatever begins with a slash for a path, and rewrite it.
+if [ "${RUNNER_OS:-}" = Windows ]; then
+    export MSYS2_ARG_CONV_EXCL='*'
+fi
 # In place of this shell, which would keep the runner's signals to itself. An empty list is an error for Bash before 4.4.
 exec "$FLOWYARD" "${arguments[@]}" ${outcomes[@]+"${outcomes[@]}"}
