@@ -20,7 +20,7 @@ use crate::model;
 use file::File;
 pub use github::{Event, GitHub, PullRequest, is_a_job, is_debugged};
 pub use image::Image;
-pub use outside::{Beside, Terraform, add_env_file};
+pub use outside::{Beside, Terraform, Withheld, add_env_file};
 pub use secrets::values as secret_values;
 
 /// The environment's name without `--env`.
@@ -61,6 +61,8 @@ pub struct Config {
     pub holder: String,
     /// The job that this is a step of; `None` outside of GitHub Actions.
     pub github: Option<GitHub>,
+    /// The branch that the job is for, of which only a commit may be checked out.
+    pub branch: Option<String>,
 }
 
 /// `[projects]`.
@@ -253,6 +255,7 @@ impl Config {
                 .collect::<anyhow::Result<_>>()?,
             holder: holder(environment),
             github: GitHub::new(environment),
+            branch: branch_of_job(environment, overlay.preview),
         })
     }
 }
@@ -291,6 +294,23 @@ fn version(value: Option<toml::Value>) -> anyhow::Result<Option<u8>> {
              FLOWYARD_PREFECT_VERSION, is 2 or 3"
         ),
     }
+}
+
+/// The branch that a job of GitHub Actions is for. For a pull request it is the one that this is merged into, because that
+/// is where it will be deployed from; for the preview of one, its own.
+fn branch_of_job(environment: &Environment, preview: bool) -> Option<String> {
+    let get = |name: &str| environment.get(name).filter(|value| !value.is_empty());
+    get("GITHUB_ACTIONS").filter(|value| *value == "true")?;
+    let of_request = if preview {
+        "GITHUB_HEAD_REF"
+    } else {
+        "GITHUB_BASE_REF"
+    };
+    let of_push = || get("GITHUB_REF")?.strip_prefix("refs/heads/");
+    get(of_request)
+        .map(String::as_str)
+        .or_else(of_push)
+        .map(str::to_owned)
 }
 
 fn holder(environment: &Environment) -> String {
@@ -365,6 +385,27 @@ mod tests {
         assert_eq!(config.prefect.work_pool.as_deref(), Some("other"));
         assert_eq!(config.prefect.api_url.as_deref(), Some("http://file/api"));
         assert!(!format!("{config:?}").contains("pnu_secret"));
+    }
+
+    #[test]
+    fn a_job_is_for_a_branch() {
+        let of = |preview, set: &[(&str, &str)]| {
+            let pair = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+            branch_of_job(&set.iter().map(pair).collect(), preview)
+        };
+        let job = ("GITHUB_ACTIONS", "true");
+        let push = [job, ("GITHUB_REF", "refs/heads/feature/x")];
+        assert_eq!(of(false, &push).as_deref(), Some("feature/x"));
+        assert_eq!(of(false, &push[1..]), None);
+        assert_eq!(of(false, &[job, ("GITHUB_REF", "refs/tags/v1")]), None);
+        let request = [
+            job,
+            ("GITHUB_REF", "refs/pull/7/merge"),
+            ("GITHUB_HEAD_REF", "feature"),
+            ("GITHUB_BASE_REF", "main"),
+        ];
+        assert_eq!(of(false, &request).as_deref(), Some("main"));
+        assert_eq!(of(true, &request).as_deref(), Some("feature"));
     }
 
     #[test]

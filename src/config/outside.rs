@@ -1,6 +1,7 @@
 //! Values that stand in files beside `flowyard.toml`: `.env` files, and what Terraform made.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::fmt;
 
 use anyhow::{Context as _, bail};
 use serde::Deserialize;
@@ -48,8 +49,45 @@ pub fn add_env_file(path: &str, text: &str, environment: &mut Environment) -> an
 pub struct Terraform {
     /// Texts, numbers and booleans by their names.
     values: BTreeMap<String, Value>,
-    /// What cannot be named: the names of sensitive outputs, and of those that are lists or objects.
-    withheld: BTreeSet<String>,
+    /// What cannot be named, and why.
+    withheld: BTreeMap<String, Withheld>,
+}
+
+/// Why no text can hold an output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Withheld {
+    /// Terraform calls it sensitive.
+    Sensitive,
+    /// It is a list or an object.
+    Compound,
+    /// It has no value.
+    Null,
+}
+
+impl Withheld {
+    /// What to do about it.
+    pub fn hint(self) -> &'static str {
+        match self {
+            Self::Sensitive => {
+                "hand it over as a variable, {{ $NAME }}, or keep it in a block, {{ prefect.blocks.TYPE.NAME }}"
+            }
+            Self::Compound => {
+                "make an output of what is needed of it, such as `value = join(\",\", var.zones)`"
+            }
+            Self::Null => "give it a value, and write the file again",
+        }
+    }
+}
+
+/// Fits after the output's name.
+impl fmt::Display for Withheld {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Sensitive => "is sensitive",
+            Self::Compound => "is a list or an object",
+            Self::Null => "is null",
+        })
+    }
 }
 
 #[derive(Deserialize)]
@@ -66,22 +104,36 @@ impl Terraform {
             format!("read {path}, which is not what `terraform output -json` writes")
         })?;
         for (name, output) in outputs {
-            let plain = !output.sensitive && !output.value.is_array() && !output.value.is_object();
-            if plain && !output.value.is_null() {
-                self.withheld.remove(&name);
-                self.values.insert(name, output.value);
-            } else {
-                self.values.remove(&name);
-                self.withheld.insert(name);
+            let why = match &output.value {
+                _ if output.sensitive => Some(Withheld::Sensitive),
+                Value::Array(_) | Value::Object(_) => Some(Withheld::Compound),
+                Value::Null => Some(Withheld::Null),
+                _ => None,
+            };
+            match why {
+                None => {
+                    self.withheld.remove(&name);
+                    self.values.insert(name, output.value);
+                }
+                Some(why) => {
+                    self.values.remove(&name);
+                    self.withheld.insert(name, why);
+                }
             }
         }
         Ok(())
     }
 
-    /// The values by the names that templates have for them: `flowyard.terraform.NAME`.
-    pub fn values(&self) -> impl Iterator<Item = (String, Value)> {
+    /// The values by their names, which templates have as `flowyard.terraform.NAME`.
+    pub fn values(&self) -> impl Iterator<Item = (&str, &Value)> {
         let values = self.values.iter();
-        values.map(|(name, value)| (format!("flowyard.terraform.{name}"), value.clone()))
+        values.map(|(name, value)| (name.as_str(), value))
+    }
+
+    /// The outputs that no template can name, and why.
+    pub fn withheld(&self) -> impl Iterator<Item = (&str, Withheld)> {
+        let withheld = self.withheld.iter();
+        withheld.map(|(name, why)| (name.as_str(), *why))
     }
 
     /// Puts outputs into a text of the configuration: `azure://{{ flowyard.terraform.account }}/flows`.
@@ -99,13 +151,13 @@ impl Terraform {
                 );
             };
             out += before;
-            match self.values.get(output) {
-                Some(Value::String(value)) => out += value,
-                Some(value) => out += &value.to_string(),
-                None if self.withheld.contains(output) => bail!(
-                    "{FILE}: Terraform's output `{output}` is sensitive or no plain value, so it cannot stand in `{text}`"
+            match (self.values.get(output), self.withheld.get(output)) {
+                (Some(Value::String(value)), _) => out += value,
+                (Some(value), _) => out += &value.to_string(),
+                (None, Some(why)) => bail!(
+                    "{FILE}: Terraform's output `{output}` {why}, so it cannot stand in `{text}`"
                 ),
-                None => bail!(
+                (None, None) => bail!(
                     "{FILE}: `{text}` names Terraform's output `{output}`, which is in none of the files under \
                      `terraform-outputs`"
                 ),
@@ -137,7 +189,7 @@ mod tests {
         assert_eq!(put("plain {{ open"), Ok("plain {{ open".to_owned()));
         for (text, why) in [
             ("{{ flowyard.terraform.key }}", "is sensitive"),
-            ("{{ flowyard.terraform.zones }}", "no plain value"),
+            ("{{ flowyard.terraform.zones }}", "is a list or an object"),
             ("{{ flowyard.terraform.none }}", "in none of the files"),
             ("{{ $HOME }}", "only {{ flowyard.terraform.NAME }} can"),
         ] {
@@ -145,6 +197,9 @@ mod tests {
             assert!(error.contains(why) && !error.contains("s3cret"), "{error}");
         }
         assert_eq!(terraform.values().count(), 2);
+        let withheld: Vec<_> = terraform.withheld().collect();
+        let expected = [("key", Withheld::Sensitive), ("zones", Withheld::Compound)];
+        assert_eq!(withheld, expected);
         let error = terraform.add("o.json", "[]").expect_err("a fault");
         assert!(error.to_string().contains("terraform output -json"));
     }

@@ -198,6 +198,37 @@ fn templates_of_variables_need_no_variable() {
 }
 
 #[test]
+fn both_sides_have_the_same_git() {
+    let repo = small();
+    let file = "p/hello.deployment.yaml";
+    repo.write(
+        file,
+        "entrypoint: flow.py:hello\nversion: \"{{ flowyard.git.sha }}\"\ntags: [\"{{ flowyard.git.branch }}\"]\n",
+    );
+    repo.commit("Tag it");
+    against(repo.path(), &["HEAD", "--check"]).expect_code(0);
+    git(repo.path(), &["checkout", "-q", "-b", "feature"]);
+    repo.write("README.md", "Nothing that is deployed.\n");
+    repo.commit("Say something");
+    against(repo.path(), &["main", "--check"]).expect_code(0);
+    // Nor does it matter whether anybody knows the branch.
+    git(repo.path(), &["checkout", "-q", "--detach"]);
+    against(repo.path(), &["main", "--check"]).expect_code(0);
+    // A template in the place of a text is what a change declares.
+    repo.write(
+        file,
+        "entrypoint: flow.py:hello\nversion: \"{{ flowyard.git.sha }}\"\ntags: [main]\n",
+    );
+    let run = against(repo.path(), &["main", "--check"]).expect_code(5);
+    assert!(
+        run.stdout
+            .contains(r#"tags: ["{{ flowyard.git.branch }}"] -> ["main"]"#),
+        "{}",
+        run.stdout
+    );
+}
+
+#[test]
 fn an_unknown_revision_is_refused() {
     let repo = small();
     for revision in [

@@ -1,7 +1,7 @@
 //! Everything that can be wrong with the files: its exit code, its message, and that nothing is written.
 
 use super::{expect_untouched, kept, local, project, small};
-use crate::support::Repo;
+use crate::support::{Repo, git};
 
 const FILE: &str = "p/hello.deployment.yaml";
 
@@ -250,6 +250,64 @@ fn templates() {
     1 error in 1 file
     error: 1 fault; nothing was written
     "#);
+}
+
+#[test]
+fn what_git_does_not_know() {
+    let text = "entrypoint: flow.py:hello\ntags: [\"{{ flowyard.git.branch }}\"]\n";
+    let repo = Repo::new();
+    project(&repo, "p", "hello");
+    repo.write(FILE, text);
+    repo.write("flowyard.toml", "[vars]\nt = 1\n");
+    insta::assert_snapshot!(refused(&repo, 3));
+    repo.commit("Add a flow");
+    local(&repo, "plan").expect_code(0);
+
+    // A commit that is checked out by itself is on no branch; what registers nothing does not mind.
+    git(repo.path(), &["checkout", "-q", "--detach"]);
+    let run = expect_untouched(&repo, "deploy", 3);
+    insta::assert_snapshot!(run.stderr);
+    for line in ["check", "list", "plan --against HEAD"] {
+        local(&repo, line).expect_code(0);
+    }
+    // A job knows what it is for.
+    let plan = |name: &str, value: &str| {
+        super::flowyard(&repo, "plan --local")
+            .env("GITHUB_ACTIONS", "true")
+            .env("GITHUB_REF", "refs/pull/7/merge")
+            .env(name, value)
+            .run()
+            .expect_code(0)
+    };
+    for (name, value, branch) in [
+        ("GITHUB_BASE_REF", "main", "main"),
+        ("GITHUB_REF", "refs/heads/feature", "feature"),
+    ] {
+        let run = plan(name, value);
+        let tags = format!("tags: [\"{branch}\"]");
+        assert!(run.stdout.contains(&tags), "{}", run.snapshot());
+    }
+
+    std::fs::remove_dir_all(repo.path().join(".git")).expect("it is there");
+    let run = expect_untouched(&repo, "deploy --root .", 3);
+    insta::assert_snapshot!(run.stderr);
+}
+
+#[test]
+fn outputs_of_terraform_that_no_template_can_name() {
+    let repo = small();
+    repo.write("flowyard.toml", "terraform-outputs = [\"o.json\"]\n");
+    repo.write(
+        "o.json",
+        r#"{"key": {"sensitive": true, "value": "hush-hush"}, "zones": {"value": ["a"]}, "pool": {"value": "aks"}}"#,
+    );
+    repo.write(
+        FILE,
+        "entrypoint: flow.py:hello\ntags:\n  - \"{{ flowyard.terraform.key }}\"\n  - \"{{ flowyard.terraform.zones }}\"\n  - \"{{ flowyard.terraform.pol }}\"\n  - \"{{ flowyard.terraform.region }}\"\n",
+    );
+    let said = refused(&repo, 3);
+    assert!(!said.contains("hush-hush"), "{said}");
+    insta::assert_snapshot!(said);
 }
 
 #[test]
