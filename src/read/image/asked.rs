@@ -74,8 +74,18 @@ pub(in crate::read) fn read(deployment: &Node, faults: &mut Faults<'_>) -> Asked
                 ..Wish::default()
             }));
         }
+        Content::Scalar(Value::Bool(false) | Value::String(_)) => return Asked::None,
         Content::Map(entries) => entries,
-        _ => return Asked::None,
+        Content::Scalar(_) | Content::List(_) => {
+            let kind = node.kind();
+            faults
+                .error(
+                    node.at,
+                    format!("`image` is a text, a mapping, true or false, not {kind}"),
+                )
+                .hint("a text names an image, `image: \"repository:tag\"`; a mapping says how one is built");
+            return Asked::None;
+        }
     };
     faults.unknown_keys(entries, KEYS, "`image`");
     let text = |key: &str, faults: &mut Faults<'_>| faults.text(node, key).map(|(text, _)| text);
