@@ -223,6 +223,7 @@ impl Rule {
                 at,
                 content: Content::Map(defaults),
                 hidden: None,
+                written: None,
             },
             at,
             faulty: !sound,
@@ -401,6 +402,7 @@ fn map(at: Position, entries: Vec<(String, Node)>) -> Node {
         at,
         content: Content::Map(entries.collect()),
         hidden: None,
+        written: None,
     }
 }
 
@@ -411,6 +413,7 @@ fn of_value(value: &Value, at: Position) -> Node {
             at,
             content: Content::List(items.iter().map(|item| of_value(item, at)).collect()),
             hidden: None,
+            written: None,
         },
         Value::Object(object) => {
             let entries = object

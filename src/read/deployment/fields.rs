@@ -228,8 +228,8 @@ impl Reading<'_, '_, '_> {
     }
 
     fn triggers(&mut self, default_name: &str) {
-        let name = self.node.get("name").and_then(Node::as_str);
-        let name = name.unwrap_or(default_name).to_owned();
+        let name = self.node.get("name").and_then(Node::text);
+        let name = name.unwrap_or_else(|| default_name.to_owned());
         if let Some(list) = present(self.node, "triggers") {
             let all = triggers::read(list, &name, self.faults);
             self.set(Field::Triggers, Value::Object(all), list.at);

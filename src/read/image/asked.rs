@@ -163,14 +163,11 @@ fn variables(node: &Node, key: &str, faults: &mut Faults<'_>) -> BTreeMap<String
     };
     let mut variables = BTreeMap::new();
     for entry in map.entries().unwrap_or_default() {
-        match &entry.value.content {
-            Content::Scalar(Value::String(text)) => {
-                variables.insert(entry.key.clone(), text.clone());
+        match entry.value.text() {
+            Some(text) => {
+                variables.insert(entry.key.clone(), text);
             }
-            Content::Scalar(other) if !other.is_null() => {
-                variables.insert(entry.key.clone(), other.to_string());
-            }
-            _ => {
+            None => {
                 let message = format!("`{}` is a text, not {}", entry.key, entry.value.kind());
                 faults.error(entry.value.at, message);
             }
