@@ -7,7 +7,7 @@ use std::str::FromStr as _;
 use chrono_tz::Tz;
 use serde_json::Value;
 
-use super::document::{Entry, Node};
+use super::document::{Entry, Node, Position};
 use super::duration;
 use super::faults::Faults;
 use crate::model::{Dialect, Schedule, Timing, nearest};
@@ -36,9 +36,18 @@ const RRULE_START: &str = "DTSTART:20200101T000000\n";
 /// The slug of a deployment's only schedule: it stays when the schedule is edited, and a pause with it.
 const ONLY: &str = "schedule";
 
+/// A schedule as read.
+#[derive(Debug)]
+pub(super) struct Declared {
+    /// What it says.
+    pub(super) schedule: Schedule,
+    /// Where each of its parameters stands.
+    pub(super) parameters: Vec<(String, Position)>,
+}
+
 /// Reads the schedules of a deployment: a list, or one mapping. In Prefect 2 their slugs count for nothing: there a
 /// schedule is known by what it says.
-pub(super) fn read(node: &Node, dialect: Dialect, faults: &mut Faults<'_>) -> Vec<Schedule> {
+pub(super) fn read(node: &Node, dialect: Dialect, faults: &mut Faults<'_>) -> Vec<Declared> {
     let items: Vec<&Node> = match &node.content {
         super::document::Content::List(items) => items.iter().collect(),
         super::document::Content::Map(_) => vec![node],
@@ -51,12 +60,13 @@ pub(super) fn read(node: &Node, dialect: Dialect, faults: &mut Faults<'_>) -> Ve
         }
     };
     let only = items.len() == 1;
-    let mut schedules: Vec<Schedule> = Vec::new();
+    let mut schedules: Vec<Declared> = Vec::new();
     for item in items {
         let Some(schedule) = one(item, only, dialect, faults) else {
             continue;
         };
-        let twice = schedules.iter().any(|other| other.slug == schedule.slug);
+        let slug = &schedule.slug;
+        let twice = schedules.iter().any(|other| other.schedule.slug == *slug);
         if twice && dialect == Dialect::Prefect2 {
             faults
                 .error(item.at, "a second schedule that says the same")
@@ -65,14 +75,14 @@ pub(super) fn read(node: &Node, dialect: Dialect, faults: &mut Faults<'_>) -> Ve
         }
         if twice {
             faults
-                .error(
-                    item.at,
-                    format!("a second schedule with the slug `{}`", schedule.slug),
-                )
+                .error(item.at, format!("a second schedule with the slug `{slug}`"))
                 .hint("give each schedule of a deployment a `slug` of its own");
             continue;
         }
-        schedules.push(schedule);
+        schedules.push(Declared {
+            schedule,
+            parameters: item.get("parameters").map(Node::keys).unwrap_or_default(),
+        });
     }
     schedules
 }
@@ -257,7 +267,7 @@ mod tests {
         let schedules = read(&node, dialect, &mut faults);
         let messages = faults.into_parts().0;
         (
-            schedules,
+            schedules.into_iter().map(|one| one.schedule).collect(),
             messages
                 .iter()
                 .map(|one| format!("{}: {}", one.place, one.message))

@@ -163,6 +163,12 @@ impl Node {
         }
     }
 
+    /// The keys of a mapping and where they stand; none of anything else.
+    pub(in crate::read) fn keys(&self) -> Vec<(String, Position)> {
+        let entries = self.entries().unwrap_or_default().iter();
+        entries.map(|entry| (entry.key.clone(), entry.at)).collect()
+    }
+
     /// The value of a key of a mapping.
     pub(in crate::read) fn get(&self, key: &str) -> Option<&Node> {
         self.entries()?

@@ -333,7 +333,13 @@ fn a_variable_that_is_not_set() {
 
 #[test]
 fn a_parameter_that_the_flow_has_not() {
-    let cases: [(&str, &[u8]); 1] = [(FILE, b"entrypoint: flow.py:hello\nparameters: {m: 1}\n")];
+    let cases: [(&str, &[u8]); 2] = [
+        (FILE, b"entrypoint: flow.py:hello\nparameters: {m: 1}\n"),
+        (
+            FILE,
+            b"entrypoint: flow.py:hello\nschedules:\n  - cron: 0 4 * * *\n    parameters:\n      n: soon\n      m: 1\n",
+        ),
+    ];
     insta::assert_snapshot!(said(3, &cases), @"
     p/hello.deployment.yaml:2:14: error: the flow `hello` has no parameter `m`
       2 | parameters: {m: 1}
