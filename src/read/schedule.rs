@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::document::{Entry, Node, Position};
 use super::duration;
 use super::faults::Faults;
-use crate::model::{Dialect, Schedule, Timing, nearest};
+use crate::model::{Diagnostic, Dialect, Schedule, Timing, nearest};
 
 const KEYS: &[&str] = &[
     "cron",
@@ -173,6 +173,13 @@ fn timing(node: &Node, entries: &[Entry], faults: &mut Faults<'_>) -> Option<Tim
                     .hint("five fields: minute hour day-of-month month day-of-week, such as \"0 4 * * *\"");
                 return None;
             }
+            if check::runs_by_the_second(&cron) {
+                let message = format!(
+                    "`{cron}` runs by the second: Prefect reads the last of six fields as the seconds"
+                );
+                let warning = Diagnostic::warning(faults.place(at), message);
+                faults.push(warning.hint("leave the seconds away, or write them last"));
+            }
             let day_or = faults.boolean(node, "day_or").unwrap_or(true);
             Some(Timing::Cron {
                 cron,
@@ -306,6 +313,23 @@ mod tests {
         ] {
             assert!(check::cron(bad).is_err(), "{bad}");
         }
+        let few = check::cron("0 4 * *").expect_err("too few");
+        assert_eq!(few, "4 fields instead of five");
+    }
+
+    #[test]
+    fn seconds_in_front_are_told() {
+        let (schedules, faults) =
+            read_text("- cron: 0 0 5 * * *\n- cron: 0 4 * * * 30\n- cron: 0 4 * * * */10\n");
+        assert_eq!(schedules.len(), 3, "Prefect takes them");
+        let seconds = "runs by the second: Prefect reads the last of six fields as the seconds";
+        assert_eq!(
+            faults,
+            [
+                format!("p/x.deployment.yaml:1:9: `0 0 5 * * *` {seconds}"),
+                format!("p/x.deployment.yaml:3:9: `0 4 * * * */10` {seconds}"),
+            ]
+        );
     }
 
     #[test]
