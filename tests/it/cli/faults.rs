@@ -113,9 +113,11 @@ fn syntax() {
 
 #[test]
 fn content() {
-    let cases: [(&str, &[u8]); 4] = [
+    let cases: [(&str, &[u8]); 6] = [
         (FILE, b""),
         (FILE, b"entrypoint: flow.py:hello\ndescription: \xff\xfe\n"),
+        ("p/a.deployment.py", b"name = '\xff'\n"),
+        ("p/flow.py", b"name = '\xff'\n"),
         ("p/a.deployment.json", b""),
         ("p/a.deployment.toml", b"# Nothing.\n"),
     ];
