@@ -353,6 +353,27 @@ fn a_parameter_that_the_flow_has_not() {
 }
 
 #[test]
+fn deployments_that_share_a_release_exclude_the_same() {
+    let repo = small();
+    repo.write("p/data/x.csv", "1\n");
+    let list = |b: &str| {
+        format!(
+            "deployments:\n  - name: a\n    entrypoint: flow.py:hello\n    code: {{exclude: [data/**]}}\n  - name: b\n    entrypoint: flow.py:hello\n{b}"
+        )
+    };
+    repo.write(FILE, list(""));
+    insta::assert_snapshot!(refused(&repo, 3), @"");
+    // One that has steps of its own gets no release.
+    for b in [
+        "    code: {exclude: [data/**]}\n",
+        "    pull: [{a.b.c: {}}]\n",
+    ] {
+        repo.write(FILE, list(b));
+        local(&repo, "check").expect_code(0);
+    }
+}
+
+#[test]
 fn one_id_in_two_projects_is_told_with_both_places() {
     let repo = small();
     project(&repo, "q/r", "hello");
