@@ -3,6 +3,7 @@
 //! This is the only reader of the process's environment. What counts is, in this order: a flag, an environment
 //! variable, the overlay of the chosen environment, the file, the default.
 
+mod check;
 mod file;
 mod github;
 mod image;
@@ -11,13 +12,14 @@ mod secrets;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::{Context as _, bail};
+use anyhow::{anyhow, bail};
 use secrecy::SecretString;
 use serde_json::Value;
+use toml::Spanned;
 
 use crate::cli::Global;
 use crate::model;
-use file::File;
+use file::{File, Text};
 pub use github::{Event, GitHub, PullRequest, is_a_job, is_debugged};
 pub use image::Image;
 pub use outside::{Beside, Terraform, Withheld, add_env_file};
@@ -149,7 +151,9 @@ impl Config {
             Some(text) => File::parse(text)?,
             None => File::default(),
         };
-        let environments: BTreeSet<String> = file.environments.keys().cloned().collect();
+        check::variables(environment)?;
+        let names = file.environments.keys();
+        let environments: BTreeSet<String> = names.map(|name| name.get_ref().clone()).collect();
         let name = global
             .env
             .clone()
@@ -173,13 +177,11 @@ impl Config {
         };
         let secret = |name: &str| variable(name).map(SecretString::from);
         let list = |name: &str, from_file: Option<Vec<String>>| match variable(name) {
-            Some(text) => text
-                .split(',')
-                .map(|one| one.trim().to_owned())
-                .filter(|one| !one.is_empty())
-                .collect(),
+            Some(text) => separated(&text).collect(),
             None => from_file.unwrap_or_default(),
         };
+        let texts =
+            |name: &str, from_file: Option<Vec<Text>>| list(name, from_file.map(file::plain));
         let all_of = |prefix: &str| -> Vec<(String, SecretString)> {
             environment
                 .iter()
@@ -188,8 +190,11 @@ impl Config {
                 .collect()
         };
         let (prefect, over) = (file.prefect, overlay.prefect);
-        let image = Image::new(file.image, overlay.image, environment, terraform)?;
-        let put = |text: Option<String>| text.map(|text| terraform.put(&text)).transpose();
+        let put = Put {
+            terraform,
+            file: text.unwrap_or_default(),
+        };
+        let image = Image::new(file.image, overlay.image, environment, &put)?;
         let mut vars = file.vars;
         vars.extend(overlay.vars);
         Ok(Self {
@@ -198,24 +203,24 @@ impl Config {
             environments,
             preview: overlay.preview,
             repository: variable("FLOWYARD_REPOSITORY")
-                .or(file.repository)
+                .or(file.repository.map(Text::into_inner))
                 .or_else(|| variable("GITHUB_REPOSITORY")),
             projects: Projects {
-                include: list("FLOWYARD_PROJECTS_INCLUDE", file.projects.include),
-                exclude: list("FLOWYARD_PROJECTS_EXCLUDE", file.projects.exclude),
-                shared: list("FLOWYARD_PROJECTS_SHARED", file.projects.shared),
-                depends_on: list("FLOWYARD_PROJECTS_DEPENDS_ON", file.projects.depends_on),
+                include: texts("FLOWYARD_PROJECTS_INCLUDE", file.projects.include),
+                exclude: texts("FLOWYARD_PROJECTS_EXCLUDE", file.projects.exclude),
+                shared: texts("FLOWYARD_PROJECTS_SHARED", file.projects.shared),
+                depends_on: texts("FLOWYARD_PROJECTS_DEPENDS_ON", file.projects.depends_on),
             },
             prefect: Prefect {
-                version: version(
-                    variable("FLOWYARD_PREFECT_VERSION")
-                        .map(toml::Value::String)
-                        .or(over.version)
-                        .or(prefect.version),
-                )?,
+                version: variable("FLOWYARD_PREFECT_VERSION")
+                    .map(toml::Value::String)
+                    .or(over.version.map(Spanned::into_inner))
+                    .or(prefect.version.map(Spanned::into_inner))
+                    .map(|version| check::major(&version).map_err(anyhow::Error::msg))
+                    .transpose()?,
                 api_url: variable("PREFECT_API_URL")
-                    .or(put(over.api_url)?)
-                    .or(put(prefect.api_url)?),
+                    .or(put.text(over.api_url.as_ref())?)
+                    .or(put.text(prefect.api_url.as_ref())?),
                 api_key: secret("PREFECT_API_KEY"),
                 auth_string: secret("PREFECT_API_AUTH_STRING"),
                 work_pool: variable("FLOWYARD_PREFECT_WORK_POOL")
@@ -230,8 +235,8 @@ impl Config {
             },
             storage: Storage {
                 url: variable("FLOWYARD_STORAGE_URL")
-                    .or(put(overlay.storage.url)?)
-                    .or(put(file.storage.url)?),
+                    .or(put.text(overlay.storage.url.as_ref())?)
+                    .or(put.text(file.storage.url.as_ref())?),
                 azure: Azure {
                     connection_string: secret("AZURE_STORAGE_CONNECTION_STRING"),
                     account_key: secret("AZURE_STORAGE_KEY")
@@ -251,7 +256,10 @@ impl Config {
             image,
             vars: vars
                 .into_iter()
-                .map(|(name, value)| Ok((name, scalar(value)?)))
+                .map(|(name, value)| match check::scalar(value.get_ref()) {
+                    Ok(value) => Ok((name, value)),
+                    Err(why) => Err(anyhow!("`{name}` under `vars` {why}")),
+                })
                 .collect::<anyhow::Result<_>>()?,
             holder: holder(environment),
             github: GitHub::new(environment),
@@ -267,32 +275,27 @@ pub fn environment() -> Environment {
         .collect()
 }
 
-fn scalar(value: toml::Value) -> anyhow::Result<Value> {
-    match value {
-        toml::Value::Array(_) | toml::Value::Table(_) => {
-            bail!("{FILE}: `vars` are texts, numbers, booleans or dates, not lists or tables")
-        }
-        toml::Value::Datetime(one) => Ok(Value::String(one.to_string())),
-        other => serde_json::to_value(other).context("read `vars`"),
-    }
+/// What stands between the commas of a variable.
+fn separated(text: &str) -> impl Iterator<Item = String> {
+    let parts = text.split(',').map(|one| one.trim().to_owned());
+    parts.filter(|one| !one.is_empty())
 }
 
-/// A major release: `2`, `3`, or a full version such as `2.20.26`, as people copy them from `prefect version`.
-fn version(value: Option<toml::Value>) -> anyhow::Result<Option<u8>> {
-    let Some(value) = value else {
-        return Ok(None);
-    };
-    let text = match &value {
-        toml::Value::String(text) => text.clone(),
-        other => other.to_string(),
-    };
-    match text.split('.').next() {
-        Some("2") => Ok(Some(2)),
-        Some("3") => Ok(Some(3)),
-        _ => bail!(
-            "`{text}` is no release of Prefect that flowyard knows: `version` under `[prefect]` in {FILE}, or \
-             FLOWYARD_PREFECT_VERSION, is 2 or 3"
-        ),
+/// Puts Terraform's outputs into texts of the file.
+struct Put<'a> {
+    terraform: &'a Terraform,
+    /// The file's text.
+    file: &'a str,
+}
+
+impl Put<'_> {
+    fn text(&self, text: Option<&Text>) -> anyhow::Result<Option<String>> {
+        let Some(text) = text else {
+            return Ok(None);
+        };
+        let put = self.terraform.put(text.get_ref());
+        put.map(Some)
+            .map_err(|error| anyhow!("{}: {error}", check::place(self.file, &text.span())))
     }
 }
 

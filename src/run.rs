@@ -258,7 +258,7 @@ impl Run {
                 Some(_) => BTreeMap::new(),
                 None => self.captured.get().cloned().unwrap_or_default(),
             },
-            image: image_defaults(config)?,
+            image: image_defaults(config),
             storage_prefix: connect::storage_prefix(config)?,
             python: self.python(config),
         })
@@ -383,27 +383,21 @@ fn found(tree: &Tree, config: &Config) -> anyhow::Result<Found> {
 }
 
 /// `[image]` as reading takes it. Without an account there is always a place for images.
-fn image_defaults(config: &Config) -> anyhow::Result<read::image::Defaults> {
+fn image_defaults(config: &Config) -> read::image::Defaults {
     let image = &config.image;
     let local = || config.local.then(|| connect::LOCAL_REPOSITORY.to_owned());
-    let builder = match &image.builder {
-        None => None,
-        Some(name) => Some(read::image::parse_builder(name).map_err(|hint| {
-            anyhow::anyhow!("`{name}` as the `builder` of `[image]` builds no images; {hint}")
-        })?),
-    };
-    Ok(read::image::Defaults {
+    read::image::Defaults {
         build: image.build,
         repository: image.repository.clone().or_else(local),
         name: image.name.clone(),
         base: image.base.clone(),
-        builder,
+        builder: image.builder,
         platforms: image.platforms.clone(),
         python: image.python.clone(),
         code: image.code,
         user: image.user.clone(),
         environment: image.environment.clone(),
-    })
+    }
 }
 
 /// The configuration, from the files that `read` gives by their paths from the root; `process` gets the variables of the

@@ -1,13 +1,14 @@
 //! Values that stand in files beside `flowyard.toml`: `.env` files, and what Terraform made.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::fmt;
+use std::{fmt, io};
 
 use anyhow::{Context as _, bail};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Environment, FILE, file::File};
+use super::{Environment, file::File};
 
 /// The files that a configuration names, by their paths from the root.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,14 +35,52 @@ impl Beside {
 
 /// Adds the variables of a `.env` file to those of the process, which win.
 pub fn add_env_file(path: &str, text: &str, environment: &mut Environment) -> anyhow::Result<()> {
-    for (at, pair) in dotenvy::from_read_iter(text.as_bytes()).enumerate() {
-        // The error holds the line, which may be a secret.
-        let Ok((name, value)) = pair else {
-            bail!("{path}: entry {} is not NAME=value", at + 1);
-        };
-        environment.entry(name).or_insert(value);
+    let read = Cell::new(0);
+    let lines = Lines {
+        rest: text.as_bytes(),
+        read: &read,
+    };
+    for pair in dotenvy::from_read_iter(lines) {
+        match pair {
+            Ok((name, value)) => {
+                environment.entry(name).or_insert(value);
+            }
+            // The error holds what is written, which may be a secret.
+            Err(error) => {
+                let further = match &error {
+                    dotenvy::Error::LineParse(written, _) => {
+                        written.trim_end().matches('\n').count()
+                    }
+                    _ => 0,
+                };
+                let line = read.get() - further.min(read.get());
+                bail!(
+                    "{path}:{line}: not NAME=value; a value that holds spaces, quotes or `$` stands in single quotes"
+                );
+            }
+        }
     }
     Ok(())
+}
+
+/// A text that is read line by line, so that it is known how far a reader has come.
+struct Lines<'a> {
+    rest: &'a [u8],
+    /// How many lines have been read.
+    read: &'a Cell<usize>,
+}
+
+impl io::Read for Lines<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let line = memchr::memchr(b'\n', self.rest).map_or(self.rest.len(), |end| end + 1);
+        let (piece, rest) = self.rest.split_at(line.min(buffer.len()));
+        buffer[..piece.len()].copy_from_slice(piece);
+        self.rest = rest;
+        if piece.len() == line && line > 0 {
+            self.read.set(self.read.get() + 1);
+        }
+        Ok(piece.len())
+    }
 }
 
 /// The outputs of Terraform that templates and the configuration can name.
@@ -147,18 +186,18 @@ impl Terraform {
             let name = name.trim();
             let Some(output) = name.strip_prefix("flowyard.terraform.") else {
                 bail!(
-                    "{FILE}: `{name}` cannot stand in `{text}`: only {{{{ flowyard.terraform.NAME }}}} can"
+                    "`{name}` cannot stand in `{text}`: only {{{{ flowyard.terraform.NAME }}}} can"
                 );
             };
             out += before;
             match (self.values.get(output), self.withheld.get(output)) {
                 (Some(Value::String(value)), _) => out += value,
                 (Some(value), _) => out += &value.to_string(),
-                (None, Some(why)) => bail!(
-                    "{FILE}: Terraform's output `{output}` {why}, so it cannot stand in `{text}`"
-                ),
+                (None, Some(why)) => {
+                    bail!("Terraform's output `{output}` {why}, so it cannot stand in `{text}`")
+                }
                 (None, None) => bail!(
-                    "{FILE}: `{text}` names Terraform's output `{output}`, which is in none of the files under \
+                    "`{text}` names Terraform's output `{output}`, which is in none of the files under \
                      `terraform-outputs`"
                 ),
             }
@@ -212,8 +251,19 @@ mod tests {
         assert_eq!(environment["A"], "1");
         assert_eq!(environment["B"], "two words");
         assert_eq!(environment["BAKERY_IMAGE"], "pangeo/forge:1");
-        let error =
-            add_env_file(".env", "X=1\nhunter2 is it\n", &mut environment).expect_err("a fault");
-        assert_eq!(error.to_string(), ".env: entry 2 is not NAME=value");
+        for (text, line) in [
+            ("X=1\nhunter2 is it\n", 2),
+            ("# a\n\nX=1\nhunter2 is it\nY=2\n", 4),
+            ("X='a\nb'\n\nhunter2", 4),
+            ("X=1\nhunter2='it is\nnot closed\nY=1\n", 2),
+        ] {
+            let error = add_env_file(".env", text, &mut environment).expect_err("a fault");
+            let error = error.to_string();
+            assert!(
+                error.starts_with(&format!(".env:{line}: not NAME=value")),
+                "{error}"
+            );
+            assert!(!error.contains("hunter2"));
+        }
     }
 }

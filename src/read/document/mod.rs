@@ -125,9 +125,11 @@ impl Node {
 
     /// A scalar that is written as `text` without quotes.
     pub(in crate::read) fn plain(at: Position, value: Value, text: &str) -> Self {
-        let changed = (value.is_number() || value.is_boolean()) && value.to_string() != text;
+        let printed = (value.is_number() || value.is_boolean()).then(|| value.to_string());
         let mut node = Self::scalar(at, value);
-        node.written = changed.then(|| text.into());
+        node.written = printed
+            .filter(|printed| printed != text)
+            .map(|_| text.into());
         node
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::model::{Builder, nearest};
+use crate::model::Builder;
 use crate::read::document::{Content, Node, Position};
 use crate::read::faults::{Faults, present};
 
@@ -99,7 +99,7 @@ pub(in crate::read) fn read(deployment: &Node, faults: &mut Faults<'_>) -> Asked
         repository: text("repository", faults),
         name: text("name", faults),
         base: text("base", faults),
-        builder: builder.and_then(|(name, at)| match parse_builder(&name) {
+        builder: builder.and_then(|(name, at)| match Builder::parse(&name) {
             Ok(builder) => Some(builder),
             Err(hint) => {
                 faults
@@ -143,18 +143,6 @@ pub(in crate::read) fn read(deployment: &Node, faults: &mut Faults<'_>) -> Asked
         _ => {}
     }
     Asked::Built(Box::new(wish))
-}
-
-/// The builder of a name; otherwise what to write instead.
-pub fn parse_builder(name: &str) -> Result<Builder, String> {
-    let known = Builder::ALL.map(Builder::name);
-    match Builder::ALL.into_iter().find(|one| one.name() == name) {
-        Some(builder) => Ok(builder),
-        None => Err(match nearest(name, known) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => format!("known are: {}", known.join(", ")),
-        }),
-    }
 }
 
 fn variables(node: &Node, key: &str, faults: &mut Faults<'_>) -> BTreeMap<String, String> {
