@@ -250,7 +250,8 @@ impl Run {
             values: self.template_values(config, offline)?,
             work_pool: config.prefect.work_pool.clone(),
             work_queue: config.prefect.work_queue.clone(),
-            shared: config.projects.shared.iter().map(RepoPath::new).collect(),
+            include: config.projects.include.clone(),
+            shared: shared(config),
             dialect: self.dialect(),
             run_steps: self.global.run_steps,
             outputs: self.outputs.get().cloned().unwrap_or_default(),
@@ -370,6 +371,14 @@ impl Run {
     fn source(&self, path: &RepoPath) -> Option<String> {
         std::fs::read_to_string(self.path().join(path.as_str())).ok()
     }
+}
+
+/// The folders whose code is shared, from the root.
+fn shared(config: &Config) -> Vec<RepoPath> {
+    let written = config.projects.shared.iter();
+    written
+        .filter_map(|path| RepoPath::root().resolve(path))
+        .collect()
 }
 
 /// The projects of a tree that the configuration lets in.

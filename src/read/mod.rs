@@ -62,6 +62,8 @@ pub struct Settings {
     pub work_pool: Option<String>,
     /// The queue of deployments that name no pool.
     pub work_queue: Option<String>,
+    /// The globs by which the projects were found; empty for all.
+    pub include: Vec<String>,
     /// Folders whose code joins the release of every project that imports it.
     pub shared: Vec<RepoPath>,
     /// What `.deployment.py` files may know.
@@ -97,11 +99,17 @@ impl Settings {
 /// Reads everything that was found.
 pub fn desired(tree: &Tree, found: &Found, settings: &Settings) -> Desired {
     let mut rules = FlowRules::of(tree);
-    let legacy = Legacy::of(
-        configuration::of(tree).as_ref(),
-        settings.environment.as_deref(),
-    );
-    let rule_faults = rules.check(&settings.for_deployments(&legacy));
+    let document = configuration::of(tree);
+    let legacy = Legacy::of(document.as_ref(), settings.environment.as_deref());
+    let mut configured = rules.check(&settings.for_deployments(&legacy), tree);
+    if let Some(document) = &document {
+        configured.extend(configuration::check(
+            document,
+            tree,
+            found,
+            &settings.include,
+        ));
+    }
     let readings: Vec<Reading<'_>> = found
         .projects
         .par_iter()
@@ -120,7 +128,7 @@ pub fn desired(tree: &Tree, found: &Found, settings: &Settings) -> Desired {
     let trees = code::trees(tree, &requests, &shared);
 
     let mut diagnostics = found.diagnostics.clone();
-    diagnostics.extend(rule_faults);
+    diagnostics.extend(configured);
     diagnostics.extend_from_slice(legacy.diagnostics());
     let composed: Vec<reading::Composed> = found
         .projects

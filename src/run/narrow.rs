@@ -165,7 +165,7 @@ pub(super) fn reached(
         .filter_map(|path| RepoPath::root().resolve(path))
         .collect();
     let projects = &run.config.projects;
-    let shared: Vec<RepoPath> = projects.shared.iter().map(RepoPath::new).collect();
+    let shared = super::shared(&run.config);
     let reached = affected::reach(
         desired,
         &affected::Question {

@@ -426,7 +426,15 @@ fn all_faults_are_told_together() {
 
 #[test]
 fn the_configuration() {
-    let cases: [(&str, &[u8]); 6] = [
+    let cases: [(&str, &[u8]); 8] = [
+        (
+            "flowyard.toml",
+            b"[projects]\ninclude = [\"p[\"]\n[image]\nplatforms = [\"foo\"]\n[vars]\nzones = [1]\n",
+        ),
+        (
+            "flowyard.toml",
+            b"[storage]\nurl = \"s3://{{ flowyard.terraform.bucket }}\"\n",
+        ),
         ("flowyard.toml", b"[prefect]\nwork-pol = \"x\"\n"),
         ("flowyard.toml", b"[prefect]\napi-key = \"pnu_hush\"\n"),
         (
@@ -455,6 +463,25 @@ fn the_configuration() {
     error: flowyard.toml:2:13: invalid type: integer `5`, expected a string
     error: read [DIR]/flowyard.toml: stream did not contain valid UTF-8
     ");
+}
+
+#[test]
+fn what_the_configuration_names_and_is_not_there() {
+    let repo = small();
+    repo.write("lib/x.py", "");
+    let text = "[projects]\ninclude = [\"p\", \"projekts/**\"]\nshared = [\"libs\", \"../x\", \"./lib/\"]\n\
+                depends-on = [\"nope.json\", \"lib\"]\n\n[[flows]]\nfiles = [\"nope/**\", \"lib/*.py\"]\n";
+    repo.write("flowyard.toml", text);
+    insta::assert_snapshot!(refused(&repo, 3), @"");
+    repo.write(
+        "flowyard.toml",
+        "[projects]\ninclude = [\"p\"]\nexclude = [\"attic\"]\nshared = [\"lib/x.py\"]\n",
+    );
+    local(&repo, "check").expect_code(0);
+    // Where nothing is deployed yet there is nothing to match.
+    let repo = Repo::new();
+    repo.write("flowyard.toml", "[projects]\ninclude = [\"projects/**\"]\n");
+    local(&repo, "check").expect_code(0);
 }
 
 #[test]
