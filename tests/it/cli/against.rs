@@ -173,6 +173,20 @@ fn faults_of_main_are_not_this_changes() {
 }
 
 #[test]
+fn a_change_may_repair_the_configuration() {
+    let repo = small();
+    repo.write("flowyard.toml", "[prefect]\nwork-pol = \"aks\"\n");
+    repo.commit("Break it");
+    against(repo.path(), &["main"]).expect_code(2);
+    repo.write("flowyard.toml", "[prefect]\nwork-pool = \"aks\"\n");
+    let run = against(repo.path(), &["main"]).expect_code(0);
+    insta::assert_snapshot!(run.snapshot(), @"");
+    repo.replace("p/flow.py", "int = 1", "int = 2");
+    let run = against(repo.path(), &["main", "--check"]).expect_code(5);
+    assert!(run.stdout.contains("code: "), "{}", run.snapshot());
+}
+
+#[test]
 fn templates_of_variables_need_no_variable() {
     let repo = small();
     let file = "p/hello.deployment.yaml";
