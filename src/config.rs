@@ -474,8 +474,8 @@ mod tests {
             "flowyard.toml:2:1: unknown key `work-pol`; did you mean `work-pool`?"
         );
         assert!(error(None, "[prefect]\napi-key = 'x'\n").contains("PREFECT_API_KEY"));
-        assert!(error(None, "[prefect]\nversion = 1\n").contains("is 2 or 3"));
-        assert!(error(None, "[vars]\nx = [1]\n").contains("not lists"));
+        assert!(error(None, "[prefect]\nversion = 1\n").contains("write 2 or 3"));
+        assert!(error(None, "[vars]\nx = [1]\n").contains("`x` under `vars` is a list"));
         for name in ["../x", "pr-*", "feature/x", "a b"] {
             assert!(error(Some(name), "").contains("part of a path"), "{name}");
         }
@@ -487,7 +487,7 @@ mod tests {
         );
         assert!(
             error(None, "[environments.\"pr-[\"]\n")
-                .starts_with("flowyard.toml: `pr-[` under `[environments]` is no glob: ")
+                .starts_with("flowyard.toml:1:15: `pr-[` is no glob: ")
         );
         assert!(error(None, "a = = 1").starts_with("flowyard.toml:1:5: "));
     }

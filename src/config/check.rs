@@ -350,7 +350,26 @@ prefect = { api-url = "ftp://host" }
 image = { platforms = ["bar"] }
 vars = { none = nan }
 "#;
-        insta::assert_snapshot!(said(text), @"");
+        insta::assert_snapshot!(said(text), @r#"
+        flowyard.toml:1:14: `repository` is empty; leave it away to say nothing
+               flowyard.toml:4:12: `a[` is no glob: unclosed character class; missing ']'
+               flowyard.toml:5:11: `shared` is empty; leave it away to say nothing
+               flowyard.toml:8:11: `4` is no release of Prefect that flowyard knows; write 2 or 3
+               flowyard.toml:9:11: `api-url` is no address of a server: relative URL without a base; write it as https://host/api
+               flowyard.toml:12:7: unknown storage scheme `ftp`; known are azure, s3, gs and file
+               flowyard.toml:15:14: `not a repo!` is no repository of images; such as registry.example.org/acme/flows, without a tag
+               flowyard.toml:16:8: `pyt hon:3.12` names no image; such as python:3.12-slim
+               flowyard.toml:17:11: `dokcer` builds no images; did you mean `docker`?
+               flowyard.toml:18:29: `foo` is no platform; such as linux/amd64 or linux/arm64
+               flowyard.toml:19:10: `banana` is no release of Python; such as "3.12"
+               flowyard.toml:20:15: `x` packs no layers; gzip or zstd does
+               flowyard.toml:24:9: `zones` under `vars` is a list, not a text, number, boolean or date
+               flowyard.toml:26:15: `a b` cannot be an environment's name; use letters, digits, `-`, `_`, `.`, `+` and `@`
+               flowyard.toml:27:15: `pr-[` is no glob: unclosed character class; missing ']'
+               flowyard.toml:29:23: `api-url` is no address of a server: its scheme is `ftp`; write it as https://host/api
+               flowyard.toml:30:24: `bar` is no platform; such as linux/amd64 or linux/arm64
+               flowyard.toml:31:17: `none` under `vars` is no finite number
+        "#);
     }
 
     #[test]

@@ -180,7 +180,13 @@ fn a_change_may_repair_the_configuration() {
     against(repo.path(), &["main"]).expect_code(2);
     repo.write("flowyard.toml", "[prefect]\nwork-pool = \"aks\"\n");
     let run = against(repo.path(), &["main"]).expect_code(0);
-    insta::assert_snapshot!(run.snapshot(), @"");
+    insta::assert_snapshot!(run.snapshot(), @"
+    exit: 0
+    ----- stdout -----
+    No changes. 1 deployment in 1 project is as the files declare.
+    ----- stderr -----
+     WARN the configuration at `main` cannot be read, so that this one counts for both sides: flowyard.toml:2:1: unknown key `work-pol`; did you mean `work-pool`?
+    ");
     repo.replace("p/flow.py", "int = 1", "int = 2");
     let run = against(repo.path(), &["main", "--check"]).expect_code(5);
     assert!(run.stdout.contains("code: "), "{}", run.snapshot());
