@@ -3,6 +3,7 @@
 //! This is the only reader of the process's environment. What counts is, in this order: a flag, an environment
 //! variable, the overlay of the chosen environment, the file, the default.
 
+mod check;
 mod file;
 mod github;
 mod image;
@@ -11,16 +12,17 @@ mod secrets;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::{Context as _, bail};
+use anyhow::{anyhow, bail};
 use secrecy::SecretString;
 use serde_json::Value;
+use toml::Spanned;
 
 use crate::cli::Global;
 use crate::model;
-use file::File;
+use file::{File, Text};
 pub use github::{Event, GitHub, PullRequest, is_a_job, is_debugged};
 pub use image::Image;
-pub use outside::{Beside, Terraform, add_env_file};
+pub use outside::{Beside, Terraform, Withheld, add_env_file};
 pub use secrets::values as secret_values;
 
 /// The environment's name without `--env`.
@@ -61,6 +63,8 @@ pub struct Config {
     pub holder: String,
     /// The job that this is a step of; `None` outside of GitHub Actions.
     pub github: Option<GitHub>,
+    /// The branch that the job is for, of which only a commit may be checked out.
+    pub branch: Option<String>,
 }
 
 /// `[projects]`.
@@ -147,7 +151,9 @@ impl Config {
             Some(text) => File::parse(text)?,
             None => File::default(),
         };
-        let environments: BTreeSet<String> = file.environments.keys().cloned().collect();
+        check::variables(environment)?;
+        let names = file.environments.keys();
+        let environments: BTreeSet<String> = names.map(|name| name.get_ref().clone()).collect();
         let name = global
             .env
             .clone()
@@ -171,13 +177,11 @@ impl Config {
         };
         let secret = |name: &str| variable(name).map(SecretString::from);
         let list = |name: &str, from_file: Option<Vec<String>>| match variable(name) {
-            Some(text) => text
-                .split(',')
-                .map(|one| one.trim().to_owned())
-                .filter(|one| !one.is_empty())
-                .collect(),
+            Some(text) => separated(&text).collect(),
             None => from_file.unwrap_or_default(),
         };
+        let texts =
+            |name: &str, from_file: Option<Vec<Text>>| list(name, from_file.map(file::plain));
         let all_of = |prefix: &str| -> Vec<(String, SecretString)> {
             environment
                 .iter()
@@ -186,8 +190,11 @@ impl Config {
                 .collect()
         };
         let (prefect, over) = (file.prefect, overlay.prefect);
-        let image = Image::new(file.image, overlay.image, environment, terraform)?;
-        let put = |text: Option<String>| text.map(|text| terraform.put(&text)).transpose();
+        let put = Put {
+            terraform,
+            file: text.unwrap_or_default(),
+        };
+        let image = Image::new(file.image, overlay.image, environment, &put)?;
         let mut vars = file.vars;
         vars.extend(overlay.vars);
         Ok(Self {
@@ -196,24 +203,24 @@ impl Config {
             environments,
             preview: overlay.preview,
             repository: variable("FLOWYARD_REPOSITORY")
-                .or(file.repository)
+                .or(file.repository.map(Text::into_inner))
                 .or_else(|| variable("GITHUB_REPOSITORY")),
             projects: Projects {
-                include: list("FLOWYARD_PROJECTS_INCLUDE", file.projects.include),
-                exclude: list("FLOWYARD_PROJECTS_EXCLUDE", file.projects.exclude),
-                shared: list("FLOWYARD_PROJECTS_SHARED", file.projects.shared),
-                depends_on: list("FLOWYARD_PROJECTS_DEPENDS_ON", file.projects.depends_on),
+                include: texts("FLOWYARD_PROJECTS_INCLUDE", file.projects.include),
+                exclude: texts("FLOWYARD_PROJECTS_EXCLUDE", file.projects.exclude),
+                shared: texts("FLOWYARD_PROJECTS_SHARED", file.projects.shared),
+                depends_on: texts("FLOWYARD_PROJECTS_DEPENDS_ON", file.projects.depends_on),
             },
             prefect: Prefect {
-                version: version(
-                    variable("FLOWYARD_PREFECT_VERSION")
-                        .map(toml::Value::String)
-                        .or(over.version)
-                        .or(prefect.version),
-                )?,
+                version: variable("FLOWYARD_PREFECT_VERSION")
+                    .map(toml::Value::String)
+                    .or(over.version.map(Spanned::into_inner))
+                    .or(prefect.version.map(Spanned::into_inner))
+                    .map(|version| check::major(&version).map_err(anyhow::Error::msg))
+                    .transpose()?,
                 api_url: variable("PREFECT_API_URL")
-                    .or(put(over.api_url)?)
-                    .or(put(prefect.api_url)?),
+                    .or(put.text(over.api_url.as_ref())?)
+                    .or(put.text(prefect.api_url.as_ref())?),
                 api_key: secret("PREFECT_API_KEY"),
                 auth_string: secret("PREFECT_API_AUTH_STRING"),
                 work_pool: variable("FLOWYARD_PREFECT_WORK_POOL")
@@ -228,8 +235,8 @@ impl Config {
             },
             storage: Storage {
                 url: variable("FLOWYARD_STORAGE_URL")
-                    .or(put(overlay.storage.url)?)
-                    .or(put(file.storage.url)?),
+                    .or(put.text(overlay.storage.url.as_ref())?)
+                    .or(put.text(file.storage.url.as_ref())?),
                 azure: Azure {
                     connection_string: secret("AZURE_STORAGE_CONNECTION_STRING"),
                     account_key: secret("AZURE_STORAGE_KEY")
@@ -249,10 +256,14 @@ impl Config {
             image,
             vars: vars
                 .into_iter()
-                .map(|(name, value)| Ok((name, scalar(value)?)))
+                .map(|(name, value)| match check::scalar(value.get_ref()) {
+                    Ok(value) => Ok((name, value)),
+                    Err(why) => Err(anyhow!("`{name}` under `vars` {why}")),
+                })
                 .collect::<anyhow::Result<_>>()?,
             holder: holder(environment),
             github: GitHub::new(environment),
+            branch: branch_of_job(environment, overlay.preview),
         })
     }
 }
@@ -264,33 +275,45 @@ pub fn environment() -> Environment {
         .collect()
 }
 
-fn scalar(value: toml::Value) -> anyhow::Result<Value> {
-    match value {
-        toml::Value::Array(_) | toml::Value::Table(_) => {
-            bail!("{FILE}: `vars` are texts, numbers, booleans or dates, not lists or tables")
-        }
-        toml::Value::Datetime(one) => Ok(Value::String(one.to_string())),
-        other => serde_json::to_value(other).context("read `vars`"),
+/// What stands between the commas of a variable.
+fn separated(text: &str) -> impl Iterator<Item = String> {
+    let parts = text.split(',').map(|one| one.trim().to_owned());
+    parts.filter(|one| !one.is_empty())
+}
+
+/// Puts Terraform's outputs into texts of the file.
+struct Put<'a> {
+    terraform: &'a Terraform,
+    /// The file's text.
+    file: &'a str,
+}
+
+impl Put<'_> {
+    fn text(&self, text: Option<&Text>) -> anyhow::Result<Option<String>> {
+        let Some(text) = text else {
+            return Ok(None);
+        };
+        let put = self.terraform.put(text.get_ref());
+        put.map(Some)
+            .map_err(|error| anyhow!("{}: {error}", check::place(self.file, &text.span())))
     }
 }
 
-/// A major release: `2`, `3`, or a full version such as `2.20.26`, as people copy them from `prefect version`.
-fn version(value: Option<toml::Value>) -> anyhow::Result<Option<u8>> {
-    let Some(value) = value else {
-        return Ok(None);
+/// The branch that a job of GitHub Actions is for. For a pull request it is the one that this is merged into, because that
+/// is where it will be deployed from; for the preview of one, its own.
+fn branch_of_job(environment: &Environment, preview: bool) -> Option<String> {
+    let get = |name: &str| environment.get(name).filter(|value| !value.is_empty());
+    get("GITHUB_ACTIONS").filter(|value| *value == "true")?;
+    let of_request = if preview {
+        "GITHUB_HEAD_REF"
+    } else {
+        "GITHUB_BASE_REF"
     };
-    let text = match &value {
-        toml::Value::String(text) => text.clone(),
-        other => other.to_string(),
-    };
-    match text.split('.').next() {
-        Some("2") => Ok(Some(2)),
-        Some("3") => Ok(Some(3)),
-        _ => bail!(
-            "`{text}` is no release of Prefect that flowyard knows: `version` under `[prefect]` in {FILE}, or \
-             FLOWYARD_PREFECT_VERSION, is 2 or 3"
-        ),
-    }
+    let of_push = || get("GITHUB_REF")?.strip_prefix("refs/heads/");
+    get(of_request)
+        .map(String::as_str)
+        .or_else(of_push)
+        .map(str::to_owned)
 }
 
 fn holder(environment: &Environment) -> String {
@@ -368,6 +391,27 @@ mod tests {
     }
 
     #[test]
+    fn a_job_is_for_a_branch() {
+        let of = |preview, set: &[(&str, &str)]| {
+            let pair = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+            branch_of_job(&set.iter().map(pair).collect(), preview)
+        };
+        let job = ("GITHUB_ACTIONS", "true");
+        let push = [job, ("GITHUB_REF", "refs/heads/feature/x")];
+        assert_eq!(of(false, &push).as_deref(), Some("feature/x"));
+        assert_eq!(of(false, &push[1..]), None);
+        assert_eq!(of(false, &[job, ("GITHUB_REF", "refs/tags/v1")]), None);
+        let request = [
+            job,
+            ("GITHUB_REF", "refs/pull/7/merge"),
+            ("GITHUB_HEAD_REF", "feature"),
+            ("GITHUB_BASE_REF", "main"),
+        ];
+        assert_eq!(of(false, &request).as_deref(), Some("main"));
+        assert_eq!(of(true, &request).as_deref(), Some("feature"));
+    }
+
+    #[test]
     fn a_job_may_have_tokens_of_its_own() {
         let of = |names: &[&str]| {
             let pair = |name: &&str| ((*name).to_owned(), format!("{name}-hush"));
@@ -430,8 +474,8 @@ mod tests {
             "flowyard.toml:2:1: unknown key `work-pol`; did you mean `work-pool`?"
         );
         assert!(error(None, "[prefect]\napi-key = 'x'\n").contains("PREFECT_API_KEY"));
-        assert!(error(None, "[prefect]\nversion = 1\n").contains("is 2 or 3"));
-        assert!(error(None, "[vars]\nx = [1]\n").contains("not lists"));
+        assert!(error(None, "[prefect]\nversion = 1\n").contains("write 2 or 3"));
+        assert!(error(None, "[vars]\nx = [1]\n").contains("`x` under `vars` is a list"));
         for name in ["../x", "pr-*", "feature/x", "a b"] {
             assert!(error(Some(name), "").contains("part of a path"), "{name}");
         }
@@ -443,7 +487,7 @@ mod tests {
         );
         assert!(
             error(None, "[environments.\"pr-[\"]\n")
-                .starts_with("flowyard.toml: `pr-[` under `[environments]` is no glob: ")
+                .starts_with("flowyard.toml:1:15: `pr-[` is no glob: ")
         );
         assert!(error(None, "a = = 1").starts_with("flowyard.toml:1:5: "));
     }

@@ -29,7 +29,6 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use anyhow::Context as _;
-use serde_json::Value;
 
 use crate::cli::{self, Cli, Command, Global};
 use crate::config::{self, Beside, Config, Environment, Terraform};
@@ -248,13 +247,11 @@ impl Run {
             environment: named.then(|| config.environment.clone()),
             environments: config.environments.clone(),
             preview: config.preview,
-            values: read::template::Values {
-                environment: (!offline).then(|| self.process.clone()),
-                known: self.template_values(tree, config)?,
-            },
+            values: self.template_values(config, offline)?,
             work_pool: config.prefect.work_pool.clone(),
             work_queue: config.prefect.work_queue.clone(),
-            shared: config.projects.shared.iter().map(RepoPath::new).collect(),
+            include: config.projects.include.clone(),
+            shared: shared(config),
             dialect: self.dialect(),
             run_steps: self.global.run_steps,
             outputs: self.outputs.get().cloned().unwrap_or_default(),
@@ -262,7 +259,7 @@ impl Run {
                 Some(_) => BTreeMap::new(),
                 None => self.captured.get().cloned().unwrap_or_default(),
             },
-            image: image_defaults(config)?,
+            image: image_defaults(config),
             storage_prefix: connect::storage_prefix(config)?,
             python: self.python(config),
         })
@@ -286,38 +283,58 @@ impl Run {
         }
     }
 
+    /// What templates can name. What they say of git is the run's own, whichever revision is read: between two revisions
+    /// it is what they declare that differs. `offline` leaves a branch that nobody knows as it is.
     fn template_values(
         &self,
-        tree: &Tree,
         config: &Config,
-    ) -> anyhow::Result<BTreeMap<String, Value>> {
-        let mut values: BTreeMap<String, Value> = config
-            .vars
-            .iter()
-            .map(|(name, value)| (format!("flowyard.vars.{name}"), value.clone()))
-            .collect();
-        values.extend(self.terraform.values());
-        values.insert("flowyard.env".to_owned(), config.environment.clone().into());
-        let head = match (tree.commit(), &self.git) {
-            (Some(commit), _) => Some(commit),
-            (None, Some(git)) => git.head()?.map(|head| {
-                if let Some(branch) = head.branch {
-                    values.insert("flowyard.git.branch".to_owned(), branch.into());
-                }
-                head.sha
-            }),
-            (None, None) => None,
+        offline: bool,
+    ) -> anyhow::Result<read::template::Values> {
+        let mut values = read::template::Values {
+            environment: (!offline).then(|| self.process.clone()),
+            ..read::template::Values::default()
         };
-        let branch = self.git.as_ref().filter(|_| tree.commit().is_none());
-        if let (Some(git), true) = (branch, head.is_some()) {
-            values.insert("flowyard.git.branch".to_owned(), git.branch()?.into());
+        for (name, value) in &config.vars {
+            values.know(format!("flowyard.vars.{name}"), value.clone());
         }
-        if let Some(sha) = head {
-            values.insert(
-                "flowyard.git.short_sha".to_owned(),
-                sha.get(..7).unwrap_or(&sha).into(),
-            );
-            values.insert("flowyard.git.sha".to_owned(), sha.into());
+        for (name, value) in self.terraform.values() {
+            values.know(format!("flowyard.terraform.{name}"), value.clone());
+        }
+        for (name, why) in self.terraform.withheld() {
+            let message = format!("Terraform's output `{name}` {why}, so no template can name it");
+            values.withhold(format!("flowyard.terraform.{name}"), &message, why.hint());
+        }
+        values.know("flowyard.env", config.environment.clone());
+        let unknown =
+            |values: &mut read::template::Values, names: &[&str], why: &str, hint: &str| {
+                for name in names {
+                    let name = format!("flowyard.git.{name}");
+                    let message = format!("`{name}` is not known: {why}");
+                    values.withhold(name, &message, hint);
+                }
+            };
+        let all = ["sha", "short_sha", "branch"];
+        let Some(git) = &self.git else {
+            let why = "this is no git repository";
+            let hint = "give the value by a variable, such as {{ $VERSION }}";
+            unknown(&mut values, &all, why, hint);
+            return Ok(values);
+        };
+        let Some(head) = git.head()? else {
+            unknown(&mut values, &all, "there is no commit yet", "commit first");
+            return Ok(values);
+        };
+        values.know("flowyard.git.short_sha", head.short());
+        values.know("flowyard.git.sha", head.sha.clone());
+        match head.branch.as_ref().or(config.branch.as_ref()) {
+            Some(branch) => values.know("flowyard.git.branch", branch.clone()),
+            None if offline => values.know("flowyard.git.branch", "{{ flowyard.git.branch }}"),
+            None => unknown(
+                &mut values,
+                &["branch"],
+                "a commit is checked out by itself",
+                "check out a branch, or give the value by a variable, such as {{ $BRANCH }}",
+            ),
         }
         Ok(values)
     }
@@ -356,6 +373,14 @@ impl Run {
     }
 }
 
+/// The folders whose code is shared, from the root.
+fn shared(config: &Config) -> Vec<RepoPath> {
+    let written = config.projects.shared.iter();
+    written
+        .filter_map(|path| RepoPath::root().resolve(path))
+        .collect()
+}
+
 /// The projects of a tree that the configuration lets in.
 fn found(tree: &Tree, config: &Config) -> anyhow::Result<Found> {
     let scope = Scope::new(&config.projects.include, &config.projects.exclude)
@@ -367,27 +392,21 @@ fn found(tree: &Tree, config: &Config) -> anyhow::Result<Found> {
 }
 
 /// `[image]` as reading takes it. Without an account there is always a place for images.
-fn image_defaults(config: &Config) -> anyhow::Result<read::image::Defaults> {
+fn image_defaults(config: &Config) -> read::image::Defaults {
     let image = &config.image;
     let local = || config.local.then(|| connect::LOCAL_REPOSITORY.to_owned());
-    let builder = match &image.builder {
-        None => None,
-        Some(name) => Some(read::image::parse_builder(name).map_err(|hint| {
-            anyhow::anyhow!("`{name}` as the `builder` of `[image]` builds no images; {hint}")
-        })?),
-    };
-    Ok(read::image::Defaults {
+    read::image::Defaults {
         build: image.build,
         repository: image.repository.clone().or_else(local),
         name: image.name.clone(),
         base: image.base.clone(),
-        builder,
+        builder: image.builder,
         platforms: image.platforms.clone(),
         python: image.python.clone(),
         code: image.code,
         user: image.user.clone(),
         environment: image.environment.clone(),
-    })
+    }
 }
 
 /// The configuration, from the files that `read` gives by their paths from the root; `process` gets the variables of the

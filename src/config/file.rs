@@ -4,16 +4,25 @@ use std::collections::BTreeMap;
 
 use anyhow::{anyhow, bail};
 use serde::Deserialize;
+use toml::Spanned;
 
-use super::FILE;
+use super::{FILE, check};
 use crate::model;
+
+/// A text with its place.
+pub(super) type Text = Spanned<String>;
+
+/// Texts without their places.
+pub(super) fn plain(texts: Vec<Text>) -> Vec<String> {
+    texts.into_iter().map(Text::into_inner).collect()
+}
 
 /// The whole file.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub(super) struct File {
     /// `owner/name`, our mark on what we register.
-    pub(super) repository: Option<String>,
+    pub(super) repository: Option<Text>,
     /// `.env` files, from the root.
     pub(super) env_files: Vec<String>,
     /// What `terraform output -json` wrote, from the root.
@@ -23,8 +32,8 @@ pub(super) struct File {
     pub(super) storage: Storage,
     pub(super) python: Python,
     pub(super) image: Image,
-    pub(super) vars: BTreeMap<String, toml::Value>,
-    pub(super) environments: BTreeMap<String, Overlay>,
+    pub(super) vars: BTreeMap<String, Spanned<toml::Value>>,
+    pub(super) environments: BTreeMap<Text, Overlay>,
     /// Read with the deployments that come of it, each value with its place.
     pub(super) flows: Option<toml::Value>,
     /// Likewise.
@@ -34,17 +43,17 @@ pub(super) struct File {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub(super) struct Projects {
-    pub(super) include: Option<Vec<String>>,
-    pub(super) exclude: Option<Vec<String>>,
-    pub(super) shared: Option<Vec<String>>,
-    pub(super) depends_on: Option<Vec<String>>,
+    pub(super) include: Option<Vec<Text>>,
+    pub(super) exclude: Option<Vec<Text>>,
+    pub(super) shared: Option<Vec<Text>>,
+    pub(super) depends_on: Option<Vec<Text>>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub(super) struct Prefect {
-    pub(super) version: Option<toml::Value>,
-    pub(super) api_url: Option<String>,
+    pub(super) version: Option<Spanned<toml::Value>>,
+    pub(super) api_url: Option<Text>,
     pub(super) work_pool: Option<String>,
     pub(super) work_queue: Option<String>,
     pub(super) credentials: Option<String>,
@@ -53,7 +62,7 @@ pub(super) struct Prefect {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub(super) struct Storage {
-    pub(super) url: Option<String>,
+    pub(super) url: Option<Text>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -65,18 +74,18 @@ pub(super) struct Python {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub(super) struct Image {
-    pub(super) repository: Option<String>,
-    pub(super) name: Option<String>,
-    pub(super) base: Option<String>,
-    pub(super) builder: Option<String>,
-    pub(super) platforms: Option<Vec<String>>,
-    pub(super) python: Option<String>,
+    pub(super) repository: Option<Text>,
+    pub(super) name: Option<Text>,
+    pub(super) base: Option<Text>,
+    pub(super) builder: Option<Text>,
+    pub(super) platforms: Option<Vec<Text>>,
+    pub(super) python: Option<Text>,
     pub(super) code: Option<bool>,
     pub(super) build: Option<bool>,
     pub(super) user: Option<String>,
     pub(super) environment: Option<BTreeMap<String, String>>,
     pub(super) cache: Option<bool>,
-    pub(super) compression: Option<String>,
+    pub(super) compression: Option<Text>,
     pub(super) bytecode: Option<bool>,
     pub(super) network: Option<String>,
     pub(super) insecure_registries: Option<Vec<String>>,
@@ -91,7 +100,7 @@ pub(super) struct Overlay {
     pub(super) prefect: Prefect,
     pub(super) storage: Storage,
     pub(super) image: Image,
-    pub(super) vars: BTreeMap<String, toml::Value>,
+    pub(super) vars: BTreeMap<String, Spanned<toml::Value>>,
     /// Read with the deployments that it is about, each value with its place.
     pub(super) legacy: Option<toml::Value>,
 }
@@ -106,23 +115,16 @@ const SECRETS: &[(&str, &str)] = &[
 ];
 
 impl File {
-    /// Parses the text; an error has its line and column.
+    /// Parses the text; an error has its line and column. Values that mean nothing are told together.
     pub(super) fn parse(text: &str) -> anyhow::Result<Self> {
         let error = match toml::from_str::<Self>(text) {
             Ok(file) => {
-                for name in file.environments.keys() {
-                    if let Err(why) = model::check_declared(name) {
-                        bail!("{FILE}: `{name}` under `[environments]` is no glob: {why}");
-                    }
-                }
+                check::file(&file, text)?;
                 return Ok(file);
             }
             Err(error) => error,
         };
-        let before = &text[..error.span().map_or(0, |span| span.start).min(text.len())];
-        let line = before.matches('\n').count() + 1;
-        let column = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;
-        let place = format!("{FILE}:{line}:{column}");
+        let place = check::place(text, &error.span().unwrap_or_default());
         let Some((unknown, known)) = unknown_field(error.message()) else {
             return Err(anyhow!("{place}: {}", error.message().replace('\n', ", ")));
         };
@@ -149,7 +151,7 @@ impl File {
 impl File {
     /// What counts in an environment: what its own name says, else the glob that matches it.
     pub(super) fn overlay(&self, name: &str) -> anyhow::Result<Overlay> {
-        let declared = || self.environments.keys().map(String::as_str);
+        let declared = || self.environments.keys().map(|name| name.get_ref().as_str());
         let found = model::environment(name, declared()).map_err(|several| {
             anyhow!(
                 "{several} under `[environments]` in {FILE} both match `{name}`; add one of just that name, or part the \

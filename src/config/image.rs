@@ -5,7 +5,9 @@ use std::fmt;
 
 use secrecy::SecretString;
 
-use super::{Environment, Terraform, file};
+use super::file::{self, Text};
+use super::{Environment, Put};
+use crate::model::Builder;
 
 /// How images are made, and where they go.
 #[derive(Debug, Default)]
@@ -16,8 +18,8 @@ pub struct Image {
     pub name: Option<String>,
     /// What images without a Dockerfile are made on: `python:3.12-slim`.
     pub base: Option<String>,
-    /// `oci`, `docker`, `buildah` or `acr`, as written.
-    pub builder: Option<String>,
+    /// Who makes them; `None` where that is left to each image.
+    pub builder: Option<Builder>,
     /// `linux/amd64` and the like; empty for that alone.
     pub platforms: Vec<String>,
     /// The Python of the base, `3.12`, where it does not tell.
@@ -68,9 +70,9 @@ impl Image {
         file: file::Image,
         over: file::Image,
         environment: &Environment,
-        terraform: &Terraform,
+        put: &Put<'_>,
     ) -> anyhow::Result<Self> {
-        let put = |text: Option<String>| text.map(|text| terraform.put(&text)).transpose();
+        let plain = |text: Option<Text>| text.map(Text::into_inner);
         let variable = |name: &str| {
             environment
                 .get(name)
@@ -78,11 +80,7 @@ impl Image {
                 .cloned()
         };
         let list = |name: &str, written: Option<Vec<String>>| match variable(name) {
-            Some(text) => text
-                .split(',')
-                .map(|one| one.trim().to_owned())
-                .filter(|one| !one.is_empty())
-                .collect(),
+            Some(text) => super::separated(&text).collect(),
             None => written.unwrap_or_default(),
         };
         let login = |user: &str, password: &str| {
@@ -93,30 +91,34 @@ impl Image {
         variables.extend(over.environment.unwrap_or_default());
         Ok(Self {
             repository: variable("FLOWYARD_IMAGE_REPOSITORY")
-                .or(put(over.repository)?)
-                .or(put(file.repository)?),
+                .or(put.text(over.repository.as_ref())?)
+                .or(put.text(file.repository.as_ref())?),
             // Recipes of Pangeo Forge name it so.
             name: variable("FLOWYARD_IMAGE_NAME")
                 .or_else(|| variable("BAKERY_IMAGE"))
-                .or(over.name)
-                .or(file.name),
-            base: variable("FLOWYARD_IMAGE_BASE").or(over.base).or(file.base),
+                .or(plain(over.name))
+                .or(plain(file.name)),
+            base: variable("FLOWYARD_IMAGE_BASE")
+                .or(plain(over.base))
+                .or(plain(file.base)),
             builder: variable("FLOWYARD_IMAGE_BUILDER")
-                .or(over.builder)
-                .or(file.builder),
+                .or(plain(over.builder))
+                .or(plain(file.builder))
+                .map(|name| Builder::parse(&name).map_err(anyhow::Error::msg))
+                .transpose()?,
             platforms: list(
                 "FLOWYARD_IMAGE_PLATFORMS",
-                over.platforms.or(file.platforms),
+                over.platforms.or(file.platforms).map(file::plain),
             ),
             python: variable("FLOWYARD_IMAGE_PYTHON")
-                .or(over.python)
-                .or(file.python),
+                .or(plain(over.python))
+                .or(plain(file.python)),
             code: over.code.or(file.code).unwrap_or_default(),
             build: over.build.or(file.build).unwrap_or(true),
             user: over.user.or(file.user),
             environment: variables,
             cache: over.cache.or(file.cache).unwrap_or_default(),
-            compression: over.compression.or(file.compression),
+            compression: plain(over.compression.or(file.compression)),
             bytecode: over.bytecode.or(file.bytecode).unwrap_or_default(),
             network: variable("FLOWYARD_IMAGE_NETWORK")
                 .or(over.network)

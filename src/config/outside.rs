@@ -1,12 +1,14 @@
 //! Values that stand in files beside `flowyard.toml`: `.env` files, and what Terraform made.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::{fmt, io};
 
 use anyhow::{Context as _, bail};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Environment, FILE, file::File};
+use super::{Environment, file::File};
 
 /// The files that a configuration names, by their paths from the root.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,14 +35,52 @@ impl Beside {
 
 /// Adds the variables of a `.env` file to those of the process, which win.
 pub fn add_env_file(path: &str, text: &str, environment: &mut Environment) -> anyhow::Result<()> {
-    for (at, pair) in dotenvy::from_read_iter(text.as_bytes()).enumerate() {
-        // The error holds the line, which may be a secret.
-        let Ok((name, value)) = pair else {
-            bail!("{path}: entry {} is not NAME=value", at + 1);
-        };
-        environment.entry(name).or_insert(value);
+    let read = Cell::new(0);
+    let lines = Lines {
+        rest: text.as_bytes(),
+        read: &read,
+    };
+    for pair in dotenvy::from_read_iter(lines) {
+        match pair {
+            Ok((name, value)) => {
+                environment.entry(name).or_insert(value);
+            }
+            // The error holds what is written, which may be a secret.
+            Err(error) => {
+                let further = match &error {
+                    dotenvy::Error::LineParse(written, _) => {
+                        written.trim_end().matches('\n').count()
+                    }
+                    _ => 0,
+                };
+                let line = read.get() - further.min(read.get());
+                bail!(
+                    "{path}:{line}: not NAME=value; a value that holds spaces, quotes or `$` stands in single quotes"
+                );
+            }
+        }
     }
     Ok(())
+}
+
+/// A text that is read line by line, so that it is known how far a reader has come.
+struct Lines<'a> {
+    rest: &'a [u8],
+    /// How many lines have been read.
+    read: &'a Cell<usize>,
+}
+
+impl io::Read for Lines<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let line = memchr::memchr(b'\n', self.rest).map_or(self.rest.len(), |end| end + 1);
+        let (piece, rest) = self.rest.split_at(line.min(buffer.len()));
+        buffer[..piece.len()].copy_from_slice(piece);
+        self.rest = rest;
+        if piece.len() == line && line > 0 {
+            self.read.set(self.read.get() + 1);
+        }
+        Ok(piece.len())
+    }
 }
 
 /// The outputs of Terraform that templates and the configuration can name.
@@ -48,8 +88,45 @@ pub fn add_env_file(path: &str, text: &str, environment: &mut Environment) -> an
 pub struct Terraform {
     /// Texts, numbers and booleans by their names.
     values: BTreeMap<String, Value>,
-    /// What cannot be named: the names of sensitive outputs, and of those that are lists or objects.
-    withheld: BTreeSet<String>,
+    /// What cannot be named, and why.
+    withheld: BTreeMap<String, Withheld>,
+}
+
+/// Why no text can hold an output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Withheld {
+    /// Terraform calls it sensitive.
+    Sensitive,
+    /// It is a list or an object.
+    Compound,
+    /// It has no value.
+    Null,
+}
+
+impl Withheld {
+    /// What to do about it.
+    pub fn hint(self) -> &'static str {
+        match self {
+            Self::Sensitive => {
+                "hand it over as a variable, {{ $NAME }}, or keep it in a block, {{ prefect.blocks.TYPE.NAME }}"
+            }
+            Self::Compound => {
+                "make an output of what is needed of it, such as `value = join(\",\", var.zones)`"
+            }
+            Self::Null => "give it a value, and write the file again",
+        }
+    }
+}
+
+/// Fits after the output's name.
+impl fmt::Display for Withheld {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Sensitive => "is sensitive",
+            Self::Compound => "is a list or an object",
+            Self::Null => "is null",
+        })
+    }
 }
 
 #[derive(Deserialize)]
@@ -66,22 +143,36 @@ impl Terraform {
             format!("read {path}, which is not what `terraform output -json` writes")
         })?;
         for (name, output) in outputs {
-            let plain = !output.sensitive && !output.value.is_array() && !output.value.is_object();
-            if plain && !output.value.is_null() {
-                self.withheld.remove(&name);
-                self.values.insert(name, output.value);
-            } else {
-                self.values.remove(&name);
-                self.withheld.insert(name);
+            let why = match &output.value {
+                _ if output.sensitive => Some(Withheld::Sensitive),
+                Value::Array(_) | Value::Object(_) => Some(Withheld::Compound),
+                Value::Null => Some(Withheld::Null),
+                _ => None,
+            };
+            match why {
+                None => {
+                    self.withheld.remove(&name);
+                    self.values.insert(name, output.value);
+                }
+                Some(why) => {
+                    self.values.remove(&name);
+                    self.withheld.insert(name, why);
+                }
             }
         }
         Ok(())
     }
 
-    /// The values by the names that templates have for them: `flowyard.terraform.NAME`.
-    pub fn values(&self) -> impl Iterator<Item = (String, Value)> {
+    /// The values by their names, which templates have as `flowyard.terraform.NAME`.
+    pub fn values(&self) -> impl Iterator<Item = (&str, &Value)> {
         let values = self.values.iter();
-        values.map(|(name, value)| (format!("flowyard.terraform.{name}"), value.clone()))
+        values.map(|(name, value)| (name.as_str(), value))
+    }
+
+    /// The outputs that no template can name, and why.
+    pub fn withheld(&self) -> impl Iterator<Item = (&str, Withheld)> {
+        let withheld = self.withheld.iter();
+        withheld.map(|(name, why)| (name.as_str(), *why))
     }
 
     /// Puts outputs into a text of the configuration: `azure://{{ flowyard.terraform.account }}/flows`.
@@ -95,18 +186,18 @@ impl Terraform {
             let name = name.trim();
             let Some(output) = name.strip_prefix("flowyard.terraform.") else {
                 bail!(
-                    "{FILE}: `{name}` cannot stand in `{text}`: only {{{{ flowyard.terraform.NAME }}}} can"
+                    "`{name}` cannot stand in `{text}`: only {{{{ flowyard.terraform.NAME }}}} can"
                 );
             };
             out += before;
-            match self.values.get(output) {
-                Some(Value::String(value)) => out += value,
-                Some(value) => out += &value.to_string(),
-                None if self.withheld.contains(output) => bail!(
-                    "{FILE}: Terraform's output `{output}` is sensitive or no plain value, so it cannot stand in `{text}`"
-                ),
-                None => bail!(
-                    "{FILE}: `{text}` names Terraform's output `{output}`, which is in none of the files under \
+            match (self.values.get(output), self.withheld.get(output)) {
+                (Some(Value::String(value)), _) => out += value,
+                (Some(value), _) => out += &value.to_string(),
+                (None, Some(why)) => {
+                    bail!("Terraform's output `{output}` {why}, so it cannot stand in `{text}`")
+                }
+                (None, None) => bail!(
+                    "`{text}` names Terraform's output `{output}`, which is in none of the files under \
                      `terraform-outputs`"
                 ),
             }
@@ -137,7 +228,7 @@ mod tests {
         assert_eq!(put("plain {{ open"), Ok("plain {{ open".to_owned()));
         for (text, why) in [
             ("{{ flowyard.terraform.key }}", "is sensitive"),
-            ("{{ flowyard.terraform.zones }}", "no plain value"),
+            ("{{ flowyard.terraform.zones }}", "is a list or an object"),
             ("{{ flowyard.terraform.none }}", "in none of the files"),
             ("{{ $HOME }}", "only {{ flowyard.terraform.NAME }} can"),
         ] {
@@ -145,6 +236,9 @@ mod tests {
             assert!(error.contains(why) && !error.contains("s3cret"), "{error}");
         }
         assert_eq!(terraform.values().count(), 2);
+        let withheld: Vec<_> = terraform.withheld().collect();
+        let expected = [("key", Withheld::Sensitive), ("zones", Withheld::Compound)];
+        assert_eq!(withheld, expected);
         let error = terraform.add("o.json", "[]").expect_err("a fault");
         assert!(error.to_string().contains("terraform output -json"));
     }
@@ -157,8 +251,19 @@ mod tests {
         assert_eq!(environment["A"], "1");
         assert_eq!(environment["B"], "two words");
         assert_eq!(environment["BAKERY_IMAGE"], "pangeo/forge:1");
-        let error =
-            add_env_file(".env", "X=1\nhunter2 is it\n", &mut environment).expect_err("a fault");
-        assert_eq!(error.to_string(), ".env: entry 2 is not NAME=value");
+        for (text, line) in [
+            ("X=1\nhunter2 is it\n", 2),
+            ("# a\n\nX=1\nhunter2 is it\nY=2\n", 4),
+            ("X='a\nb'\n\nhunter2", 4),
+            ("X=1\nhunter2='it is\nnot closed\nY=1\n", 2),
+        ] {
+            let error = add_env_file(".env", text, &mut environment).expect_err("a fault");
+            let error = error.to_string();
+            assert!(
+                error.starts_with(&format!(".env:{line}: not NAME=value")),
+                "{error}"
+            );
+            assert!(!error.contains("hunter2"));
+        }
     }
 }

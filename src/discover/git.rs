@@ -84,17 +84,6 @@ impl Git {
         }
     }
 
-    /// The branch that is checked out; `HEAD` where none is, as `git rev-parse --abbrev-ref HEAD` says it.
-    pub fn branch(&self) -> anyhow::Result<String> {
-        let head = self.repository.head().context("read git's HEAD")?;
-        let name = if head.is_branch() {
-            head.shorthand().ok()
-        } else {
-            None
-        };
-        Ok(name.unwrap_or("HEAD").to_owned())
-    }
-
     /// The branch that the others are merged into: what `origin` calls its head, else `main` or `master` where there is
     /// one, else the branch that is checked out, be it without a commit yet; `None` where no branch is.
     pub fn default_branch(&self) -> anyhow::Result<Option<String>> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::fmt;
 
-use super::{CodeTree, Digest, Hasher, Place, RepoPath, fingerprint};
+use super::{CodeTree, Digest, Hasher, Place, RepoPath, fingerprint, nearest};
 
 /// Who makes an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -32,6 +32,30 @@ impl Builder {
             Self::Acr => "acr",
         }
     }
+
+    /// The builder of a name; otherwise what to write instead.
+    pub fn parse(name: &str) -> Result<Self, String> {
+        let known = Self::ALL.map(Self::name);
+        match Self::ALL.into_iter().find(|one| one.name() == name) {
+            Some(builder) => Ok(builder),
+            None => Err(match nearest(name, known) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("known are: {}", known.join(", ")),
+            }),
+        }
+    }
+}
+
+/// Whether a text has the form of a platform, `linux/amd64` or `linux/arm/v7`.
+pub fn is_platform(text: &str) -> bool {
+    let parts: Vec<&str> = text.split('/').collect();
+    let plain = |part: &&str| {
+        !part.is_empty()
+            && part
+                .chars()
+                .all(|one| one.is_ascii_alphanumeric() || "._-".contains(one))
+    };
+    (2..=3).contains(&parts.len()) && parts.iter().all(plain)
 }
 
 impl fmt::Display for Builder {

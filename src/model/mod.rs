@@ -30,6 +30,7 @@ pub use digest::{Digest, Hasher, ParseDigestError};
 pub use environment::{Ambiguous, check_declared, environment, is_environment_name};
 pub use image::{
     Builder, Dockerfile, Image, ImageState, Inputs, Layers, Pinned, Recipe, Requirements,
+    is_platform,
 };
 pub use live::{Live, LiveDeployment, Owner, Refusal};
 pub use nearest::{listed, nearest};

@@ -28,6 +28,9 @@ pub(super) fn text(drafts: &[Draft]) -> String {
     format!("{body}\n")
 }
 
+/// The keys whose values are texts: a number there is one as it is written.
+const TEXTS: &[&str] = &["name", "flow_name", "description", "version", "tags"];
+
 /// A deployment with its name, without what is null: a key left empty says nothing.
 fn deployment(draft: &Draft) -> Yaml<'_> {
     let mut entries: Vec<(&str, Yaml<'_>)> = Vec::new();
@@ -41,7 +44,10 @@ fn deployment(draft: &Draft) -> Yaml<'_> {
         given
             .iter()
             .filter(|entry| !entry.value.is_null())
-            .map(|entry| (entry.key.as_str(), yaml(&entry.value))),
+            .map(|entry| {
+                let as_text = TEXTS.contains(&entry.key.as_str());
+                (entry.key.as_str(), yaml(&entry.value, as_text))
+            }),
     );
     // Stable: keys that the reference does not have keep their order, after all others.
     entries.sort_by_key(|(key, _)| {
@@ -51,18 +57,23 @@ fn deployment(draft: &Draft) -> Yaml<'_> {
     mapping(entries)
 }
 
-fn yaml(node: &Node) -> Yaml<'_> {
+fn yaml(node: &Node, as_text: bool) -> Yaml<'_> {
     match &node.content {
         // A value of the process's environment goes on as the template that it came from.
         Content::Scalar(value) => match &node.hidden {
             Some(written) => Yaml::Value(Scalar::String(Cow::Borrowed(written))),
-            None => scalar(value),
+            None => match node.text() {
+                Some(text) if as_text => string(&text),
+                _ => scalar(value),
+            },
         },
-        Content::List(items) => Yaml::Sequence(items.iter().map(yaml).collect()),
+        Content::List(items) => {
+            Yaml::Sequence(items.iter().map(|item| yaml(item, as_text)).collect())
+        }
         Content::Map(entries) => mapping(
             entries
                 .iter()
-                .map(|entry| (entry.key.as_str(), yaml(&entry.value))),
+                .map(|entry| (entry.key.as_str(), yaml(&entry.value, false))),
         ),
     }
 }
@@ -131,6 +142,19 @@ mod tests {
             back(&both),
             json!({"deployments": [{"name": "a"}, {"name": "b"}]})
         );
+    }
+
+    #[test]
+    fn a_number_that_is_a_text_becomes_one() {
+        let numbers = draft("version: 1.10\ntags: [010, a]\nparameters: {n: 1.10}\n");
+        insta::assert_snapshot!(text(&[numbers]), @r#"
+        version: "1.10"
+        tags:
+          - "010"
+          - a
+        parameters:
+          n: 1.1
+        "#);
     }
 
     #[test]

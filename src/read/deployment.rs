@@ -76,6 +76,8 @@ pub(super) struct Declared {
     pub(super) places: BTreeMap<Field, Place>,
     /// Where each parameter stands.
     pub(super) parameters: Vec<(String, Position)>,
+    /// Where each parameter of each schedule stands, by the schedule's slug.
+    pub(super) schedule_parameters: BTreeMap<String, Vec<(String, Position)>>,
     /// See [`Deployment::hidden`](crate::model::Deployment::hidden).
     pub(super) hidden: BTreeMap<String, String>,
     /// Blocks and variables that its values name.
@@ -156,7 +158,11 @@ pub(super) fn read(
     legacy::translate(&mut node, setting, &mut references, &mut notes, faults);
 
     dialect::check(&mut node, setting.dialect, faults);
-    let (fields, places) = fields::read(&node, default_name.as_deref(), setting, faults);
+    let fields::Read {
+        fields,
+        places,
+        schedule_parameters,
+    } = fields::read(&node, default_name.as_deref(), setting, faults);
     let hidden = overlay::hidden(&node);
     let name = name(&node, default_name.as_deref(), faults)?;
     let flow_name = faults
@@ -191,16 +197,8 @@ pub(super) fn read(
         name,
         flow_name,
         entrypoint,
-        parameters: node
-            .get("parameters")
-            .and_then(Node::entries)
-            .map(|entries| {
-                entries
-                    .iter()
-                    .map(|entry| (entry.key.clone(), entry.at))
-                    .collect()
-            })
-            .unwrap_or_default(),
+        parameters: node.get("parameters").map(Node::keys).unwrap_or_default(),
+        schedule_parameters,
         fields,
         places,
         hidden,

@@ -78,8 +78,9 @@ impl<'a> Flows<'a> {
         if let Err(broken) = self.library.modules().get(position) {
             if self.told.insert(position) {
                 match broken {
-                    Broken::Unreadable(why) => {
-                        faults.error(at, why.clone());
+                    Broken::Unreadable(unread) => {
+                        let message = format!("{file}: {}", unread.why);
+                        faults.error(at, message).hint(unread.hint);
                     }
                     Broken::Syntax(fault) => faults.push(of_syntax(fault, &file)),
                 }
@@ -116,7 +117,7 @@ impl<'a> Flows<'a> {
         if let Err(broken) = self.library.modules().get(position) {
             if self.told.insert(position) {
                 faults.push(match broken {
-                    Broken::Unreadable(why) => Diagnostic::error(Place::file(file.clone()), why),
+                    Broken::Unreadable(unread) => unread.of(file),
                     Broken::Syntax(fault) => of_syntax(fault, file),
                 });
             }

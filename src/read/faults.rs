@@ -120,10 +120,9 @@ impl<'a> Faults<'a> {
     /// The text of a key; a number or boolean is taken as written. `None` where it is absent, null, or a fault.
     pub(super) fn text(&mut self, node: &Node, key: &str) -> Option<(String, Position)> {
         let value = present(node, key)?;
-        match &value.content {
-            Content::Scalar(Value::String(text)) => Some((text.clone(), value.at)),
-            Content::Scalar(other) => Some((other.to_string(), value.at)),
-            _ => self.wrong(value, key, "text"),
+        match value.text() {
+            Some(text) => Some((text, value.at)),
+            None => self.wrong(value, key, "text"),
         }
     }
 
@@ -191,12 +190,9 @@ impl<'a> Faults<'a> {
         };
         let mut texts = Vec::with_capacity(items.len());
         for item in items {
-            match &item.content {
-                Content::Scalar(Value::String(text)) => texts.push((text.clone(), item.at)),
-                Content::Scalar(other) if !other.is_null() => {
-                    texts.push((other.to_string(), item.at));
-                }
-                _ => return self.wrong(item, key, "a list of texts"),
+            match item.text() {
+                Some(text) => texts.push((text, item.at)),
+                None => return self.wrong(item, key, "a list of texts"),
             }
         }
         Some(texts)

@@ -62,6 +62,8 @@ pub struct Settings {
     pub work_pool: Option<String>,
     /// The queue of deployments that name no pool.
     pub work_queue: Option<String>,
+    /// The globs by which the projects were found; empty for all.
+    pub include: Vec<String>,
     /// Folders whose code joins the release of every project that imports it.
     pub shared: Vec<RepoPath>,
     /// What `.deployment.py` files may know.
@@ -97,11 +99,17 @@ impl Settings {
 /// Reads everything that was found.
 pub fn desired(tree: &Tree, found: &Found, settings: &Settings) -> Desired {
     let mut rules = FlowRules::of(tree);
-    let legacy = Legacy::of(
-        configuration::of(tree).as_ref(),
-        settings.environment.as_deref(),
-    );
-    let rule_faults = rules.check(&settings.for_deployments(&legacy));
+    let document = configuration::of(tree);
+    let legacy = Legacy::of(document.as_ref(), settings.environment.as_deref());
+    let mut configured = rules.check(&settings.for_deployments(&legacy), tree);
+    if let Some(document) = &document {
+        configured.extend(configuration::check(
+            document,
+            tree,
+            found,
+            &settings.include,
+        ));
+    }
     let readings: Vec<Reading<'_>> = found
         .projects
         .par_iter()
@@ -120,7 +128,7 @@ pub fn desired(tree: &Tree, found: &Found, settings: &Settings) -> Desired {
     let trees = code::trees(tree, &requests, &shared);
 
     let mut diagnostics = found.diagnostics.clone();
-    diagnostics.extend(rule_faults);
+    diagnostics.extend(configured);
     diagnostics.extend_from_slice(legacy.diagnostics());
     let composed: Vec<reading::Composed> = found
         .projects
@@ -211,8 +219,12 @@ fn drafts(
             };
         }
     };
-    let Some(text) = text(file, modules.tree(), faults) else {
-        return Vec::new();
+    let text = match text(&file.path, modules.tree()) {
+        Ok(text) => text,
+        Err(unread) => {
+            faults.push(unread.of(&file.path));
+            return Vec::new();
+        }
     };
     match document::parse(&text, syntax) {
         Err(fault) => {
@@ -230,17 +242,34 @@ fn drafts(
     }
 }
 
-/// The text of a file; `None`, and a fault, where it cannot be had.
-fn text(file: &DeploymentFile, tree: &Tree, faults: &mut Faults<'_>) -> Option<String> {
-    let fault = |message: String| Diagnostic::error(Place::file(file.path.clone()), message);
-    match tree.read(&file.path).map(String::from_utf8) {
-        Ok(Ok(text)) => return Some(text),
-        Ok(Err(_)) => {
-            faults.push(fault("not UTF-8 text".to_owned()).hint("save the file as UTF-8"));
-        }
-        Err(error) => faults.push(fault(format!("{error:#}"))),
+/// Why the text of a file cannot be had.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unread {
+    /// Why: a lower-case fragment without the file's path.
+    pub why: String,
+    /// What to do.
+    pub hint: &'static str,
+}
+
+impl Unread {
+    /// The fault of a file.
+    fn of(&self, file: &RepoPath) -> Diagnostic {
+        Diagnostic::error(Place::file(file.clone()), &self.why).hint(self.hint)
     }
-    None
+}
+
+/// The text of a file.
+fn text(file: &RepoPath, tree: &Tree) -> Result<String, Unread> {
+    let (why, hint) = match tree.read(file).map(String::from_utf8) {
+        Ok(Ok(text)) => return Ok(text),
+        Ok(Err(_)) => ("not UTF-8 text".to_owned(), "save the file as UTF-8"),
+        Err(error) => {
+            let why = format!("{error:#}");
+            let why = why.strip_prefix(&format!("read {file}: ")).unwrap_or(&why);
+            (format!("cannot be read: {why}"), "make the file readable")
+        }
+    };
+    Err(Unread { why, hint })
 }
 
 /// Takes out every deployment whose id another one has already, in the order of paths, and says so at both places.

@@ -18,20 +18,10 @@ use crate::model::{Field, listed, nearest};
 pub(super) fn check(declared: &Declared, flow: &Flow, faults: &mut Faults<'_>) {
     let fields = &declared.fields;
     let enforced = fields.get(&Field::EnforceParameterSchema) != Some(&Value::Bool(false));
-    let known: HashMap<&str, Position> = declared
-        .parameters
-        .iter()
-        .map(|(name, at)| (name.as_str(), *at))
-        .collect();
     let given = fields.get(&Field::Parameters).and_then(Value::as_object);
     if let Some(given) = given {
-        check_all(
-            given,
-            flow,
-            enforced,
-            |name| known.get(name).copied().unwrap_or(declared.at),
-            faults,
-        );
+        let at = by_name(&declared.parameters, declared.at);
+        check_all(given, flow, enforced, at, faults);
     }
     let schedules = fields.get(&Field::Schedules).and_then(Value::as_object);
     let place = declared.places.get(&Field::Schedules);
@@ -39,11 +29,22 @@ pub(super) fn check(declared: &Declared, flow: &Flow, faults: &mut Faults<'_>) {
         line: place.line,
         column: place.column,
     });
-    for schedule in schedules.into_iter().flat_map(Map::values) {
+    for (slug, schedule) in schedules.into_iter().flatten() {
         if let Some(given) = schedule.get("parameters").and_then(Value::as_object) {
-            check_all(given, flow, enforced, |_| at, faults);
+            let places = declared.schedule_parameters.get(slug);
+            let at = by_name(places.map_or(&[], Vec::as_slice), at);
+            check_all(given, flow, enforced, at, faults);
         }
     }
+}
+
+/// Where a parameter stands; `otherwise` where that is not known.
+fn by_name(places: &[(String, Position)], otherwise: Position) -> impl Fn(&str) -> Position {
+    let known: HashMap<&str, Position> = places
+        .iter()
+        .map(|(name, at)| (name.as_str(), *at))
+        .collect();
+    move |name| known.get(name).copied().unwrap_or(otherwise)
 }
 
 fn check_all(

@@ -58,7 +58,33 @@ impl<'a> Reading<'a> {
             reading.file(file, &modules, settings, &mut flows);
         }
         reading.flow_files(&found.flow_files, settings, &mut flows, rules);
+        reading.agree();
         reading
+    }
+
+    /// Refuses that one deployment leaves files out of the release which it shares with others that do not say so.
+    fn agree(&mut self) {
+        let texts = |declared: &Declared| -> Vec<String> {
+            let patterns = declared.exclude.iter();
+            patterns.map(|(text, _)| text.clone()).collect()
+        };
+        let sharing = || {
+            let all = self.deployments.iter();
+            all.filter(|(_, declared, _)| !brings_code(declared))
+        };
+        let disagreement = sharing().find_map(|(path, declared, _)| {
+            let (_, at) = declared.exclude.first()?;
+            let own = texts(declared);
+            let (_, other, _) = sharing().find(|(_, other, _)| texts(other) != own)?;
+            let place = Place::at(path.clone(), at.line, at.column);
+            let (name, other) = (&declared.name, &other.name);
+            let message = format!(
+                "`code.exclude` of `{name}` would take files away from `{other}`, which does not say the same"
+            );
+            let hint = "the deployments of a project share one release: say it in all of them, or name the files in a .prefectignore";
+            Some(Diagnostic::error(place, message).hint(hint))
+        });
+        self.diagnostics.extend(disagreement);
     }
 
     /// The flows that the configuration makes deployments of, without those that a deployment file names.

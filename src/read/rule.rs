@@ -50,6 +50,8 @@ pub struct FlowRules {
 #[derive(Debug)]
 struct Rule {
     files: GlobSet,
+    /// The globs of `files` and their places, in the order of the set.
+    written: Vec<(String, Position)>,
     exclude: GlobSet,
     /// On a flow's name or its function's; `None` for all.
     flow: Option<GlobMatcher>,
@@ -102,11 +104,13 @@ impl FlowRules {
         self.rules.iter().any(|rule| rule.holds(file))
     }
 
-    /// Reads what the entries say of deployments once, so that a fault is told at its place in `flowyard.toml`.
-    pub(super) fn check(&mut self, setting: &Setting<'_>) -> Vec<Diagnostic> {
+    /// Reads what the entries say of deployments once, and looks for their files, so that a fault is told at its place in
+    /// `flowyard.toml`.
+    pub(super) fn check(&mut self, setting: &Setting<'_>, tree: &Tree) -> Vec<Diagnostic> {
         let path = RepoPath::new(FILE);
         for rule in &mut self.rules {
             let mut faults = Faults::of(&path);
+            rule.find_files(tree, &mut faults);
             let mut node = rule.defaults.clone();
             for_flow(&mut node, "flow", "flow", "file");
             put(&mut node, "entrypoint", text(rule.at, "file.py:flow"));
@@ -185,10 +189,12 @@ impl Rule {
         }
         let mut globs = |key: &str| {
             let mut set = GlobSetBuilder::new();
+            let mut written = Vec::new();
             for (glob, at) in faults.texts(node, key).unwrap_or_default() {
                 match file_glob(&glob) {
-                    Ok(glob) => {
-                        set.add(glob);
+                    Ok(compiled) => {
+                        set.add(compiled);
+                        written.push((glob, at));
                     }
                     Err(error) => {
                         faults.error(at, format!("`{glob}` is no glob: {}", error.kind()));
@@ -196,9 +202,10 @@ impl Rule {
                     }
                 }
             }
-            set.build().unwrap_or_default()
+            (set.build().unwrap_or_default(), written)
         };
-        let (files, exclude) = (globs("files"), globs("exclude"));
+        let (files, written) = globs("files");
+        let (exclude, _) = globs("exclude");
         let flow = faults
             .text(node, "flow")
             .and_then(|(glob, at)| match Glob::new(&glob) {
@@ -217,16 +224,34 @@ impl Rule {
         }
         Some(Self {
             files,
+            written,
             exclude,
             flow,
             defaults: Node {
                 at,
                 content: Content::Map(defaults),
                 hidden: None,
+                written: None,
             },
             at,
             faulty: !sound,
         })
+    }
+
+    /// Refuses globs that match no Python file.
+    fn find_files(&self, tree: &Tree, faults: &mut Faults<'_>) {
+        let mut matched = vec![false; self.written.len()];
+        let files = tree.entries().iter().map(|entry| entry.path.as_str());
+        for file in files.filter(|file| file.ends_with(".py")) {
+            for glob in self.files.matches(file) {
+                matched[glob] = true;
+            }
+        }
+        for ((glob, at), _) in self.written.iter().zip(matched).filter(|one| !one.1) {
+            faults
+                .error(*at, format!("`{glob}` matches no Python file"))
+                .hint("globs count from the repository's root, and ignored files do not count");
+        }
     }
 
     fn holds(&self, file: &RepoPath) -> bool {
@@ -401,6 +426,7 @@ fn map(at: Position, entries: Vec<(String, Node)>) -> Node {
         at,
         content: Content::Map(entries.collect()),
         hidden: None,
+        written: None,
     }
 }
 
@@ -411,6 +437,7 @@ fn of_value(value: &Value, at: Position) -> Node {
             at,
             content: Content::List(items.iter().map(|item| of_value(item, at)).collect()),
             hidden: None,
+            written: None,
         },
         Value::Object(object) => {
             let entries = object

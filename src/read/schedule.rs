@@ -7,10 +7,10 @@ use std::str::FromStr as _;
 use chrono_tz::Tz;
 use serde_json::Value;
 
-use super::document::{Entry, Node};
+use super::document::{Entry, Node, Position};
 use super::duration;
 use super::faults::Faults;
-use crate::model::{Dialect, Schedule, Timing, nearest};
+use crate::model::{Diagnostic, Dialect, Schedule, Timing, nearest};
 
 const KEYS: &[&str] = &[
     "cron",
@@ -36,9 +36,18 @@ const RRULE_START: &str = "DTSTART:20200101T000000\n";
 /// The slug of a deployment's only schedule: it stays when the schedule is edited, and a pause with it.
 const ONLY: &str = "schedule";
 
+/// A schedule as read.
+#[derive(Debug)]
+pub(super) struct Declared {
+    /// What it says.
+    pub(super) schedule: Schedule,
+    /// Where each of its parameters stands.
+    pub(super) parameters: Vec<(String, Position)>,
+}
+
 /// Reads the schedules of a deployment: a list, or one mapping. In Prefect 2 their slugs count for nothing: there a
 /// schedule is known by what it says.
-pub(super) fn read(node: &Node, dialect: Dialect, faults: &mut Faults<'_>) -> Vec<Schedule> {
+pub(super) fn read(node: &Node, dialect: Dialect, faults: &mut Faults<'_>) -> Vec<Declared> {
     let items: Vec<&Node> = match &node.content {
         super::document::Content::List(items) => items.iter().collect(),
         super::document::Content::Map(_) => vec![node],
@@ -51,12 +60,13 @@ pub(super) fn read(node: &Node, dialect: Dialect, faults: &mut Faults<'_>) -> Ve
         }
     };
     let only = items.len() == 1;
-    let mut schedules: Vec<Schedule> = Vec::new();
+    let mut schedules: Vec<Declared> = Vec::new();
     for item in items {
         let Some(schedule) = one(item, only, dialect, faults) else {
             continue;
         };
-        let twice = schedules.iter().any(|other| other.slug == schedule.slug);
+        let slug = &schedule.slug;
+        let twice = schedules.iter().any(|other| other.schedule.slug == *slug);
         if twice && dialect == Dialect::Prefect2 {
             faults
                 .error(item.at, "a second schedule that says the same")
@@ -65,14 +75,14 @@ pub(super) fn read(node: &Node, dialect: Dialect, faults: &mut Faults<'_>) -> Ve
         }
         if twice {
             faults
-                .error(
-                    item.at,
-                    format!("a second schedule with the slug `{}`", schedule.slug),
-                )
+                .error(item.at, format!("a second schedule with the slug `{slug}`"))
                 .hint("give each schedule of a deployment a `slug` of its own");
             continue;
         }
-        schedules.push(schedule);
+        schedules.push(Declared {
+            schedule,
+            parameters: item.get("parameters").map(Node::keys).unwrap_or_default(),
+        });
     }
     schedules
 }
@@ -162,6 +172,13 @@ fn timing(node: &Node, entries: &[Entry], faults: &mut Faults<'_>) -> Option<Tim
                     .error(at, format!("`{cron}` is no cron expression: {reason}"))
                     .hint("five fields: minute hour day-of-month month day-of-week, such as \"0 4 * * *\"");
                 return None;
+            }
+            if check::runs_by_the_second(&cron) {
+                let message = format!(
+                    "`{cron}` runs by the second: Prefect reads the last of six fields as the seconds"
+                );
+                let warning = Diagnostic::warning(faults.place(at), message);
+                faults.push(warning.hint("leave the seconds away, or write them last"));
             }
             let day_or = faults.boolean(node, "day_or").unwrap_or(true);
             Some(Timing::Cron {
@@ -257,7 +274,7 @@ mod tests {
         let schedules = read(&node, dialect, &mut faults);
         let messages = faults.into_parts().0;
         (
-            schedules,
+            schedules.into_iter().map(|one| one.schedule).collect(),
             messages
                 .iter()
                 .map(|one| format!("{}: {}", one.place, one.message))
@@ -296,6 +313,23 @@ mod tests {
         ] {
             assert!(check::cron(bad).is_err(), "{bad}");
         }
+        let few = check::cron("0 4 * *").expect_err("too few");
+        assert_eq!(few, "4 fields instead of five");
+    }
+
+    #[test]
+    fn seconds_in_front_are_told() {
+        let (schedules, faults) =
+            read_text("- cron: 0 0 5 * * *\n- cron: 0 4 * * * 30\n- cron: 0 4 * * * */10\n");
+        assert_eq!(schedules.len(), 3, "Prefect takes them");
+        let seconds = "runs by the second: Prefect reads the last of six fields as the seconds";
+        assert_eq!(
+            faults,
+            [
+                format!("p/x.deployment.yaml:1:9: `0 0 5 * * *` {seconds}"),
+                format!("p/x.deployment.yaml:3:9: `0 4 * * * */10` {seconds}"),
+            ]
+        );
     }
 
     #[test]

@@ -24,6 +24,25 @@ pub(super) const IMAGE: &str = "flowyard.image";
 /// The prefix of what steps give; see [`Step`](crate::model::Step).
 const STEP: &str = "flowyard.step.";
 
+/// How the names of a kind begin, and what to do about one that is not known.
+const KINDS: &[(&str, &str)] = &[
+    (
+        "flowyard.vars.",
+        "declare it in flowyard.toml under `[vars]` or `[environments.NAME.vars]`",
+    ),
+    (
+        "flowyard.terraform.",
+        "it is in none of the files under `terraform-outputs` in flowyard.toml",
+    ),
+    (
+        "flowyard.git.",
+        "known are flowyard.git.sha, flowyard.git.short_sha and flowyard.git.branch",
+    ),
+];
+
+/// Of which kinds templates are.
+const KNOWN: &str = "known are $VARIABLE, prefect.blocks.*, prefect.variables.* and flowyard.*";
+
 /// Who resolves what of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
@@ -51,6 +70,8 @@ pub struct Values {
     pub environment: Option<BTreeMap<String, String>>,
     /// Values by their full name, `flowyard.env` and the like; `flowyard.vars.*` may be any scalar.
     pub known: BTreeMap<String, Value>,
+    /// Names that have no value here, with the fault of a template that names them.
+    pub withheld: BTreeMap<String, TemplateFault>,
 }
 
 /// A text with its templates resolved.
@@ -139,32 +160,43 @@ impl Values {
         Ok(resolved)
     }
 
-    fn unknown(&self, name: &str) -> TemplateFault {
-        // What all variables have in common must not make near misses of them.
-        let variables = "flowyard.vars.";
-        let known = self.known.keys().map(String::as_str);
-        let near = match name.strip_prefix(variables) {
-            Some(own) => {
-                let known = known.filter_map(|known| known.strip_prefix(variables));
-                nearest(own, known).map(|near| format!("{variables}{near}"))
-            }
-            None => nearest(name, known).map(str::to_owned),
+    /// Adds a value.
+    pub fn know(&mut self, name: impl Into<String>, value: impl Into<Value>) {
+        self.known.insert(name.into(), value.into());
+    }
+
+    /// Adds a name that has no value here: what is wrong with a template that names it, and what to do.
+    pub fn withhold(&mut self, name: impl Into<String>, message: &str, hint: &str) {
+        let fault = TemplateFault {
+            message: message.to_owned(),
+            hint: Some(hint.to_owned()),
         };
-        let hint = match near {
-            Some(near) => format!("did you mean `{near}`?"),
-            None if name.starts_with(variables) => {
-                "declare it in flowyard.toml under `[vars]` or `[environments.NAME.vars]`"
-                    .to_owned()
+        self.withheld.insert(name.into(), fault);
+    }
+
+    /// Why a name has no value.
+    fn unknown(&self, name: &str) -> TemplateFault {
+        if let Some(fault) = self.withheld.get(name) {
+            return fault.clone();
+        }
+        let known = self.known.keys().chain(self.withheld.keys());
+        let known = known.map(String::as_str);
+        // What all names of a kind have in common must not make near misses of them.
+        let kind = KINDS.iter().find(|(kind, _)| name.starts_with(kind));
+        let (near, otherwise) = match kind {
+            Some((kind, otherwise)) => {
+                let known = known.filter_map(|known| known.strip_prefix(kind));
+                let near = nearest(&name[kind.len()..], known);
+                (near.map(|near| format!("{kind}{near}")), *otherwise)
             }
-            None if name.starts_with("flowyard.git.") => {
-                "it is known only inside of a git repository that has a commit".to_owned()
-            }
-            None => "known are $VARIABLE, prefect.blocks.*, prefect.variables.* and flowyard.*"
-                .to_owned(),
+            None => (nearest(name, known).map(str::to_owned), KNOWN),
         };
         TemplateFault {
             message: format!("unknown template `{name}`"),
-            hint: Some(hint),
+            hint: Some(match near {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => otherwise.to_owned(),
+            }),
         }
     }
 }
@@ -231,6 +263,7 @@ mod tests {
                 ("flowyard.env".to_owned(), json!("prod")),
                 ("flowyard.vars.limit".to_owned(), json!(50)),
             ]),
+            withheld: BTreeMap::new(),
         }
     }
 
@@ -298,7 +331,24 @@ mod tests {
             hint("{{ flowyard.var.limit }}"),
             "did you mean `flowyard.vars.limit`?"
         );
+        assert!(hint("{{ flowyard.git.vars }}").starts_with("known are flowyard.git.sha"));
+        assert!(hint("{{ flowyard.terraform.limit }}").contains("`terraform-outputs`"));
         assert!(resolve("{{ build-image.tag }}").is_err());
         assert!(resolve("{{ prefect.blocks.secret }}").is_err());
+    }
+
+    #[test]
+    fn what_has_no_value_here_is_told_as_such() {
+        let mut values = values();
+        values.withhold("flowyard.git.sha", "there is no commit yet", "commit first");
+        let resolve = |text| values.resolve(text, Place::Here).expect("has templates");
+        let fault = resolve("v{{ flowyard.git.sha }}").expect_err("it has no value");
+        assert_eq!(fault.message, "there is no commit yet");
+        assert_eq!(fault.hint.as_deref(), Some("commit first"));
+        let fault = resolve("{{ flowyard.git.shaa }}").expect_err("it is unknown");
+        assert_eq!(
+            fault.hint.as_deref(),
+            Some("did you mean `flowyard.git.sha`?")
+        );
     }
 }

@@ -422,3 +422,14 @@ fn documents_of_any_pieces_read() {
         }
     }
 }
+
+#[test]
+fn why_a_file_cannot_be_read_is_told_without_its_path() {
+    let file = |path: &str, bytes: &[u8]| (RepoPath::new(path), bytes.to_vec());
+    let tree = Tree::memory([file("a.yaml", b"x: \xff"), file("b.yaml", b"x")].into());
+    let why = |path| super::text(&RepoPath::new(path), &tree).map_err(|unread| unread.why);
+    assert_eq!(why("a.yaml"), Err("not UTF-8 text".to_owned()));
+    assert_eq!(why("b.yaml"), Ok("x".to_owned()));
+    let absent = "cannot be read: it is not there or is ignored";
+    assert_eq!(why("c.yaml"), Err(absent.to_owned()));
+}

@@ -9,7 +9,7 @@ use super::revision::{self, Auto};
 use crate::cli;
 use crate::config::{self, Beside};
 use crate::discover::{Changes, Git, Scope, Tree};
-use crate::model::{Desired, Project, Reach, RepoPath, Since};
+use crate::model::{Desired, Project, Reach, RepoPath, Since, listed};
 use crate::read::affected;
 
 /// The revision that `--since` and `--against` find out by themselves.
@@ -113,22 +113,23 @@ pub(super) fn apply(
             project.reach = reach;
         }
     }
+    for glob in &narrow.projects {
+        let one = Scope::new(&[glob], &[]).context("read the globs of --project")?;
+        if !desired
+            .projects
+            .iter()
+            .any(|project| one.holds(&project.path))
+        {
+            let projects = desired.projects.iter();
+            let paths: Vec<String> = projects.map(|project| project.path.to_string()).collect();
+            let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
+            bail!("no project matches {glob}; there are: {}", listed(&paths));
+        }
+    }
     let (kept, dropped): (Vec<Project>, Vec<Project>) =
         desired.projects.into_iter().partition(|project| {
             scope.holds(&project.path) && (revision.is_none() || project.reach.is_some())
         });
-    if kept.is_empty() && !narrow.projects.is_empty() && narrow.since.is_none() {
-        let paths: Vec<String> = dropped
-            .iter()
-            .take(10)
-            .map(|one| one.path.to_string())
-            .collect();
-        bail!(
-            "no project matches {}; there are: {}",
-            narrow.projects.join(", "),
-            paths.join(", ")
-        );
-    }
     let unwanted: BTreeSet<&RepoPath> = dropped.iter().map(|project| &project.path).collect();
     let wanted: BTreeSet<&RepoPath> = kept.iter().map(|project| &project.path).collect();
     desired.diagnostics.retain(|one| {
@@ -165,7 +166,7 @@ pub(super) fn reached(
         .filter_map(|path| RepoPath::root().resolve(path))
         .collect();
     let projects = &run.config.projects;
-    let shared: Vec<RepoPath> = projects.shared.iter().map(RepoPath::new).collect();
+    let shared = super::shared(&run.config);
     let reached = affected::reach(
         desired,
         &affected::Question {

@@ -121,9 +121,18 @@ async fn plan_against(
     let mut after = read(run, &run.tree()?, narrow, true, options.keep_going).await?;
     let tree = Tree::revision(run.path(), revision, &crate::model::RepoPath::root())?;
     let mut process = run.process.clone();
-    let (config, _) = configured(&run.global, &mut process, &|name| read_of(&tree, name))
-        .with_context(|| format!("read the configuration at `{revision}`"))?;
-    let mut before = run.read(&tree, &config, true)?;
+    let configured = configured(&run.global, &mut process, &|name| read_of(&tree, name));
+    // A change may be what repairs it.
+    let theirs = match &configured {
+        Ok((config, _)) => config,
+        Err(error) => {
+            tracing::warn!(
+                "the configuration at `{revision}` cannot be read, so that this one counts for both sides: {error:#}"
+            );
+            &run.config
+        }
+    };
+    let mut before = run.read(&tree, theirs, true)?;
     if narrow.narrows() {
         // The same projects on both sides; one that is gone is not part of a narrowed plan.
         before

@@ -6,7 +6,7 @@
 use std::fmt;
 
 use anyhow::{Context as _, anyhow, bail};
-use minijinja::{Environment, UndefinedBehavior, context};
+use minijinja::{Environment, ErrorKind, UndefinedBehavior, context};
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::{Map, Value};
@@ -114,9 +114,44 @@ impl Variables {
         rendered.map_err(|error| {
             let line = error.line().map(|line| format!(":{line}"));
             let what = error.detail().map(str::to_owned);
-            let what = what.unwrap_or_else(|| error.kind().to_string());
+            let undefined = error.kind() == ErrorKind::UndefinedError;
+            let what = what
+                .or_else(|| self.undefined(text).filter(|_| undefined))
+                .unwrap_or_else(|| error.kind().to_string());
             anyhow!("{of}{}: {what}", line.unwrap_or_default())
         })
+    }
+
+    /// Which names of a text have no value, and what to do.
+    fn undefined(&self, text: &str) -> Option<String> {
+        let template = self.environment.template_from_str(text).ok()?;
+        let known: Vec<String> = self
+            .values
+            .keys()
+            .map(|name| format!("cookiecutter.{name}"))
+            .collect();
+        let is_known = |name: &String| {
+            let one = |known: &String| name == known || name.starts_with(&format!("{known}."));
+            name == "cookiecutter"
+                || known.iter().any(one)
+                || self.environment.globals().any(|(global, _)| global == name)
+        };
+        let mut names: Vec<String> = template.undeclared_variables(true).into_iter().collect();
+        names.retain(|name| !is_known(name));
+        names.sort();
+        let hint = match names.as_slice() {
+            [] => return None,
+            [name] => nearest(name, known.iter().map(String::as_str)),
+            _ => None,
+        };
+        let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+        let hint = match hint {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!(
+                "name files whose braces are not the template's under `_copy_without_render` in {FILE}"
+            ),
+        };
+        Some(format!("no value for {}; {hint}", names.join(", ")))
     }
 
     /// The globs of the files that are copied as they are.
@@ -250,7 +285,16 @@ mod tests {
             format!("{:#}", result.expect_err("a fault"))
         };
         let declared = r#"{"name": "x", "license": ["MIT", "BSD"], "docker": true, "_x": 1}"#;
-        assert_eq!(error(declared, &[]), "a.py:2: undefined value");
+        assert_eq!(
+            error(declared, &[]),
+            "a.py:2: no value for `cookiecutter.nam`; did you mean `cookiecutter.name`?"
+        );
+        let raw = new(declared, &[]).and_then(|one| one.render("a.html", "{{ raw }}"));
+        assert_eq!(
+            raw.expect_err("a fault").to_string(),
+            "a.html:1: no value for `raw`; name files whose braces are not the template's under \
+             `_copy_without_render` in cookiecutter.json"
+        );
         assert_eq!(
             error(declared, &[("nme", "y")]),
             "unknown variable `nme`; did you mean `name`?"
@@ -264,7 +308,8 @@ mod tests {
         assert!(error("[]", &[]).starts_with("read cookiecutter.json: "));
         assert_eq!(
             error(r#"{"a": "{{ cookiecutter.b }}", "b": ""}"#, &[]),
-            "cookiecutter.json, `a`:1: undefined value"
+            "cookiecutter.json, `a`:1: no value for `cookiecutter.b`; name files whose braces are not the \
+             template's under `_copy_without_render` in cookiecutter.json"
         );
     }
 

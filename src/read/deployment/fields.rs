@@ -14,22 +14,30 @@ use crate::read::{schedule, triggers};
 struct Reading<'n, 'f, 'p> {
     node: &'n Node,
     faults: &'f mut Faults<'p>,
-    fields: Fields,
-    places: BTreeMap<Field, Place>,
+    read: Read,
 }
 
-/// The fields of a deployment that need neither its flow nor its code, and where each stands.
+/// The fields of a deployment that need neither its flow nor its code.
+#[derive(Default)]
+pub(super) struct Read {
+    pub(super) fields: Fields,
+    /// Where each stands.
+    pub(super) places: BTreeMap<Field, Place>,
+    /// Where each parameter of each schedule stands, by the schedule's slug.
+    pub(super) schedule_parameters: BTreeMap<String, Vec<(String, Position)>>,
+}
+
+/// Reads the fields.
 pub(super) fn read(
     node: &Node,
     default_name: Option<&str>,
     setting: &Setting<'_>,
     faults: &mut Faults<'_>,
-) -> (Fields, BTreeMap<Field, Place>) {
+) -> Read {
     let mut reading = Reading {
         node,
         faults,
-        fields: Fields::new(),
-        places: BTreeMap::new(),
+        read: Read::default(),
     };
     reading.simple_fields();
     reading.schedules(setting);
@@ -37,13 +45,13 @@ pub(super) fn read(
     reading.concurrency();
     reading.triggers(default_name.unwrap_or_default());
     reading.pull();
-    (reading.fields, reading.places)
+    reading.read
 }
 
 impl Reading<'_, '_, '_> {
     fn set(&mut self, field: Field, value: Value, at: Position) {
-        self.places.insert(field, self.faults.place(at));
-        self.fields.insert(field, value);
+        self.read.places.insert(field, self.faults.place(at));
+        self.read.fields.insert(field, value);
     }
 
     fn simple_fields(&mut self) {
@@ -125,10 +133,13 @@ impl Reading<'_, '_, '_> {
             (Some(node), None) | (None, Some(node)) => node,
             (None, None) => return,
         };
-        let schedules: Map<String, Value> = schedule::read(node, setting.dialect, self.faults)
-            .iter()
-            .map(|schedule| (schedule.slug.clone(), schedule.to_value()))
-            .collect();
+        let mut schedules = Map::new();
+        for declared in schedule::read(node, setting.dialect, self.faults) {
+            let schedule = declared.schedule;
+            schedules.insert(schedule.slug.clone(), schedule.to_value());
+            let parameters = &mut self.read.schedule_parameters;
+            parameters.insert(schedule.slug, declared.parameters);
+        }
         self.set(Field::Schedules, Value::Object(schedules), node.at);
     }
 
@@ -142,7 +153,7 @@ impl Reading<'_, '_, '_> {
                 self.set(Field::WorkQueue, queue.into(), at);
                 return;
             }
-            if self.fields.contains_key(&Field::Infrastructure) {
+            if self.read.fields.contains_key(&Field::Infrastructure) {
                 return;
             }
             if let Some((pool, at)) = default {
@@ -228,8 +239,8 @@ impl Reading<'_, '_, '_> {
     }
 
     fn triggers(&mut self, default_name: &str) {
-        let name = self.node.get("name").and_then(Node::as_str);
-        let name = name.unwrap_or(default_name).to_owned();
+        let name = self.node.get("name").and_then(Node::text);
+        let name = name.unwrap_or_else(|| default_name.to_owned());
         if let Some(list) = present(self.node, "triggers") {
             let all = triggers::read(list, &name, self.faults);
             self.set(Field::Triggers, Value::Object(all), list.at);

@@ -122,6 +122,7 @@ fn node(value: &Value, at: Position, variables: &[(&str, &str)]) -> Node {
         at,
         content,
         hidden: None,
+        written: None,
     }
 }
 

@@ -131,6 +131,7 @@ pub(super) fn of(
         at,
         content: Content::Map(entries),
         hidden: None,
+        written: None,
     };
     Some(Draft {
         notes,
@@ -257,6 +258,7 @@ impl Drafting<'_, '_, '_, '_, '_> {
                     at: pool_at,
                     content: Content::Map(inside),
                     hidden: None,
+                    written: None,
                 };
                 self.put("work_pool", pool_at, node);
             }

@@ -51,11 +51,10 @@ pub(super) fn drafts(
     let Some(main) = modules.tree().position(file) else {
         return Vec::new();
     };
-    let whole = |message: String| Diagnostic::error(Place::file(file.clone()), message);
     match modules.get(main) {
         Ok(_) => {}
-        Err(Broken::Unreadable(why)) => {
-            faults.push(whole(why.clone()));
+        Err(Broken::Unreadable(unread)) => {
+            faults.push(unread.of(file));
             return Vec::new();
         }
         Err(Broken::Syntax(fault)) => {

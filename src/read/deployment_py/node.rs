@@ -166,6 +166,7 @@ impl<'m, 'a, 'f, 'p> Nodes<'m, 'a, 'f, 'p> {
             at,
             content,
             hidden: None,
+            written: None,
         };
         if let Content::Scalar(scalar) = &node.content {
             let shown = scalar.to_string();
@@ -261,6 +262,7 @@ impl<'m, 'a, 'f, 'p> Nodes<'m, 'a, 'f, 'p> {
             at,
             content: Content::Map(map),
             hidden: None,
+            written: None,
         })
     }
 

@@ -23,6 +23,7 @@ pub(super) fn of(fields: &Fields, used: At, nodes: &mut Nodes<'_, '_, '_, '_>) -
             at,
             content: Content::List(Vec::new()),
             hidden: None,
+            written: None,
         });
         let several = nodes
             .machine()
@@ -58,6 +59,7 @@ fn timing(name: &str, value: &Value, used: At, nodes: &mut Nodes<'_, '_, '_, '_>
         at,
         content: Content::Map(map),
         hidden: None,
+        written: None,
     })
 }
 
@@ -125,6 +127,7 @@ fn schedule(value: &Value, used: At, nodes: &mut Nodes<'_, '_, '_, '_>) -> Optio
         at,
         content: Content::Map(map),
         hidden: None,
+        written: None,
     })
 }
 

@@ -215,16 +215,19 @@ fn pull(source: &Value, used: At, nodes: &mut Nodes<'_, '_, '_, '_>) -> Option<N
             at,
             content: Content::Map(inputs),
             hidden: None,
+            written: None,
         };
         let step = Node {
             at,
             content: Content::Map(vec![entry(name, inputs)]),
             hidden: None,
+            written: None,
         };
         Node {
             at,
             content: Content::List(vec![step]),
             hidden: None,
+            written: None,
         }
     };
     match nodes.machine().record_kind(source) {
@@ -382,6 +385,7 @@ fn credential(value: &Value, used: At, nodes: &mut Nodes<'_, '_, '_, '_>) -> Opt
         at,
         content: Content::Map(map),
         hidden: None,
+        written: None,
     })
 }
 

@@ -62,14 +62,14 @@ fn node(
         ));
     }
     let content = match ast {
-        Ast::NullKeyword(_) => Content::Scalar(Value::Null),
-        Ast::BooleanLit(one) => Content::Scalar(Value::Bool(one.value)),
-        Ast::StringLit(one) => Content::Scalar(Value::String(one.value.to_string())),
         Ast::NumberLit(one) => {
             let number: Number = serde_json::from_str(one.value)
                 .map_err(|_| Fault::new(at, format!("`{}` is no JSON number", one.value)))?;
-            Content::Scalar(Value::Number(number))
+            return Ok(Node::plain(at, Value::Number(number), one.value));
         }
+        Ast::NullKeyword(_) => Content::Scalar(Value::Null),
+        Ast::BooleanLit(one) => Content::Scalar(Value::Bool(one.value)),
+        Ast::StringLit(one) => Content::Scalar(Value::String(one.value.to_string())),
         Ast::Array(one) => {
             let items = one
                 .elements

@@ -49,6 +49,8 @@ pub(super) struct Node {
     pub(in crate::read) content: Content,
     /// The text as written, where the value came from the process's environment and is not to be shown.
     pub(in crate::read) hidden: Option<String>,
+    /// The text as written of a number or boolean that prints otherwise: `1.10`, `010`.
+    pub(in crate::read) written: Option<Box<str>>,
 }
 
 /// What a node holds.
@@ -112,12 +114,34 @@ impl Node {
             at,
             content,
             hidden: None,
+            written: None,
         }
     }
 
     /// A value that stands nowhere: a default.
     pub(in crate::read) fn scalar(at: Position, value: Value) -> Self {
         Self::new(at, Content::Scalar(value))
+    }
+
+    /// A scalar that is written as `text` without quotes.
+    pub(in crate::read) fn plain(at: Position, value: Value, text: &str) -> Self {
+        let printed = (value.is_number() || value.is_boolean()).then(|| value.to_string());
+        let mut node = Self::scalar(at, value);
+        node.written = printed
+            .filter(|printed| printed != text)
+            .map(|_| text.into());
+        node
+    }
+
+    /// The text of a scalar where a text is wanted: a number or boolean as it is written. `None` for null, lists and
+    /// mappings.
+    pub(in crate::read) fn text(&self) -> Option<String> {
+        match (&self.content, &self.written) {
+            (Content::Scalar(Value::String(text)), _) => Some(text.clone()),
+            (Content::Scalar(Value::Null) | Content::List(_) | Content::Map(_), _) => None,
+            (Content::Scalar(_), Some(written)) => Some(written.to_string()),
+            (Content::Scalar(value), None) => Some(value.to_string()),
+        }
     }
 
     /// Whether it is null.
@@ -139,6 +163,12 @@ impl Node {
             Content::Map(entries) => Some(entries),
             _ => None,
         }
+    }
+
+    /// The keys of a mapping and where they stand; none of anything else.
+    pub(in crate::read) fn keys(&self) -> Vec<(String, Position)> {
+        let entries = self.entries().unwrap_or_default().iter();
+        entries.map(|entry| (entry.key.clone(), entry.at)).collect()
     }
 
     /// The value of a key of a mapping.
@@ -313,6 +343,35 @@ mod tests {
             toml.get("b").expect("b").at,
             Position { line: 2, column: 5 }
         );
+    }
+
+    #[test]
+    fn where_a_text_is_wanted_it_is_what_is_written() {
+        let text = |text, syntax| {
+            let (node, _) = parse(text, syntax).expect("valid");
+            node.get("a").expect("a").text()
+        };
+        for (written, syntax, expected) in [
+            ("a: 1.10", Syntax::Yaml, "1.10"),
+            ("a: 010", Syntax::Yaml, "010"),
+            ("a: 0x10", Syntax::Yaml, "0x10"),
+            ("a: True", Syntax::Yaml, "True"),
+            ("a: 2", Syntax::Yaml, "2"),
+            ("a: '1.10'", Syntax::Yaml, "1.10"),
+            ("a: 12:30", Syntax::PyYaml, "12:30"),
+            ("a: no", Syntax::PyYaml, "no"),
+            ("a = 1.10", Syntax::Toml, "1.10"),
+            ("a = 0x1F", Syntax::Toml, "0x1F"),
+            (r#"{"a": 1.10}"#, Syntax::Json, "1.10"),
+        ] {
+            assert_eq!(
+                text(written, syntax).as_deref(),
+                Some(expected),
+                "{written}"
+            );
+        }
+        assert_eq!(text("a: ~", Syntax::Yaml), None);
+        assert_eq!(text("a: [1]", Syntax::Yaml), None);
     }
 
     #[test]

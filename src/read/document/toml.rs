@@ -7,10 +7,12 @@ use toml::de::{DeTable, DeValue};
 use super::{Content, Entry, Fault, Lines, MAX_DEPTH, Node, Position, position};
 
 pub(super) fn parse(text: &str) -> Result<(Node, Vec<Fault>), Fault> {
-    let lines = Lines::of(text);
-    let place = |offset| position(&lines, text, offset);
+    let source = Source {
+        text,
+        lines: Lines::of(text),
+    };
     let table = DeTable::parse(text).map_err(|error| {
-        let at = place(error.span().map_or(0, |span| span.start));
+        let at = source.place(error.span().map_or(0, |span| span.start));
         Fault::new(
             at,
             format!("not valid TOML: {}", error.message().replace('\n', ", ")),
@@ -18,22 +20,30 @@ pub(super) fn parse(text: &str) -> Result<(Node, Vec<Fault>), Fault> {
     })?;
     let start = Position { line: 1, column: 1 };
     Ok((
-        Node::new(start, Content::Map(entries(table.get_ref(), &place, 0)?)),
+        Node::new(start, Content::Map(entries(table.get_ref(), &source, 0)?)),
         Vec::new(),
     ))
 }
 
-fn entries(
-    table: &DeTable<'_>,
-    place: &impl Fn(usize) -> Position,
-    depth: usize,
-) -> Result<Vec<Entry>, Fault> {
+/// A text, in which spans are places and pieces.
+struct Source<'t> {
+    text: &'t str,
+    lines: Lines,
+}
+
+impl Source<'_> {
+    fn place(&self, offset: usize) -> Position {
+        position(&self.lines, self.text, offset)
+    }
+}
+
+fn entries(table: &DeTable<'_>, source: &Source<'_>, depth: usize) -> Result<Vec<Entry>, Fault> {
     let mut entries = Vec::with_capacity(table.len());
     for (key, value) in table {
         entries.push(Entry {
             key: key.get_ref().to_string(),
-            at: place(key.span().start),
-            value: node(value, place, depth + 1)?,
+            at: source.place(key.span().start),
+            value: node(value, source, depth + 1)?,
         });
     }
     // The parser sorts by key; people read top down.
@@ -41,12 +51,8 @@ fn entries(
     Ok(entries)
 }
 
-fn node(
-    value: &Spanned<DeValue<'_>>,
-    place: &impl Fn(usize) -> Position,
-    depth: usize,
-) -> Result<Node, Fault> {
-    let at = place(value.span().start);
+fn node(value: &Spanned<DeValue<'_>>, source: &Source<'_>, depth: usize) -> Result<Node, Fault> {
+    let at = source.place(value.span().start);
     if depth > MAX_DEPTH {
         return Err(Fault::new(
             at,
@@ -59,6 +65,7 @@ fn node(
             format!("`{text}` is no number that a deployment can hold"),
         )
     };
+    let written = source.text.get(value.span()).unwrap_or_default();
     let content = match value.get_ref() {
         DeValue::String(text) => Content::Scalar(Value::String(text.to_string())),
         DeValue::Boolean(one) => Content::Scalar(Value::Bool(*one)),
@@ -66,7 +73,7 @@ fn node(
             let digits = one.as_str().replace('_', "");
             let number =
                 i64::from_str_radix(&digits, one.radix()).map_err(|_| no_number(&digits))?;
-            Content::Scalar(number.into())
+            return Ok(Node::plain(at, number.into(), written));
         }
         DeValue::Float(one) => {
             let digits = one.as_str().replace('_', "");
@@ -75,14 +82,14 @@ fn node(
                 .ok()
                 .and_then(Number::from_f64)
                 .ok_or_else(|| no_number(&digits))?;
-            Content::Scalar(Value::Number(number))
+            return Ok(Node::plain(at, Value::Number(number), written));
         }
         DeValue::Datetime(one) => Content::Scalar(Value::String(one.to_string())),
         DeValue::Array(items) => {
-            let items = items.iter().map(|item| node(item, place, depth + 1));
+            let items = items.iter().map(|item| node(item, source, depth + 1));
             Content::List(items.collect::<Result<_, _>>()?)
         }
-        DeValue::Table(table) => Content::Map(entries(table, place, depth)?),
+        DeValue::Table(table) => Content::Map(entries(table, source, depth)?),
     };
     Ok(Node::new(at, content))
 }

@@ -91,17 +91,18 @@ impl Builder {
             Event::Scalar(text, style, anchor, tag) => {
                 let text_tag =
                     tag.is_some_and(|tag| tag.is_yaml_core_schema() && tag.suffix == "str");
-                let value = if style == ScalarStyle::Plain && !text_tag {
-                    self.schema.plain(&text).ok_or_else(|| {
+                let node = if style == ScalarStyle::Plain && !text_tag {
+                    let value = self.schema.plain(&text).ok_or_else(|| {
                         Fault::new(
                             at,
                             format!("`{text}` is no number that a deployment can hold"),
                         )
-                    })?
+                    })?;
+                    Node::plain(at, value, &text)
                 } else {
-                    Value::String(text.into_owned())
+                    Node::scalar(at, Value::String(text.into_owned()))
                 };
-                self.node(Node::scalar(at, value), anchor, 1)
+                self.node(node, anchor, 1)
             }
             Event::SequenceStart(anchor, _) => self.begin(at, anchor, Kind::List(Vec::new())),
             Event::MappingStart(anchor, _) => {

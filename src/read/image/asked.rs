@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::model::{Builder, nearest};
+use crate::model::Builder;
 use crate::read::document::{Content, Node, Position};
 use crate::read::faults::{Faults, present};
 
@@ -74,8 +74,18 @@ pub(in crate::read) fn read(deployment: &Node, faults: &mut Faults<'_>) -> Asked
                 ..Wish::default()
             }));
         }
+        Content::Scalar(Value::Bool(false) | Value::String(_)) => return Asked::None,
         Content::Map(entries) => entries,
-        _ => return Asked::None,
+        Content::Scalar(_) | Content::List(_) => {
+            let kind = node.kind();
+            faults
+                .error(
+                    node.at,
+                    format!("`image` is a text, a mapping, true or false, not {kind}"),
+                )
+                .hint("a text names an image, `image: \"repository:tag\"`; a mapping says how one is built");
+            return Asked::None;
+        }
     };
     faults.unknown_keys(entries, KEYS, "`image`");
     let text = |key: &str, faults: &mut Faults<'_>| faults.text(node, key).map(|(text, _)| text);
@@ -89,7 +99,7 @@ pub(in crate::read) fn read(deployment: &Node, faults: &mut Faults<'_>) -> Asked
         repository: text("repository", faults),
         name: text("name", faults),
         base: text("base", faults),
-        builder: builder.and_then(|(name, at)| match parse_builder(&name) {
+        builder: builder.and_then(|(name, at)| match Builder::parse(&name) {
             Ok(builder) => Some(builder),
             Err(hint) => {
                 faults
@@ -135,32 +145,17 @@ pub(in crate::read) fn read(deployment: &Node, faults: &mut Faults<'_>) -> Asked
     Asked::Built(Box::new(wish))
 }
 
-/// The builder of a name; otherwise what to write instead.
-pub fn parse_builder(name: &str) -> Result<Builder, String> {
-    let known = Builder::ALL.map(Builder::name);
-    match Builder::ALL.into_iter().find(|one| one.name() == name) {
-        Some(builder) => Ok(builder),
-        None => Err(match nearest(name, known) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => format!("known are: {}", known.join(", ")),
-        }),
-    }
-}
-
 fn variables(node: &Node, key: &str, faults: &mut Faults<'_>) -> BTreeMap<String, String> {
     let Some(map) = faults.mapping(node, key) else {
         return BTreeMap::new();
     };
     let mut variables = BTreeMap::new();
     for entry in map.entries().unwrap_or_default() {
-        match &entry.value.content {
-            Content::Scalar(Value::String(text)) => {
-                variables.insert(entry.key.clone(), text.clone());
+        match entry.value.text() {
+            Some(text) => {
+                variables.insert(entry.key.clone(), text);
             }
-            Content::Scalar(other) if !other.is_null() => {
-                variables.insert(entry.key.clone(), other.to_string());
-            }
-            _ => {
+            None => {
                 let message = format!("`{}` is a text, not {}", entry.key, entry.value.kind());
                 faults.error(entry.value.at, message);
             }

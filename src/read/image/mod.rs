@@ -19,11 +19,10 @@ use super::faults::Faults;
 use super::template::{self, Values};
 use crate::discover::Tree;
 use crate::model::{
-    Builder, CodeTree, Diagnostic, Dockerfile, Image, Layers, Place, Recipe, RepoPath,
+    Builder, CodeTree, Diagnostic, Dockerfile, Image, Layers, Place, Recipe, RepoPath, is_platform,
 };
 
 use asked::Wish;
-pub use asked::parse_builder;
 pub(super) use asked::{Asked, read};
 pub(super) use context::Copies;
 use context::Patterns;
@@ -430,18 +429,6 @@ fn auto_folder(project: &RepoPath) -> String {
 
 /// The platform of images that name none: that of nearly every cluster.
 const PLATFORM: &str = "linux/amd64";
-
-/// `os/architecture` or `os/architecture/variant`.
-fn is_platform(text: &str) -> bool {
-    let parts: Vec<&str> = text.split('/').collect();
-    let plain = |part: &&str| {
-        !part.is_empty()
-            && part
-                .chars()
-                .all(|one| one.is_ascii_alphanumeric() || "._-".contains(one))
-    };
-    (2..=3).contains(&parts.len()) && parts.iter().all(plain)
-}
 
 fn shown(folder: &RepoPath) -> String {
     if folder.is_root() {

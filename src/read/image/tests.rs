@@ -253,6 +253,14 @@ fn what_cannot_be_built_is_said_where_it_stands() {
             "image: {environment: {A: [1]}}\n",
             "2:26: `A` is a text, not a list",
         ),
+        (
+            "image: 3.12\n",
+            "2:8: `image` is a text, a mapping, true or false, not a number",
+        ),
+        (
+            "image: [python]\n",
+            "2:8: `image` is a text, a mapping, true or false, not a list",
+        ),
     ] {
         let said = one(image, configured());
         assert_eq!(

@@ -60,11 +60,13 @@ pub(super) fn read(
             at: step.at,
             content: Content::Map(vec![step]),
             hidden: None,
+            written: None,
         })
         .collect();
     Some(Node {
         at,
         content: Content::List(items),
         hidden: None,
+        written: None,
     })
 }

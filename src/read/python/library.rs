@@ -13,6 +13,7 @@ use super::scope::Scope;
 use super::{Attribute, Flow, FlowFault, Module, SyntaxFault, flow};
 use crate::discover::Tree;
 use crate::model::{Dialect, RepoPath};
+use crate::read::{Unread, text};
 
 /// How many names an import may have between its dots.
 const COMPONENTS: usize = 32;
@@ -20,8 +21,8 @@ const COMPONENTS: usize = 32;
 /// A Python file from which nothing can be read.
 #[derive(Debug)]
 pub enum Broken {
-    /// It is not there, or not text: a fragment that says so.
-    Unreadable(String),
+    /// It is not there, or not text.
+    Unreadable(Unread),
     /// It is not Python.
     Syntax(SyntaxFault),
 }
@@ -68,12 +69,7 @@ impl<'t> Modules<'t> {
     }
 
     fn load(&self, file: &RepoPath) -> Result<Module, Broken> {
-        let bytes = self
-            .tree
-            .read(file)
-            .map_err(|error| Broken::Unreadable(format!("{error:#}")))?;
-        let source = String::from_utf8(bytes)
-            .map_err(|_| Broken::Unreadable(format!("{file} is not UTF-8 text")))?;
+        let source = text(file, self.tree).map_err(Broken::Unreadable)?;
         Module::parse(&source).map_err(Broken::Syntax)
     }
 }

@@ -20,13 +20,11 @@ pub(super) fn cron(text: &str) -> Result<(), String> {
     if fields.len() == 6 {
         fields.rotate_right(1);
     }
-    if fields.len() > 6 {
-        return Err(format!("{} fields instead of five", fields.len()));
-    }
-    if let [alias] = fields.as_slice()
-        && !alias.starts_with('@')
-    {
-        return Err("one field instead of five".to_owned());
+    match fields.as_slice() {
+        [alias] if alias.starts_with('@') => {}
+        [_] => return Err("one field instead of five".to_owned()),
+        [_, _, _, _, _] | [_, _, _, _, _, _] => {}
+        _ => return Err(format!("{} fields instead of five", fields.len())),
     }
     if is_plain(&fields) {
         return Ok(());
@@ -35,6 +33,13 @@ pub(super) fn cron(text: &str) -> Result<(), String> {
     let reason =
         |error: croner::errors::CronError| error.to_string().trim_end_matches('.').to_lowercase();
     parser.parse(&fields.join(" ")).map(drop).map_err(reason)
+}
+
+/// Whether a sixth field, which croniter reads as the seconds, lets it run many times a minute: that of people who write
+/// the seconds first, as other schedulers have them (`0 0 5 * * *`, which is every second of 00:00 on the fifth).
+pub(super) fn runs_by_the_second(text: &str) -> bool {
+    let sixth = text.split_whitespace().nth(5);
+    sixth.is_some_and(|seconds| seconds.starts_with('*'))
 }
 
 /// Whether it is five fields, each `*` or a number that its place can have: most of them are, and the parser, which makes

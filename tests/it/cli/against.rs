@@ -173,6 +173,26 @@ fn faults_of_main_are_not_this_changes() {
 }
 
 #[test]
+fn a_change_may_repair_the_configuration() {
+    let repo = small();
+    repo.write("flowyard.toml", "[prefect]\nwork-pol = \"aks\"\n");
+    repo.commit("Break it");
+    against(repo.path(), &["main"]).expect_code(2);
+    repo.write("flowyard.toml", "[prefect]\nwork-pool = \"aks\"\n");
+    let run = against(repo.path(), &["main"]).expect_code(0);
+    insta::assert_snapshot!(run.snapshot(), @"
+    exit: 0
+    ----- stdout -----
+    No changes. 1 deployment in 1 project is as the files declare.
+    ----- stderr -----
+     WARN the configuration at `main` cannot be read, so that this one counts for both sides: flowyard.toml:2:1: unknown key `work-pol`; did you mean `work-pool`?
+    ");
+    repo.replace("p/flow.py", "int = 1", "int = 2");
+    let run = against(repo.path(), &["main", "--check"]).expect_code(5);
+    assert!(run.stdout.contains("code: "), "{}", run.snapshot());
+}
+
+#[test]
 fn templates_of_variables_need_no_variable() {
     let repo = small();
     let file = "p/hello.deployment.yaml";
@@ -195,6 +215,37 @@ fn templates_of_variables_need_no_variable() {
     let line = "plan --against main --format json";
     let run = flowyard(&repo, line).env("OTHER_TOKEN", "hush-hush").run();
     assert!(!run.expect_code(0).said().contains("hush-hush"));
+}
+
+#[test]
+fn both_sides_have_the_same_git() {
+    let repo = small();
+    let file = "p/hello.deployment.yaml";
+    repo.write(
+        file,
+        "entrypoint: flow.py:hello\nversion: \"{{ flowyard.git.sha }}\"\ntags: [\"{{ flowyard.git.branch }}\"]\n",
+    );
+    repo.commit("Tag it");
+    against(repo.path(), &["HEAD", "--check"]).expect_code(0);
+    git(repo.path(), &["checkout", "-q", "-b", "feature"]);
+    repo.write("README.md", "Nothing that is deployed.\n");
+    repo.commit("Say something");
+    against(repo.path(), &["main", "--check"]).expect_code(0);
+    // Nor does it matter whether anybody knows the branch.
+    git(repo.path(), &["checkout", "-q", "--detach"]);
+    against(repo.path(), &["main", "--check"]).expect_code(0);
+    // A template in the place of a text is what a change declares.
+    repo.write(
+        file,
+        "entrypoint: flow.py:hello\nversion: \"{{ flowyard.git.sha }}\"\ntags: [main]\n",
+    );
+    let run = against(repo.path(), &["main", "--check"]).expect_code(5);
+    assert!(
+        run.stdout
+            .contains(r#"tags: ["{{ flowyard.git.branch }}"] -> ["main"]"#),
+        "{}",
+        run.stdout
+    );
 }
 
 #[test]

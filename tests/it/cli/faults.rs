@@ -1,7 +1,7 @@
 //! Everything that can be wrong with the files: its exit code, its message, and that nothing is written.
 
 use super::{expect_untouched, kept, local, project, small};
-use crate::support::Repo;
+use crate::support::{Repo, git};
 
 const FILE: &str = "p/hello.deployment.yaml";
 
@@ -113,9 +113,11 @@ fn syntax() {
 
 #[test]
 fn content() {
-    let cases: [(&str, &[u8]); 4] = [
+    let cases: [(&str, &[u8]); 6] = [
         (FILE, b""),
         (FILE, b"entrypoint: flow.py:hello\ndescription: \xff\xfe\n"),
+        ("p/a.deployment.py", b"name = '\xff'\n"),
+        ("p/flow.py", b"name = '\xff'\n"),
         ("p/a.deployment.json", b""),
         ("p/a.deployment.toml", b"# Nothing.\n"),
     ];
@@ -125,6 +127,16 @@ fn content() {
     1 error in 1 file
     error: 1 fault; nothing was written
     p/hello.deployment.yaml: error: not UTF-8 text
+      hint: save the file as UTF-8
+    1 error in 1 file
+    error: 1 fault; nothing was written
+    p/a.deployment.py: error: not UTF-8 text
+      hint: save the file as UTF-8
+    1 error in 1 file
+    error: 1 fault; nothing was written
+    p/hello.deployment.yaml:1:13: error: p/flow.py: not UTF-8 text
+      1 | entrypoint: flow.py:hello
+        |             ^
       hint: save the file as UTF-8
     1 error in 1 file
     error: 1 fault; nothing was written
@@ -253,6 +265,104 @@ fn templates() {
 }
 
 #[test]
+fn what_git_does_not_know() {
+    let text = "entrypoint: flow.py:hello\ntags: [\"{{ flowyard.git.branch }}\"]\n";
+    let repo = Repo::new();
+    project(&repo, "p", "hello");
+    repo.write(FILE, text);
+    repo.write("flowyard.toml", "[vars]\nt = 1\n");
+    insta::assert_snapshot!(refused(&repo, 3), @r#"
+    p/hello.deployment.yaml:2:8: error: `flowyard.git.branch` is not known: there is no commit yet
+      2 | tags: ["{{ flowyard.git.branch }}"]
+        |        ^
+      hint: commit first
+    1 error in 1 file
+    error: 1 fault; nothing was written
+    "#);
+    repo.commit("Add a flow");
+    local(&repo, "plan").expect_code(0);
+
+    // A commit that is checked out by itself is on no branch; what registers nothing does not mind.
+    git(repo.path(), &["checkout", "-q", "--detach"]);
+    let run = expect_untouched(&repo, "deploy", 3);
+    insta::assert_snapshot!(run.stderr, @r#"
+    p/hello.deployment.yaml:2:8: error: `flowyard.git.branch` is not known: a commit is checked out by itself
+      2 | tags: ["{{ flowyard.git.branch }}"]
+        |        ^
+      hint: check out a branch, or give the value by a variable, such as {{ $BRANCH }}
+    1 error in 1 file
+    error: 1 fault; nothing was written
+    "#);
+    for line in ["check", "list", "plan --against HEAD"] {
+        local(&repo, line).expect_code(0);
+    }
+    // A job knows what it is for.
+    let plan = |name: &str, value: &str| {
+        super::flowyard(&repo, "plan --local")
+            .env("GITHUB_ACTIONS", "true")
+            .env("GITHUB_REF", "refs/pull/7/merge")
+            .env(name, value)
+            .run()
+            .expect_code(0)
+    };
+    for (name, value, branch) in [
+        ("GITHUB_BASE_REF", "main", "main"),
+        ("GITHUB_REF", "refs/heads/feature", "feature"),
+    ] {
+        let run = plan(name, value);
+        let tags = format!("tags: [\"{branch}\"]");
+        assert!(run.stdout.contains(&tags), "{}", run.snapshot());
+    }
+
+    std::fs::remove_dir_all(repo.path().join(".git")).expect("it is there");
+    let run = expect_untouched(&repo, "deploy --root .", 3);
+    insta::assert_snapshot!(run.stderr, @r#"
+    p/hello.deployment.yaml:2:8: error: `flowyard.git.branch` is not known: this is no git repository
+      2 | tags: ["{{ flowyard.git.branch }}"]
+        |        ^
+      hint: give the value by a variable, such as {{ $VERSION }}
+    1 error in 1 file
+    error: 1 fault; nothing was written
+    "#);
+}
+
+#[test]
+fn outputs_of_terraform_that_no_template_can_name() {
+    let repo = small();
+    repo.write("flowyard.toml", "terraform-outputs = [\"o.json\"]\n");
+    repo.write(
+        "o.json",
+        r#"{"key": {"sensitive": true, "value": "hush-hush"}, "zones": {"value": ["a"]}, "pool": {"value": "aks"}}"#,
+    );
+    repo.write(
+        FILE,
+        "entrypoint: flow.py:hello\ntags:\n  - \"{{ flowyard.terraform.key }}\"\n  - \"{{ flowyard.terraform.zones }}\"\n  - \"{{ flowyard.terraform.pol }}\"\n  - \"{{ flowyard.terraform.region }}\"\n",
+    );
+    let said = refused(&repo, 3);
+    assert!(!said.contains("hush-hush"), "{said}");
+    insta::assert_snapshot!(said, @r#"
+    p/hello.deployment.yaml:3:5: error: Terraform's output `key` is sensitive, so no template can name it
+      3 |   - "{{ flowyard.terraform.key }}"
+        |     ^
+      hint: hand it over as a variable, {{ $NAME }}, or keep it in a block, {{ prefect.blocks.TYPE.NAME }}
+    p/hello.deployment.yaml:4:5: error: Terraform's output `zones` is a list or an object, so no template can name it
+      4 |   - "{{ flowyard.terraform.zones }}"
+        |     ^
+      hint: make an output of what is needed of it, such as `value = join(",", var.zones)`
+    p/hello.deployment.yaml:5:5: error: unknown template `flowyard.terraform.pol`
+      5 |   - "{{ flowyard.terraform.pol }}"
+        |     ^
+      hint: did you mean `flowyard.terraform.pool`?
+    p/hello.deployment.yaml:6:5: error: unknown template `flowyard.terraform.region`
+      6 |   - "{{ flowyard.terraform.region }}"
+        |     ^
+      hint: it is in none of the files under `terraform-outputs` in flowyard.toml
+    4 errors in 1 file
+    error: 4 faults; nothing was written
+    "#);
+}
+
+#[test]
 fn a_variable_that_is_not_set() {
     let repo = small();
     repo.write(
@@ -275,15 +385,58 @@ fn a_variable_that_is_not_set() {
 
 #[test]
 fn a_parameter_that_the_flow_has_not() {
-    let cases: [(&str, &[u8]); 1] = [(FILE, b"entrypoint: flow.py:hello\nparameters: {m: 1}\n")];
-    insta::assert_snapshot!(said(3, &cases), @"
+    let cases: [(&str, &[u8]); 2] = [
+        (FILE, b"entrypoint: flow.py:hello\nparameters: {m: 1}\n"),
+        (
+            FILE,
+            b"entrypoint: flow.py:hello\nschedules:\n  - cron: 0 4 * * *\n    parameters:\n      n: soon\n      m: 1\n",
+        ),
+    ];
+    insta::assert_snapshot!(said(3, &cases), @r#"
     p/hello.deployment.yaml:2:14: error: the flow `hello` has no parameter `m`
       2 | parameters: {m: 1}
         |              ^
       hint: it takes: n
     1 error in 1 file
     error: 1 fault; nothing was written
+    p/hello.deployment.yaml:5:7: error: the parameter `n` does not fit: it is not of type "integer"
+      5 |       n: soon
+        |       ^
+    p/hello.deployment.yaml:6:7: error: the flow `hello` has no parameter `m`
+      6 |       m: 1
+        |       ^
+      hint: it takes: n
+    2 errors in 1 file
+    error: 2 faults; nothing was written
+    "#);
+}
+
+#[test]
+fn deployments_that_share_a_release_exclude_the_same() {
+    let repo = small();
+    repo.write("p/data/x.csv", "1\n");
+    let list = |b: &str| {
+        format!(
+            "deployments:\n  - name: a\n    entrypoint: flow.py:hello\n    code: {{exclude: [data/**]}}\n  - name: b\n    entrypoint: flow.py:hello\n{b}"
+        )
+    };
+    repo.write(FILE, list(""));
+    insta::assert_snapshot!(refused(&repo, 3), @"
+    p/hello.deployment.yaml:4:22: error: `code.exclude` of `a` would take files away from `b`, which does not say the same
+      4 |     code: {exclude: [data/**]}
+        |                      ^
+      hint: the deployments of a project share one release: say it in all of them, or name the files in a .prefectignore
+    1 error in 1 file
+    error: 1 fault; nothing was written
     ");
+    // One that has steps of its own gets no release.
+    for b in [
+        "    code: {exclude: [data/**]}\n",
+        "    pull: [{a.b.c: {}}]\n",
+    ] {
+        repo.write(FILE, list(b));
+        local(&repo, "check").expect_code(0);
+    }
 }
 
 #[test]
@@ -339,7 +492,15 @@ fn all_faults_are_told_together() {
 
 #[test]
 fn the_configuration() {
-    let cases: [(&str, &[u8]); 6] = [
+    let cases: [(&str, &[u8]); 8] = [
+        (
+            "flowyard.toml",
+            b"[projects]\ninclude = [\"p[\"]\n[image]\nplatforms = [\"foo\"]\n[vars]\nzones = [1]\n",
+        ),
+        (
+            "flowyard.toml",
+            b"[storage]\nurl = \"s3://{{ flowyard.terraform.bucket }}\"\n",
+        ),
         ("flowyard.toml", b"[prefect]\nwork-pol = \"x\"\n"),
         ("flowyard.toml", b"[prefect]\napi-key = \"pnu_hush\"\n"),
         (
@@ -361,6 +522,10 @@ fn the_configuration() {
         all += stderr.split_once("stderr -----\n").expect("a heading").1;
     }
     insta::assert_snapshot!(all, @"
+    error: flowyard.toml:2:12: `p[` is no glob: unclosed character class; missing ']'
+           flowyard.toml:4:14: `foo` is no platform; such as linux/amd64 or linux/arm64
+           flowyard.toml:6:9: `zones` under `vars` is a list, not a text, number, boolean or date
+    error: flowyard.toml:2:7: `s3://{{ flowyard.terraform.bucket }}` names Terraform's output `bucket`, which is in none of the files under `terraform-outputs`
     error: flowyard.toml:2:1: unknown key `work-pol`; did you mean `work-pool`?
     error: flowyard.toml:2:1: a secret does not belong into a file; set PREFECT_API_KEY instead of `api-key`
     error: flowyard.toml:2:1: a secret does not belong into a file; set AZURE_STORAGE_CONNECTION_STRING instead of `connection-string`
@@ -368,6 +533,48 @@ fn the_configuration() {
     error: flowyard.toml:2:13: invalid type: integer `5`, expected a string
     error: read [DIR]/flowyard.toml: stream did not contain valid UTF-8
     ");
+}
+
+#[test]
+fn what_the_configuration_names_and_is_not_there() {
+    let repo = small();
+    repo.write("lib/x.py", "");
+    let text = "[projects]\ninclude = [\"p\", \"projekts/**\"]\nshared = [\"libs\", \"../x\", \"./lib/\"]\n\
+                depends-on = [\"nope.json\", \"lib\"]\n\n[[flows]]\nfiles = [\"nope/**\", \"lib/*.py\"]\n";
+    repo.write("flowyard.toml", text);
+    insta::assert_snapshot!(refused(&repo, 3), @r#"
+    flowyard.toml:2:17: error: `projekts/**` matches no project
+      2 | include = ["p", "projekts/**"]
+        |                 ^
+      hint: a project is a folder with a deployment file, and globs count from the repository's root
+    flowyard.toml:3:11: error: there is no folder `libs`
+      3 | shared = ["libs", "../x", "./lib/"]
+        |           ^
+      hint: did you mean `lib`?
+    flowyard.toml:3:19: error: `../x` leads out of the repository
+      3 | shared = ["libs", "../x", "./lib/"]
+        |                   ^
+      hint: name a folder of the repository, from its root
+    flowyard.toml:4:15: error: `nope.json` in `depends-on` matches no file
+      4 | depends-on = ["nope.json", "lib"]
+        |               ^
+      hint: patterns count from the repository's root, and ignored files do not count
+    flowyard.toml:7:10: error: `nope/**` matches no Python file
+      7 | files = ["nope/**", "lib/*.py"]
+        |          ^
+      hint: globs count from the repository's root, and ignored files do not count
+    5 errors in 1 file
+    error: 5 faults; nothing was written
+    "#);
+    repo.write(
+        "flowyard.toml",
+        "[projects]\ninclude = [\"p\"]\nexclude = [\"attic\"]\nshared = [\"lib/x.py\"]\n",
+    );
+    local(&repo, "check").expect_code(0);
+    // Where nothing is deployed yet there is nothing to match.
+    let repo = Repo::new();
+    repo.write("flowyard.toml", "[projects]\ninclude = [\"projects/**\"]\n");
+    local(&repo, "check").expect_code(0);
 }
 
 #[test]

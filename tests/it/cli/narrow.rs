@@ -158,6 +158,16 @@ fn globs_of_projects() {
     }
     let run = expect_untouched(&repo, "deploy --project projects/nws", 2);
     insta::assert_snapshot!(run.stderr, @"error: no project matches projects/nws; there are: projects/news/headline_digest, projects/news/load_dn, projects/news/load_e24, projects/platform/archive_cleanup, projects/platform/subscriber_report, projects/warehouse/daily_sales, projects/warehouse/exchange_rates, projects/warehouse/table_health");
+    // Each of several has to match, whatever has changed.
+    for narrow in ["", " --since HEAD"] {
+        let line = format!("plan --project projects/news --project projects/nws{narrow}");
+        let run = expect_untouched(&repo, &line, 2);
+        assert!(
+            run.stderr.contains("no project matches projects/nws;"),
+            "{}",
+            run.snapshot()
+        );
+    }
     let run = expect_untouched(&repo, "deploy --project projects/[", 2);
     insta::assert_snapshot!(run.stderr, @"error: read the globs of --project: error parsing glob 'projects/[': unclosed character class; missing ']'");
 }

@@ -38,6 +38,7 @@ fn declared(
     let values = Values {
         environment: Some(environment),
         known: BTreeMap::from([("flowyard.env".to_owned(), json!("dev"))]),
+        ..Values::default()
     };
     let setting = Setting {
         environment: None,
