@@ -9,6 +9,7 @@ pub(crate) mod hostile;
 mod id_token;
 mod job;
 mod pages;
+mod private;
 pub(crate) mod runner;
 pub(crate) mod secrets;
 
