@@ -8,6 +8,7 @@ mod gather;
 pub(crate) mod hostile;
 mod id_token;
 mod job;
+mod names;
 mod pages;
 mod private;
 pub(crate) mod runner;
