@@ -72,7 +72,7 @@ async fn sum_up(run: &Run, options: &cli::Gather, page: &Page<'_>) -> Result<(),
     }
 }
 
-/// The outcome files by their parts. One that does not exist is as missing as one that nobody names.
+/// The outcome files by their parts. One that does not exist, or is of another plan, is as missing as one that nobody names.
 fn read(
     paths: &[PathBuf],
     plan: Digest,
@@ -90,8 +90,12 @@ fn read(
         };
         let one = json::load_outcomes(&text).with_context(reading)?;
         if one.plan != Some(plan) {
-            let error = anyhow!("it is of another plan");
-            return Err(error).with_context(reading);
+            // An earlier attempt may have left it.
+            tracing::warn!(
+                "the outcome {} is of another plan; it is left out",
+                path.display()
+            );
+            continue;
         }
         let part = match one.shard {
             Some(shard) if usize::from(shard.of) == parts => shard.part,
