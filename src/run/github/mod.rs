@@ -112,7 +112,9 @@ pub(super) fn end(run: &Run, name: &str, result: Result<(), Failure>) -> Result<
         ));
         if !run.summed_up.load(Ordering::Relaxed) {
             let environment = &run.config.environment;
-            summary(run, |_| actions::failure(name, environment, &message));
+            summary(run, |options| {
+                actions::failure(name, environment, &message, options)
+            });
         }
     }
     result

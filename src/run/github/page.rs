@@ -174,12 +174,14 @@ impl<'r> Page<'r> {
         else {
             return;
         };
-        let (message, environment) = (failure.to_string(), &self.run.config.environment);
+        let message = super::redacted(self.run, &failure.to_string());
+        let environment = &self.run.config.environment;
         self.status(&**host, Verdict::Error, &message).await;
         self.end_deployment(&**host, Verdict::Error, &message).await;
         let command = self.wishes.command;
-        self.comment(&**host, |_| {
-            actions::failure(command, environment, &message)
+        self.comment(&**host, |limit| {
+            let options = Options { limit: Some(limit) };
+            actions::failure(command, environment, &message, &options)
         })
         .await;
     }
