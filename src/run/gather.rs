@@ -54,10 +54,11 @@ async fn sum_up(run: &Run, options: &cli::Gather, page: &Page<'_>) -> Result<(),
     if !outcomes.is_empty() {
         page.deploying().await;
     }
-    show::outcomes(&plan, &outcomes, run)?;
-    github::deployed(run, &plan, &outcomes);
-    page.deployed(&plan, &outcomes).await;
-    match deploy::incomplete(&Desired::default(), &outcomes) {
+    let nothing = Desired::default();
+    show::outcomes(&plan, &nothing, &outcomes, run)?;
+    github::deployed(run, &plan, &nothing, &outcomes);
+    page.deployed(&plan, &nothing, &outcomes).await;
+    match deploy::incomplete(&nothing, &outcomes) {
         Err(Failure::Incomplete { failed, skipped }) => Err(Failure::Gathered {
             failed,
             skipped,

@@ -86,10 +86,12 @@ pub(super) fn planned(
     outputs(run, &actions::planned(plan, file.as_deref(), parts));
 }
 
-/// Adds what a deploy did to the summary, and sets the outputs.
-pub(super) fn deployed(run: &Run, plan: &Plan, outcomes: &[Outcome]) {
-    summary(run, |options| markdown::outcomes(plan, outcomes, options));
-    outputs(run, &actions::deployed(plan, outcomes));
+/// Adds what a deploy did to the summary, with the faults of what was left out, and sets the outputs.
+pub(super) fn deployed(run: &Run, plan: &Plan, desired: &Desired, outcomes: &[Outcome]) {
+    summary(run, |options| {
+        markdown::outcomes(plan, desired, outcomes, options)
+    });
+    outputs(run, &actions::deployed(plan, desired, outcomes));
 }
 
 /// Adds the faults of files to the summary.
