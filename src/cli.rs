@@ -1,8 +1,12 @@
 //! The command line, and nothing else.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use clap::builder::{FalseyValueParser, OsStringValueParser, TypedValueParser as _};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Uploads in flight where nothing is said.
+const JOBS: u16 = 32;
 
 /// Plan and deploy the data flows of a monorepo.
 ///
@@ -24,24 +28,42 @@ pub struct Cli {
     pub global: Global,
 }
 
+impl Cli {
+    /// Reads the command line. What is wrong with it is said, and ends the process with 2.
+    ///
+    /// A variable that is empty is as good as none: that is what a workflow hands on of a setting that nobody made.
+    pub fn read() -> Self {
+        let mut cli = Self::parse();
+        let global = &mut cli.global;
+        let is_empty = |name: &str| std::env::var_os(name).is_some_and(|value| value.is_empty());
+        if is_empty("FLOWYARD_ROOT") && global.root.as_deref() == Some(Path::new("")) {
+            global.root = None;
+        }
+        if is_empty("FLOWYARD_ENV") && global.env.as_deref() == Some("") {
+            global.env = None;
+        }
+        cli
+    }
+}
+
 /// Options of every command.
 #[derive(Debug, Args)]
 pub struct Global {
     /// The repository's root [default: the git repository around the current folder]
-    #[arg(long, global = true, value_name = "FOLDER", env = "FLOWYARD_ROOT")]
+    #[arg(long, global = true, value_name = "FOLDER", env = "FLOWYARD_ROOT", value_parser = OsStringValueParser::new().map(PathBuf::from))]
     pub root: Option<PathBuf>,
     /// The environment whose overlays count
     #[arg(long, global = true, value_name = "NAME", env = "FLOWYARD_ENV")]
     pub env: Option<String>,
     /// Use the embedded default for everything: storage and registrations as files below `.flowyard/`
-    #[arg(long, global = true, env = "FLOWYARD_LOCAL")]
+    #[arg(long, global = true, env = "FLOWYARD_LOCAL", value_parser = FalseyValueParser::new())]
     pub local: bool,
     /// Let steps of prefect.yaml files through that flowyard does not know; `deploy` runs them in Prefect's own Python
-    #[arg(long, global = true, env = "FLOWYARD_RUN_STEPS")]
+    #[arg(long, global = true, env = "FLOWYARD_RUN_STEPS", value_parser = FalseyValueParser::new())]
     pub run_steps: bool,
     /// Run the `.deployment.py` files that reading alone cannot decide, in environments of their own and registering
     /// nothing; without it no Python of the repository is run
-    #[arg(long, global = true, env = "FLOWYARD_RUN_PYTHON")]
+    #[arg(long, global = true, env = "FLOWYARD_RUN_PYTHON", value_parser = FalseyValueParser::new())]
     pub run_python: bool,
     /// How to print the result
     #[arg(long, global = true, value_enum, default_value_t = Format::Terminal)]
@@ -177,7 +199,7 @@ pub struct Deploy {
     #[arg(long, conflicts_with = "prune")]
     pub keep_going: bool,
     /// Uploads in flight at the most
-    #[arg(long, value_name = "N", default_value_t = 32, env = "FLOWYARD_JOBS", value_parser = clap::value_parser!(u16).range(1..=512))]
+    #[arg(long, value_name = "N", default_value_t = JOBS, env = "FLOWYARD_JOBS", value_parser = jobs)]
     pub jobs: u16,
 }
 
@@ -246,6 +268,15 @@ pub struct New {
     /// Show what would be written, and write nothing
     #[arg(long)]
     pub dry_run: bool,
+}
+
+/// A number of uploads. An empty variable is as good as none, as elsewhere.
+fn jobs(text: &str) -> Result<u16, &'static str> {
+    match text.parse() {
+        _ if text.is_empty() => Ok(JOBS),
+        Ok(jobs @ 1..=512) => Ok(jobs),
+        _ => Err("write a number from 1 to 512"),
+    }
 }
 
 fn assignment(text: &str) -> Result<(String, String), &'static str> {

@@ -14,6 +14,11 @@ pub enum Failure {
         /// Whether the projects that hold them were left out, and the others deployed.
         left_out: bool,
     },
+    /// Files that were made hold faults; every one has been reported already.
+    Made {
+        /// How many errors there are.
+        errors: usize,
+    },
     /// A service could not be reached or refused us, before anything was written.
     Unreachable(anyhow::Error),
     /// A saved plan does not hold any more.
@@ -56,7 +61,7 @@ impl Failure {
         match self {
             Self::Incomplete { .. } | Self::Gathered { .. } => 1,
             Self::Usage(_) | Self::Stale { .. } => 2,
-            Self::Faulty { .. } => 3,
+            Self::Faulty { .. } | Self::Made { .. } => 3,
             Self::Unreachable(_) => 4,
             Self::Changes => 5,
         }
@@ -75,6 +80,10 @@ impl fmt::Display for Failure {
                     (true, _) => "the projects that hold them were left out",
                 };
                 write!(f, "{errors} fault{plural}; {then}")
+            }
+            Self::Made { errors: 1 } => f.write_str("1 fault in the files that were written"),
+            Self::Made { errors } => {
+                write!(f, "{errors} faults in the files that were written")
             }
             Self::Stale { moved } => {
                 f.write_str("the saved plan does not hold any more; nothing was written")?;

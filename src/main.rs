@@ -4,7 +4,6 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use anstyle::{AnsiColor, Style};
-use clap::Parser as _;
 use flowyard::backend;
 use flowyard::cli::Cli;
 use flowyard::error::Failure;
@@ -18,7 +17,7 @@ use tracing_subscriber::filter::LevelFilter;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::read();
     log(flowyard::run::verbosity(&cli));
     // One thread for all requests: handing each of thousands of small ones from thread to thread costs more than sending
     // it. What needs processors (reading, hashing, parsing) has threads of its own.
@@ -56,8 +55,10 @@ fn end(failure: &Failure) -> ExitCode {
 
 /// What to do about it, where a service told.
 fn hint(failure: &Failure) -> Option<&str> {
-    let (Failure::Usage(error) | Failure::Unreachable(error)) = failure else {
-        return None;
+    let error = match failure {
+        Failure::Usage(error) | Failure::Unreachable(error) => error,
+        Failure::Stale { .. } => return Some("plan again, and look at what is different now"),
+        _ => return None,
     };
     error
         .chain()

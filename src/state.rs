@@ -60,39 +60,69 @@ fn key(environment: &str) -> String {
 
 /// Reads what was last applied, and its version; empty and `None` before the first deploy.
 ///
-/// A document that cannot be understood counts as lost rather than as an error, except one of a later version, which
-/// this program must not overwrite.
+/// A document that cannot be understood counts as lost, which is said, rather than as an error, except one of a later
+/// version, which this program must not overwrite.
 pub async fn load(store: &dyn Store, environment: &str) -> anyhow::Result<(Applied, Option<Tag>)> {
+    let read = read(store, environment).await?;
+    if let Some(why) = read.lost {
+        let key = key(environment);
+        tracing::warn!("{key} cannot be understood ({why}); it will be written anew");
+    }
+    Ok((read.applied, read.tag))
+}
+
+/// The version of what was last applied; `None` before the first deploy.
+pub async fn tag(store: &dyn Store, environment: &str) -> anyhow::Result<Option<Tag>> {
+    Ok(read(store, environment).await?.tag)
+}
+
+/// The revision that is deployed; `None` where that is not known.
+pub async fn revision(store: &dyn Store, environment: &str) -> anyhow::Result<Option<Revision>> {
+    Ok(read(store, environment).await?.applied.revision)
+}
+
+/// What is there.
+#[derive(Default)]
+struct Read {
+    applied: Applied,
+    tag: Option<Tag>,
+    /// Why what is there cannot be understood, where it cannot.
+    lost: Option<String>,
+}
+
+async fn read(store: &dyn Store, environment: &str) -> anyhow::Result<Read> {
     let key = key(environment);
     let (bytes, tag) = match store.get(&key).await {
         Ok(found) => found,
-        Err(error) if error.kind == Kind::NotFound => return Ok((Applied::default(), None)),
+        Err(error) if error.kind == Kind::NotFound => return Ok(Read::default()),
         Err(error) => return Err(error).context("read what was last applied"),
     };
     match serde_json::from_slice::<Document>(&bytes) {
-        Ok(document) if document.version == 1 => Ok((
-            Applied {
+        Ok(document) if document.version == 1 => Ok(Read {
+            applied: Applied {
                 deployments: document.deployments,
                 revision: document.revision,
             },
-            Some(tag),
-        )),
+            tag: Some(tag),
+            lost: None,
+        }),
         Ok(document) => anyhow::bail!(
             "{}/{key} is of version {}, which this flowyard does not know; use a newer one",
             store.subject(),
             document.version
         ),
-        Err(error) => {
-            tracing::warn!("{key} cannot be understood ({error}); it will be written anew");
-            Ok((Applied::default(), Some(tag)))
-        }
+        Err(error) => Ok(Read {
+            applied: Applied::default(),
+            tag: Some(tag),
+            lost: Some(error.to_string()),
+        }),
     }
 }
 
 /// Takes the deployed revision out of the state, before something is written that would make it untrue. Writes nothing
 /// where there is none.
 pub async fn forget_revision(store: &dyn Store, environment: &str) -> anyhow::Result<()> {
-    if load(store, environment).await?.0.revision.is_none() {
+    if revision(store, environment).await?.is_none() {
         return Ok(());
     }
     let without = |before: &Applied| Applied {
@@ -121,7 +151,11 @@ pub async fn save(
 ) -> anyhow::Result<()> {
     let key = key(environment);
     for attempt in 0..TRIES {
-        let (before, tag) = load(store, environment).await?;
+        let Read {
+            applied: before,
+            tag,
+            ..
+        } = read(store, environment).await?;
         let after = change(&before);
         if after == before && tag.is_some() {
             return Ok(());

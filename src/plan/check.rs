@@ -30,7 +30,11 @@ pub(super) fn against_live(
             "`{}` is already deployed by repository `{}`, environment `{}`",
             deployment.id, owner.repository, owner.environment
         );
-        let hint = "rename one of the two, or remove its `flowyard.*` labels (in Prefect 2: tags) to hand it over";
+        let hint = format!(
+            "rename one of the two; where that is this repository by another name, set `repository = \"{}\"` in \
+             flowyard.toml; remove its `flowyard.*` labels (in Prefect 2: tags) to hand it over",
+            owner.repository
+        );
         diagnostics.push(Diagnostic::error(deployment.place.clone(), message).hint(hint));
     }
     for reference in deployment

@@ -104,7 +104,7 @@ pub fn moved_since_begun(saved: &Snapshot, now: &Snapshot) -> Vec<String> {
         match saved.deployments.get(id) {
             None => moved.push(format!("{id} is not in the plan")),
             Some(old) if old.declared != now.declared => {
-                moved.push(format!("the files declare {id} otherwise than the plan"));
+                moved.push(format!("{id} is declared otherwise than in the plan"));
             }
             Some(_) => {}
         }
@@ -152,7 +152,7 @@ pub fn moved(saved: &Snapshot, now: &Snapshot) -> Vec<String> {
             (None, Some(_)) => moved.push(format!("{id} has been registered by someone meanwhile")),
             (old, now) if old != now => moved.push(format!("{id} has changed on the server")),
             _ if old.desired != now.desired => {
-                moved.push(format!("the files declare {id} otherwise than the plan"));
+                moved.push(format!("{id} is declared otherwise than in the plan"));
             }
             _ if old.action != now.action => {
                 moved.push(format!(

@@ -497,7 +497,7 @@ fn a_stale_plan_says_what_moved() {
     let other = declares(&[(Field::Tags, json!(["b"]))]);
     assert_eq!(
         moved(&saved, &snapshot(&other, &live)),
-        ["the files declare f/d otherwise than the plan"]
+        ["f/d is declared otherwise than in the plan"]
     );
     set(&mut live, Field::Tags, json!(["by hand"]));
     assert_eq!(

@@ -107,13 +107,14 @@ async fn carry_out(
         saved.refuse_stale(&now.plan, begun)?;
     }
     if now.plan.writes_nothing() {
-        out.write(&now.plan, &[], saved)?;
         show::outcomes(&now.plan, &now.desired, &[], run)?;
         github::deployed(run, &now.plan, &now.desired, &[]);
         page.deployed(&now.plan, &now.desired, &[]).await;
+        out.write(&now.plan, &[], saved)?;
         return incomplete(&now.desired, &[]);
     }
 
+    out.reserve()?;
     let job = Job {
         run,
         page,
@@ -128,10 +129,10 @@ async fn carry_out(
     let done = job.write(&mut now, &writing.stop).await;
     writing.end(begun || done.is_ok()).await;
     let outcomes = done?;
-    out.write(&now.plan, &outcomes, saved)?;
     show::outcomes(&now.plan, &now.desired, &outcomes, run)?;
     github::deployed(run, &now.plan, &now.desired, &outcomes);
     page.deployed(&now.plan, &now.desired, &outcomes).await;
+    out.write(&now.plan, &outcomes, saved)?;
     incomplete(&now.desired, &outcomes)
 }
 
@@ -159,7 +160,7 @@ impl Job<'_> {
         let (run, backends) = (self.run, self.backends);
         let environment = &run.config.environment;
         // Another deploy may have ended between our look and our lease.
-        let (_, tag) = state::load(&*backends.store, environment)
+        let tag = state::tag(&*backends.store, environment)
             .await
             .map_err(Failure::Unreachable)?;
         if tag != now.observed.tag {

@@ -78,7 +78,7 @@ fn project(run: &Run, written: &Path) -> anyhow::Result<RepoPath> {
     }
     let Ok(below) = path.strip_prefix(root) else {
         bail!(
-            "{} is outside of the repository {}; another one is given with --root",
+            "{} is outside of the repository {}; the path counts from the current folder",
             path.display(),
             root.display()
         );
@@ -106,7 +106,10 @@ fn checked(run: &Run, project: &RepoPath) -> Result<(), Failure> {
         .into_iter()
         .filter(|one| one.place.path.below(project).is_some())
         .collect();
-    super::faulty(run, &faults)?;
+    super::faulty(run, &faults).map_err(|failure| match failure {
+        Failure::Faulty { errors, .. } => Failure::Made { errors },
+        other => other,
+    })?;
     let deployments = desired
         .projects
         .iter()

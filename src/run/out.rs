@@ -1,10 +1,13 @@
 //! The file of `deploy --out`.
 
+use std::io;
 use std::io::Write as _;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::Context as _;
+use tempfile::NamedTempFile;
 
 use super::saved::Saved;
 use super::{Run, github};
@@ -20,6 +23,8 @@ pub(super) struct Out<'r> {
     path: Option<&'r Path>,
     /// Which part was asked for.
     pub(super) shard: Option<Shard>,
+    /// What becomes the file.
+    beside: Mutex<Option<NamedTempFile>>,
     written: AtomicBool,
 }
 
@@ -30,8 +35,22 @@ impl<'r> Out<'r> {
             run,
             path,
             shard,
+            beside: Mutex::new(None),
             written: AtomicBool::new(false),
         }
+    }
+
+    /// Makes sure that the file can be written, before anything else is.
+    pub(super) fn reserve(&self) -> anyhow::Result<()> {
+        let Some(path) = self.path else {
+            return Ok(());
+        };
+        let beside = beside(path)
+            // Nor can the reason be written there.
+            .inspect_err(|_| self.written.store(true, Ordering::Relaxed))
+            .with_context(|| format!("write {}", path.display()))?;
+        *self.beside.lock().unwrap_or_else(PoisonError::into_inner) = Some(beside);
+        Ok(())
     }
 
     /// Writes what came of a deploy.
@@ -75,14 +94,30 @@ impl<'r> Out<'r> {
             failure,
         };
         let text = github::redacted(self.run, &json::save_outcomes(plan, outcomes, &of));
-        // Whoever finds the file finds all of it.
-        let folder = path.parent().filter(|one| !one.as_os_str().is_empty());
-        let write = || -> std::io::Result<()> {
-            let mut beside = tempfile::NamedTempFile::new_in(folder.unwrap_or(Path::new(".")))?;
+        let reserved = self
+            .beside
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let write = || -> io::Result<()> {
+            let mut beside = match reserved {
+                Some(reserved) => reserved,
+                None => beside(path)?,
+            };
             beside.write_all(text.as_bytes())?;
             beside.persist(path)?;
             Ok(())
         };
         write().with_context(|| format!("write {}", path.display()))
     }
+}
+
+/// A new file beside the one at `path`, which it becomes: whoever finds that finds all of it.
+fn beside(path: &Path) -> io::Result<NamedTempFile> {
+    if path.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    let folder = path.parent().filter(|one| !one.as_os_str().is_empty());
+    // Its own words name a file that nobody has asked for.
+    NamedTempFile::new_in(folder.unwrap_or(Path::new("."))).map_err(|error| error.kind().into())
 }

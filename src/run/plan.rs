@@ -69,9 +69,16 @@ async fn show_plan(run: &Run, options: &cli::Plan, page: &Page<'_>) -> Result<()
         let text = report::json::save_plan(&plan, &desired, &saved, &parts);
         std::fs::write(path, text).with_context(|| format!("write {}", path.display()))?;
     }
+    let left_out = errors(&desired.diagnostics, false);
     let changes = options.check && !plan.is_empty();
     // The process ends here, and would only be longer about it if it took thousands of deployments apart first.
     std::mem::forget((plan, desired));
+    if left_out > 0 {
+        return Err(Failure::Faulty {
+            errors: left_out,
+            left_out: true,
+        });
+    }
     if changes {
         return Err(Failure::Changes);
     }

@@ -43,8 +43,8 @@ impl Auto {
         let Ok(backends) = backends else {
             return Ok(Self::Deployed(None));
         };
-        let loaded = state::load(&*backends.store, &run.config.environment).await;
-        let revision = loaded.map_err(Failure::Unreachable)?.0.revision;
+        let loaded = state::revision(&*backends.store, &run.config.environment).await;
+        let revision = loaded.map_err(Failure::Unreachable)?;
         let server = backends.orchestrator.subject();
         let revision = revision.filter(|revision| revision.server == server);
         Ok(Self::Deployed(revision.map(|revision| revision.commit)))

@@ -1,7 +1,7 @@
 //! Writes files for people, overwrites none, and tells of each.
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
@@ -95,7 +95,11 @@ pub(super) fn say(run: &Run, line: &str) -> anyhow::Result<()> {
     match run.global.format {
         Format::Json => Ok(()),
         Format::Terminal | Format::Markdown => {
-            writeln!(anstream::stdout(), "{line}").context("write to stdout")
+            match writeln!(anstream::stdout(), "{line}") {
+                // Who closes the pipe has read enough; the files are written all the same.
+                Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+                result => result.context("write to stdout"),
+            }
         }
     }
 }

@@ -72,9 +72,9 @@ impl<'r> Page<'r> {
             return Ok(page);
         };
         page.pull_request = page.job.event()?.pull_request;
-        if page.is_from_fork() && page.job.token.is_none() {
+        if let (Some(outsider), None) = (page.outsider(), &page.job.token) {
             tracing::warn!(
-                "{option} tells nothing: the pull request is from a fork, and there is no GITHUB_TOKEN"
+                "{option} tells nothing: the pull request is from {outsider}, and there is no GITHUB_TOKEN"
             );
             return Ok(page);
         }
@@ -89,10 +89,9 @@ impl<'r> Page<'r> {
         Ok(page)
     }
 
-    fn is_from_fork(&self) -> bool {
-        self.pull_request
-            .as_ref()
-            .is_some_and(PullRequest::is_from_fork)
+    fn outsider(&self) -> Option<&'static str> {
+        let request = self.pull_request.as_ref()?;
+        self.job.outsider(request)
     }
 
     /// The commit that is looked at: of a pull request its own last one, not the one that GitHub merged for the run.

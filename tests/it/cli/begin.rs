@@ -283,6 +283,32 @@ fn a_template_that_cannot_be_used() {
     insta::assert_snapshot!(all);
 }
 
+#[test]
+fn a_template_that_makes_a_faulty_project() {
+    let repo = small();
+    let inside = "templates/bad/{{ cookiecutter.name }}";
+    repo.write("templates/bad/cookiecutter.json", "{\"name\": \"x\"}");
+    repo.write(
+        &format!("{inside}/a.deployment.yaml"),
+        "entrypoint: nope.py:x\n",
+    );
+    let run = flowyard(&repo, "new q --template templates/bad")
+        .run()
+        .expect_code(3);
+    assert!(
+        run.stdout.contains("\nWrote 1 file.\n"),
+        "{}",
+        run.snapshot()
+    );
+    assert!(
+        run.stderr
+            .ends_with("\nerror: 1 fault in the files that were written\n"),
+        "{}",
+        run.snapshot()
+    );
+    assert!(is_there(&repo, "q/a.deployment.yaml"));
+}
+
 #[tokio::test]
 async fn a_worker_runs_a_new_project() {
     let repo = Repo::new();

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{changes, expect_untouched, kept, local};
+use super::{changes, expect_untouched, flowyard, kept, local, small};
 use crate::support::Repo;
 
 /// A registration of an environment.
@@ -128,4 +128,23 @@ fn an_unknown_environment_is_refused() {
     1 error in 1 file
     error: 1 fault; nothing was written
     ");
+}
+
+#[test]
+fn a_variable_that_is_empty_is_none() {
+    let repo = small();
+    let names = ["ROOT", "ENV", "LOCAL", "JOBS", "RUN_STEPS", "RUN_PYTHON"];
+    let mut call = flowyard(&repo, "deploy --local");
+    for name in names {
+        call = call.env(&format!("FLOWYARD_{name}"), "");
+    }
+    call.run().expect_code(0);
+    for (value, code) in [("1", 0), ("true", 0), ("false", 2), ("0", 2)] {
+        // Without the embedded default there is no storage.
+        let run = flowyard(&repo, "plan").env("FLOWYARD_LOCAL", value).run();
+        run.expect_code(code);
+    }
+    // What is written is meant.
+    let run = flowyard(&repo, "plan --local --env=").env("FLOWYARD_ENV", "dev");
+    run.run().expect_code(2);
 }

@@ -153,17 +153,17 @@ fn what_another_repository_registered_is_nobody_elses() {
     };
     deploy("acme/flows", "deploy --local").expect_code(0);
     let run = deploy("acme/other", "deploy --local").expect_code(3);
-    insta::assert_snapshot!(run.snapshot(), @"
+    insta::assert_snapshot!(run.snapshot(), @r#"
     exit: 3
     ----- stdout -----
     ----- stderr -----
     p/hello.deployment.yaml:1:1: error: `hello/hello` is already deployed by repository `acme/flows`, environment `default`
       1 | entrypoint: flow.py:hello
         | ^
-      hint: rename one of the two, or remove its `flowyard.*` labels (in Prefect 2: tags) to hand it over
+      hint: rename one of the two; where that is this repository by another name, set `repository = "acme/flows"` in flowyard.toml; remove its `flowyard.*` labels (in Prefect 2: tags) to hand it over
     1 error in 1 file
     error: 1 fault; nothing was written
-    ");
+    "#);
     repo.remove("p/hello.deployment.yaml");
     let run = deploy("acme/other", "deploy --local --prune").expect_code(0);
     assert!(!run.stdout.contains("hello/hello"), "{}", run.snapshot());

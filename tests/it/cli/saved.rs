@@ -64,7 +64,8 @@ fn it_is_refused_when_the_files_have_changed() {
     insta::assert_snapshot!(refused(&repo).stderr, @"
     error: the saved plan does not hold any more; nothing was written
       the code of p is 5756680df2cd now, the plan has 75ec732ef3f0
-      the files declare hello/hello otherwise than the plan
+      hello/hello is declared otherwise than in the plan
+      hint: plan again, and look at what is different now
     ");
     repo.replace("p/flow.py", "print(n + 1)", "print(n)");
     repo.write(
@@ -73,7 +74,8 @@ fn it_is_refused_when_the_files_have_changed() {
     );
     insta::assert_snapshot!(refused(&repo).stderr, @"
     error: the saved plan does not hold any more; nothing was written
-      the files declare hello/hello otherwise than the plan
+      hello/hello is declared otherwise than in the plan
+      hint: plan again, and look at what is different now
     ");
     repo.write("p/hello.deployment.yaml", "entrypoint: flow.py:hello\n");
     project(&repo, "q", "other");
@@ -81,6 +83,7 @@ fn it_is_refused_when_the_files_have_changed() {
     error: the saved plan does not hold any more; nothing was written
       project q is not in the plan
       hello/other is not in the plan; it would be a `create` now
+      hint: plan again, and look at what is different now
     ");
     std::fs::remove_dir_all(repo.path().join("q")).expect("it was just written");
     repo.remove("p/hello.deployment.yaml");
@@ -88,6 +91,7 @@ fn it_is_refused_when_the_files_have_changed() {
     error: the saved plan does not hold any more; nothing was written
       project p is gone
       hello/hello is neither declared nor registered any more
+      hint: plan again, and look at what is different now
     ");
     project(&repo, "p", "hello");
     local(&repo, "deploy --plan plan.json").expect_code(0);
@@ -100,6 +104,7 @@ fn it_is_refused_when_what_is_registered_has_changed() {
     insta::assert_snapshot!(refused(&repo).stderr, @"
     error: the saved plan does not hold any more; nothing was written
       hello/hello has been registered by someone meanwhile
+      hint: plan again, and look at what is different now
     ");
 
     repo.replace("p/flow.py", "print(n)", "print(n + 1)");
@@ -113,11 +118,13 @@ fn it_is_refused_when_what_is_registered_has_changed() {
     insta::assert_snapshot!(refused(&repo).stderr, @"
     error: the saved plan does not hold any more; nothing was written
       hello/hello has changed on the server
+      hint: plan again, and look at what is different now
     ");
     repo.remove(registration);
     insta::assert_snapshot!(refused(&repo).stderr, @"
     error: the saved plan does not hold any more; nothing was written
       hello/hello has been removed from the server
+      hint: plan again, and look at what is different now
     ");
 }
 
@@ -188,4 +195,18 @@ fn a_plan_that_cannot_be_saved_says_so() {
     let repo = small();
     let run = expect_untouched(&repo, "plan --out absent/plan.json", 2);
     insta::assert_snapshot!(run.stderr, @"error: write absent/plan.json: No such file or directory (os error 2)");
+}
+
+#[test]
+fn a_deploy_whose_outcome_cannot_be_saved_writes_nothing() {
+    let repo = small();
+    for (out, why) in [
+        ("absent/outcome.json", "entity not found"),
+        ("p", "is a directory"),
+    ] {
+        let run = expect_untouched(&repo, &format!("deploy --out {out}"), 2);
+        assert_eq!(run.stderr, format!("error: write {out}: {why}\n"));
+    }
+    local(&repo, "deploy --out outcome.json").expect_code(0);
+    assert!(repo.read("outcome.json").contains("hello/hello"));
 }
