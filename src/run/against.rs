@@ -52,7 +52,7 @@ fn base(run: &Run) -> anyhow::Result<String> {
         Ok(found) => found,
         Err(why) => bail!("there is nothing to plan against: {why}; name a revision"),
     };
-    git.fetch_commit(&sha, run.path()).with_context(|| {
+    revision::fetch(run, git, &sha).with_context(|| {
         format!("get {why}, which actions/checkout brings with `fetch-depth: 2`")
     })?;
     Ok(sha)
