@@ -165,6 +165,8 @@ impl Job<'_> {
             .map_err(Failure::Unreachable)?;
         if tag != now.observed.tag {
             now.again(run, backends, self.tree).await?;
+            let faults = &now.plan.diagnostics;
+            self.page.refuse(&now.desired, faults).await?;
             self.refuse_stale(&now.plan)?;
         }
         let leaves = self.leaves(now);
