@@ -5,9 +5,13 @@
 #   $FLOWYARD_BIN      a binary that is there already
 #   the release        of the version that `release.json` beside this script names, if its archive has the hash there: from
 #                      the runner's tool cache, else downloaded. Pinning the action's commit so pins the binary
-#   another version    if `gh attestation verify` says that the release workflow of the repository built it
-#   cargo              where no release is for this machine: what stands in the action's own folder is built
+#   another version    if `gh attestation verify` says that the release workflow of the repository built it for that
+#                      version's tag: of the input `version`, or of this commit itself. The hashes of a release are only
+#                      known once it is built: `release.json` has them from the commit after its tag, where `v1` is
+#   cargo              where no release is for this machine, or none is yet: what stands in the action's own folder is built
 #
+# The version of this commit is Cargo.toml's. So a commit between two releases is the last of them until its version is
+# raised, and then is built.
 # A release has flowyard-VERSION-TARGET.tar.gz for each target of `target` below, with the binary in it at any depth.
 # `release.json` has the SHA-256 of each, a key a line, so that reading it takes no more than sed.
 # An archive in the tool cache is verified again each time: on a runner of one's own other jobs may have written there.
@@ -59,12 +63,27 @@ verified() {
     if [ -n "$expected" ]; then
         [ "$(sha256 "$1")" = "$expected" ]
     else
-        gh attestation verify "$1" --repo "$repository" \
+        # Without its tag any older archive would do.
+        gh attestation verify "$1" --repo "$repository" --source-ref "refs/tags/v$version" \
             --signer-workflow "$repository/.github/workflows/release.yml" >&2
     fi
 }
 
+# Whether gh can be asked for attestations. GitHub's own server has them, for which the token of a job on a server of one's
+# own is none: there gh needs a login.
+can_verify() {
+    command -v gh >/dev/null || return 1
+    if [ "${GITHUB_SERVER_URL:-https://github.com}" != https://github.com ]; then
+        unset GH_TOKEN GITHUB_TOKEN
+        export GH_HOST=github.com
+        gh auth status --hostname github.com >&2
+    fi
+}
+
+# build REASON: what is to be had in no other way, as long as it is what stands here.
 build() {
+    [ "$version" = "$own" ] ||
+        fail "$1: leave out the input \"version\", and the action's own is taken"
     command -v cargo >/dev/null ||
         fail "$1, and there is no cargo to build it with: install Rust (rustup.rs), or set FLOWYARD_BIN"
     printf '::notice title=flowyard::%s: it is built with cargo, which takes minutes\n' "$1"
@@ -91,25 +110,20 @@ case $target in
 esac
 
 repository=$(named repository)
-own=$(named version)
+released=$(named version)
+own=$(sed -n '/^\[package\]$/,/^\[/s/^version = "\(.*\)"$/\1/p' "$here/../Cargo.toml")
 version=${INPUT_VERSION:-$own}
 version=${version#v}
 case $version in
-    *[!0-9A-Za-z.+-]*) fail 'the input "version" is a version such as 1.2.3' ;;
+    '' | *[!0-9A-Za-z.+-]*) fail 'the input "version" is a version such as 1.2.3' ;;
 esac
-if [ -z "$version" ]; then
-    build 'there is no release of this version of the action'
-fi
-if [ -z "$target" ]; then
-    [ "$version" = "$own" ] || fail 'there is no release for this machine: leave out the input "version", and it is built'
-    build 'there is no release for this machine'
-fi
+[ -n "$target" ] || build 'there is no release for this machine'
 expected=
-if [ "$version" = "$own" ]; then
+if [ "$version" = "$released" ]; then
     expected=$(named "$target")
-    [ -n "$expected" ] || build 'the release has nothing for this machine'
-elif ! command -v gh >/dev/null; then
-    fail 'the input "version" names another release than that of this action, and there is no gh to verify it with'
+    [ -n "$expected" ] || build "flowyard $version was not released for this machine"
+elif ! can_verify; then
+    build "there is no gh that can verify flowyard $version"
 fi
 
 name=flowyard-$version-$target.tar.gz
@@ -121,8 +135,13 @@ if [ -f "$cached" ] && cp "$cached" archive && verified archive; then
     printf 'flowyard %s is in the tool cache\n' "$version"
 else
     url=${FLOWYARD_RELEASES_URL:-https://github.com/$repository/releases/download}/v$version/$name
-    curl --fail --silent --show-error --location --retry 3 --output archive "$url" ||
-        fail "flowyard $version cannot be downloaded"
+    status=0
+    curl --fail --silent --show-error --location --retry 3 --output archive "$url" || status=$?
+    # 22 is an answer that says no. Where there are hashes there is a release, and it has to be had.
+    if [ "$status" -eq 22 ] && [ -z "$expected" ]; then
+        build "there is no release $version"
+    fi
+    [ "$status" -eq 0 ] || fail "flowyard $version cannot be downloaded"
     verified archive ||
         fail "the archive of flowyard $version is not the one that was released; nothing of it was run"
     # Written whole or not at all. A cache that takes nothing only costs the next job a download.

@@ -56,15 +56,17 @@ argument() {
 
 # The files that a pattern matches, none of which there may be: then flowyard tells which shards left nothing.
 outcome() {
-    local IFS='' file pattern=$1
+    local file files pattern=$1 separators=$IFS
     # There a backslash is a separator, and here it would quote.
     if [ "${RUNNER_OS:-}" = Windows ]; then
         pattern=${pattern//\\//}
     fi
     shopt -s nullglob
-    # Without a separator only the pattern is expanded, and no word is split.
+    # Without a separator only the pattern is expanded, and no word is split. Below, Bash 3.2 would join the files.
+    IFS=''
     # shellcheck disable=SC2206
-    local files=($pattern)
+    files=($pattern)
+    IFS=$separators
     shopt -u nullglob
     for file in ${files[@]+"${files[@]}"}; do
         case $file in
@@ -104,5 +106,9 @@ switch drift-issue "$INPUT_DRIFT_ISSUE"
 each argument "$INPUT_ARGS"
 each outcome "$INPUT_OUTCOMES"
 
-# An empty list is an error for Bash before 4.4.
+# Git's Bash there would take whatever begins with a slash for a path, and rewrite it.
+if [ "${RUNNER_OS:-}" = Windows ]; then
+    export MSYS2_ARG_CONV_EXCL='*'
+fi
+# In place of this shell, which would keep the runner's signals to itself. An empty list is an error for Bash before 4.4.
 exec "$FLOWYARD" "${arguments[@]}" ${outcomes[@]+"${outcomes[@]}"}

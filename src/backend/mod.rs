@@ -277,7 +277,8 @@ pub struct Sticky {
     pub key: String,
     /// Markdown of at most [`Host::longest`] bytes.
     pub text: String,
-    /// A line below it that may differ without the text counting as changed, such as a link to the run; may be empty.
+    /// A line below it that may differ without the text counting as changed, such as a link to the run; may be empty. Like
+    /// the key it is sent as it is.
     pub footer: String,
 }
 
@@ -320,9 +321,10 @@ pub struct CommitStatus {
 
 /// What hosts the repository, and where people look at its changes. There is none outside of CI.
 ///
-/// Nothing that is sent holds a secret that the run knows of: the implementation takes them out of every text. Requests
-/// that may be repeated are, where a host is busy or asks to wait. [`Kind::Denied`] where our token may not, as in the
-/// pull request of a fork: the caller says so and goes on, because what is told here decides nothing.
+/// No text that is sent holds a secret that the run knows of: the implementation takes them out. Names and links stay as
+/// they are: the value of a secret may be the same by chance, and nothing would be found again. Requests that may be
+/// repeated are, where a host is busy or asks to wait. [`Kind::Denied`] where our token may not, as in the pull request of
+/// a fork: the caller says so and goes on, because what is told here decides nothing.
 #[async_trait]
 pub trait Host: Send + Sync {
     /// The host as its user knows it, for messages.

@@ -25,6 +25,8 @@ pub struct GitHub {
     pub token: Option<SecretString>,
     /// Where the job gets tokens of its own; `None` without the permission `id-token: write`.
     pub id_token: Option<IdToken>,
+    /// `GITHUB_ACTOR`: who started the run; whoever repeats it has that one's rights.
+    pub actor: Option<String>,
     /// `GITHUB_SHA`: the commit that started the run; of a pull request, the one that merges it.
     pub sha: Option<String>,
     /// `GITHUB_REF`: `refs/heads/main`, `refs/pull/7/merge`.
@@ -77,6 +79,7 @@ impl GitHub {
             id_token: variable("ACTIONS_ID_TOKEN_REQUEST_URL")
                 .zip(variable("ACTIONS_ID_TOKEN_REQUEST_TOKEN").map(SecretString::from))
                 .map(|(url, token)| IdToken { url, token }),
+            actor: variable("GITHUB_ACTOR"),
             sha: variable("GITHUB_SHA"),
             reference: variable("GITHUB_REF"),
             run: variable("GITHUB_RUN_ID"),
@@ -98,6 +101,20 @@ impl GitHub {
         Some(format!(
             "{server}/{repository}/actions/runs/{run}/attempts/{attempt}"
         ))
+    }
+
+    /// From whom a pull request is whose runs have no secrets of the repository, and a token that may only read: "a fork", or
+    /// Dependabot, whose branches are the repository's own. `None` for every other.
+    ///
+    /// <https://docs.github.com/en/code-security/dependabot/troubleshooting-dependabot/troubleshooting-dependabot-on-github-actions>
+    pub fn outsider(&self, request: &PullRequest) -> Option<&'static str> {
+        if request.is_from_fork() {
+            Some("a fork")
+        } else if self.actor.as_deref() == Some("dependabot[bot]") {
+            Some("Dependabot")
+        } else {
+            None
+        }
     }
 
     /// The event that started the run; one that tells nothing where the runner gave no payload.
@@ -164,8 +181,8 @@ impl Event {
 }
 
 impl PullRequest {
-    /// Whether it comes from another repository: its runs have no secrets, and a token that may only read.
-    pub fn is_from_fork(&self) -> bool {
+    /// Whether it comes from another repository.
+    fn is_from_fork(&self) -> bool {
         let name = |side: &Side| Some(side.repo.as_ref()?.full_name.to_lowercase());
         name(&self.head).is_none() || name(&self.head) != name(&self.base)
     }
@@ -224,9 +241,20 @@ mod tests {
             let event = Event::parse(&text).expect("a payload");
             event.pull_request.expect("a pull request")
         };
-        assert!(!pull(r#"{"full_name": "Acme/Flows"}"#).is_from_fork());
-        assert!(pull(r#"{"full_name": "eve/flows"}"#).is_from_fork());
-        assert!(pull("null").is_from_fork());
+        let outsider = |actor: &str, head: &str| {
+            let actor = Some(actor.to_owned());
+            let job = GitHub {
+                actor,
+                ..GitHub::default()
+            };
+            job.outsider(&pull(head))
+        };
+        let ours = r#"{"full_name": "Acme/Flows"}"#;
+        assert_eq!(outsider("kari", ours), None);
+        assert_eq!(outsider("dependabot[bot]", ours), Some("Dependabot"));
+        let fork = r#"{"full_name": "eve/flows"}"#;
+        assert_eq!(outsider("kari", fork), Some("a fork"));
+        assert_eq!(outsider("dependabot[bot]", "null"), Some("a fork"));
         let push = Event::parse(r#"{"before": "0", "after": "1"}"#).expect("a payload");
         assert_eq!(push.pull_request, None);
         assert!(Event::parse("[]").is_err());

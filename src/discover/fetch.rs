@@ -5,9 +5,24 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, bail};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use git2::{ObjectType, Oid};
+use secrecy::{ExposeSecret as _, SecretString};
 
 use super::git::Git;
+
+/// What a server lets its repositories be read with.
+#[derive(Clone, Copy, Debug)]
+pub struct Login<'a> {
+    /// The server's address, as `https://github.com`. No other one is sent the token.
+    pub server: &'a str,
+    /// A token of GitHub's.
+    pub token: &'a SecretString,
+}
+
+/// The variable that hands git a header: the arguments of a process can be read by every user of the machine.
+const HEADER: &str = "FLOWYARD_GIT_HEADER";
 
 impl Git {
     /// Whether a commit is in the repository.
@@ -31,24 +46,51 @@ impl Git {
     }
 
     /// Fetches one commit, given by all its digits, and nothing before it from the remote `origin`, for the repository
-    /// that `root` is in. A repository that has it is left alone.
+    /// that `root` is in. A repository that has it is left alone. Where the remote gives nothing to what git knows of
+    /// credentials, it is asked once more with `login`: `actions/checkout` keeps none with `persist-credentials: false`.
     ///
     /// The remote sends what differs from what is there. Without a filter: a filtered fetch would turn the clone into a
     /// partial one, which libgit2 cannot complete, to save a few files.
-    pub fn fetch_commit(&self, sha: &str, root: &Path) -> anyhow::Result<()> {
+    pub fn fetch_commit(
+        &self,
+        sha: &str,
+        root: &Path,
+        login: Option<Login<'_>>,
+    ) -> anyhow::Result<()> {
         if self.has_commit(sha) {
             return Ok(());
         }
         if !matches!(sha.len(), 40 | 64) || !sha.bytes().all(|one| one.is_ascii_hexdigit()) {
             bail!("`{sha}` is no whole commit id");
         }
+        let mut fetched = self.fetch(sha, root, None);
+        if fetched.is_err() && login.is_some() {
+            fetched = self.fetch(sha, root, login);
+        }
+        fetched?;
+        // What libgit2 has read of the repository's packs is from before.
+        self.repository
+            .odb()
+            .and_then(|database| database.refresh())
+            .context("read what `git fetch` brought")?;
+        if !self.has_commit(sha) {
+            bail!("`git fetch origin {sha}` brought no such commit");
+        }
+        Ok(())
+    }
+
+    fn fetch(&self, sha: &str, root: &Path, login: Option<Login<'_>>) -> anyhow::Result<()> {
         let mut command = Command::new("git");
         command
             .current_dir(root)
             .env("GIT_TERMINAL_PROMPT", "0")
             .env("LC_ALL", "C")
             // A remote that is silent for a minute will not answer.
-            .args(["-c", "http.lowSpeedLimit=1", "-c", "http.lowSpeedTime=60"])
+            .args(["-c", "http.lowSpeedLimit=1", "-c", "http.lowSpeedTime=60"]);
+        if let Some(login) = login {
+            log_in(login, &mut command);
+        }
+        command
             .args(["fetch", "--quiet", "--no-tags", "--no-write-fetch-head"])
             .args(["--no-auto-maintenance", "--no-recurse-submodules"]);
         // In a whole clone a depth would cut off history that is there.
@@ -60,25 +102,31 @@ impl Git {
             .stdin(Stdio::null())
             .output()
             .context("run `git`")?;
-        if !output.status.success() {
-            let text = String::from_utf8_lossy(&output.stderr);
-            let last = text.lines().map(str::trim).rfind(|line| !line.is_empty());
-            let last = last.unwrap_or("it says nothing");
-            // The remote's words: none of them moves a cursor or is a command for a runner that reads the log.
-            let last: String = last.chars().filter(|one| !one.is_control()).collect();
-            bail!(
-                "`git fetch origin {sha}` failed: {}",
-                last.replace("##[", "## [")
-            );
+        if output.status.success() {
+            return Ok(());
         }
-        // What libgit2 has read of the repository's packs is from before.
-        self.repository
-            .odb()
-            .and_then(|database| database.refresh())
-            .context("read what `git fetch` brought")?;
-        if !self.has_commit(sha) {
-            bail!("`git fetch origin {sha}` brought no such commit");
-        }
-        Ok(())
+        let text = String::from_utf8_lossy(&output.stderr);
+        let last = text.lines().map(str::trim).rfind(|line| !line.is_empty());
+        let last = last.unwrap_or("it says nothing");
+        // The remote's words: none of them moves a cursor or is a command for a runner that reads the log.
+        let last: String = last.chars().filter(|one| !one.is_control()).collect();
+        bail!(
+            "`git fetch origin {sha}` failed: {}",
+            last.replace("##[", "## [")
+        );
     }
+}
+
+/// Has git show a server the token, as `actions/checkout` does. An empty header takes away those that are configured, for
+/// a server refuses two.
+fn log_in(login: Login<'_>, command: &mut Command) {
+    let pair = format!("x-access-token:{}", login.token.expose_secret().trim());
+    let key = format!("http.{}/.extraheader", login.server);
+    command
+        .env(
+            HEADER,
+            format!("AUTHORIZATION: basic {}", STANDARD.encode(pair)),
+        )
+        .args(["-c", &format!("{key}=")])
+        .arg(format!("--config-env={key}={HEADER}"));
 }

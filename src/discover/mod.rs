@@ -29,6 +29,7 @@ mod walk;
 mod work;
 
 pub use changes::Changes;
+pub use fetch::Login;
 pub use git::{Git, Head};
 pub use links::LinkFault;
 pub use projects::{DeploymentFile, Format, Found, FoundProject, Scope, find, find_with_flows};

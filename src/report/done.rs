@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::value;
 use crate::apply::{Item, Outcome, Status};
-use crate::model::{DeploymentId, RepoPath};
+use crate::model::{DeploymentId, Desired, RepoPath};
 use crate::plan::{Action, Plan, Upload};
 
 /// The outcomes of a plan, counted.
@@ -27,12 +27,14 @@ pub(super) struct Done<'a> {
     pub(super) failed: usize,
     /// Items that were not tried.
     pub(super) skipped: usize,
+    /// Faults of files whose projects were left out.
+    pub(super) faults: usize,
     destroys: bool,
 }
 
 impl<'a> Done<'a> {
-    /// Counts what came of a plan.
-    pub(super) fn of(plan: &'a Plan, outcomes: &[Outcome]) -> Self {
+    /// Counts what came of a plan that was made from `desired`.
+    pub(super) fn of(plan: &'a Plan, desired: &Desired, outcomes: &[Outcome]) -> Self {
         let actions = plan
             .projects
             .iter()
@@ -58,6 +60,11 @@ impl<'a> Done<'a> {
             uploaded: 0,
             failed: 0,
             skipped: 0,
+            faults: desired
+                .diagnostics
+                .iter()
+                .filter(|one| one.is_error())
+                .count(),
             destroys: plan.destroys,
         };
         for outcome in outcomes {
@@ -104,10 +111,15 @@ impl<'a> Done<'a> {
         }
     }
 
+    /// How much was not done: what failed, what was skipped, and the faults of what was left out.
+    pub(super) fn left(&self) -> usize {
+        self.failed + self.skipped + self.faults
+    }
+
     /// `Deployed`, or how much less than that.
     pub(super) fn heading(&self) -> &'static str {
         let done = self.created + self.updated + self.removed + self.uploaded + self.built;
-        match (self.failed + self.skipped, done, self.destroys) {
+        match (self.left(), done, self.destroys) {
             (0, _, false) => "Deployed",
             (_, 0, false) => "Nothing was deployed",
             (_, _, false) => "Deployed only in part",
@@ -134,6 +146,9 @@ impl<'a> Done<'a> {
         }
         if self.failed + self.skipped > 0 {
             text += &format!("; {} failed, {} skipped", self.failed, self.skipped);
+        }
+        if self.faults > 0 {
+            text += &format!("; {}", super::faults_of_files(self.faults));
         }
         text
     }

@@ -13,6 +13,8 @@ pub use listing::{check, list, status};
 pub use outcomes::outcomes;
 pub use plan::plan;
 
+use super::value;
+
 /// How long and how detailed a report is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Options {
@@ -76,7 +78,7 @@ impl Parts {
             text.push('\n');
             text.push_str(part);
         }
-        let number = super::value::count(left_out, "section");
+        let number = value::count(left_out, "section");
         let missing = match (left_out, cut_short) {
             (0, false) => return text,
             (0, true) => "a section is not shown whole".to_owned(),
@@ -123,14 +125,17 @@ fn cut(part: &str, room: usize) -> Option<String> {
     (kept.len() >= WORTH / 2).then_some(kept)
 }
 
-/// What is shown where a command ended before it had anything to report.
-pub fn failure(title: &str, environment: &str, message: &str) -> String {
-    let lines: Vec<String> = message.lines().map(super::value::text).collect();
-    let block = escape::block("text", &lines);
-    format!(
-        "{}❌ **It failed.**\n\n{block}",
-        heading(title, environment)
-    )
+/// How much of one line of a message is worth showing, in columns: a service may answer with a page.
+const LONGEST_LINE: usize = 2_000;
+
+/// What is shown where a command ended before it had anything to report: `message`, without secrets, in a block.
+pub fn failure(title: &str, environment: &str, message: &str, options: &Options) -> String {
+    let lines = message.lines().map(|line| value::cut(line, LONGEST_LINE));
+    let lines: Vec<String> = lines.map(|line| value::text(&line)).collect();
+    let head = format!("{}❌ **It failed.**\n", heading(title, environment));
+    let mut parts = Parts::after(head, options);
+    parts.add(&escape::block("text", &lines));
+    parts.finish()
 }
 
 /// A heading, with the environment where it is not the usual one.
@@ -139,5 +144,38 @@ fn heading(title: &str, environment: &str) -> String {
         format!("### {title}\n\n")
     } else {
         format!("### {title} for {}\n\n", escape::code(environment))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_is_cut_at_a_line() {
+        let short = failure("flowyard deploy", "prod", "a\nb ```", &Options::default());
+        insta::assert_snapshot!(short, @r"
+        ### flowyard deploy for `prod`
+
+        ❌ **It failed.**
+
+        ````text
+        a
+        b ```
+        ````
+        ");
+        let many: String = (0..5_000).map(|at| format!("  moved: p{at}\n")).collect();
+        let one = format!("{}end", "x".repeat(150_000));
+        for message in [many.as_str(), &one] {
+            for limit in [1_000, 4_000, 65_000] {
+                let options = Options { limit: Some(limit) };
+                let text = failure("flowyard deploy", "default", message, &options);
+                assert!(text.len() <= limit, "{limit}: {}", text.len());
+                assert_eq!(text.matches("```").count() % 2, 0, "{text}");
+                assert!(text.contains("too long to show here") || text.contains("end\n```"));
+            }
+        }
+        let text = failure("x", "default", &many, &Options { limit: Some(1_000) });
+        assert!(text.contains("```text\n  moved: p0\n"), "{text}");
     }
 }

@@ -108,6 +108,11 @@ fn as_declared(plan: &Plan) -> String {
     )
 }
 
+/// `2 faults in the deployment files`.
+pub fn faults_of_files(faults: usize) -> String {
+    format!("{} in the deployment files", value::count(faults, "fault"))
+}
+
 /// `17 deployments in 9 projects`.
 fn size_of(desired: &Desired) -> String {
     let deployments = desired

@@ -1,4 +1,4 @@
-//! What a plan is compared with where no server is asked: `--against`, and the pull requests of forks.
+//! What a plan is compared with where no server is asked: `--against`, and the pull requests of outsiders.
 
 use anyhow::{Context as _, bail};
 
@@ -7,17 +7,22 @@ use crate::cli;
 
 /// The revision whose files a plan is compared with; `None` to compare with what is live.
 ///
-/// The run for a fork's pull request has none of the repository's secrets, and what it plans is a stranger's: without
-/// credentials it asks no server, not even one that needs none, and compares with the pull request's base.
+/// The run for the pull request of a fork or of Dependabot has none of the repository's secrets, and what it plans may be a
+/// stranger's: without credentials it asks no server, not even one that needs none, and compares with the pull request's
+/// base.
 pub(super) fn revision(run: &Run, options: &cli::Plan) -> anyhow::Result<Option<String>> {
     match options.against.as_deref() {
         Some(narrow::AUTO) => base(run).map(Some),
         Some(revision) => Ok(Some(revision.to_owned())),
-        None if run.config.local || run.config.has_credentials() || !is_from_fork(run)? => Ok(None),
+        None if run.config.local || run.config.has_credentials() => Ok(None),
         None => {
-            let mut told = "the pull request is from a fork, and there are no credentials: \
-                            the plan compares with its base, and no server was asked"
-                .to_owned();
+            let Some(outsider) = outsider(run)? else {
+                return Ok(None);
+            };
+            let mut told = format!(
+                "the pull request is from {outsider}, and there are no credentials: \
+                 the plan compares with its base, and no server was asked"
+            );
             if options.out.is_some() {
                 told += "; no plan was saved, because such a one cannot be deployed";
             }
@@ -27,12 +32,12 @@ pub(super) fn revision(run: &Run, options: &cli::Plan) -> anyhow::Result<Option<
     }
 }
 
-fn is_from_fork(run: &Run) -> anyhow::Result<bool> {
+fn outsider(run: &Run) -> anyhow::Result<Option<&'static str>> {
     let Some(job) = &run.config.github else {
-        return Ok(false);
+        return Ok(None);
     };
     let pull_request = job.event()?.pull_request;
-    Ok(pull_request.is_some_and(|one| one.is_from_fork()))
+    Ok(pull_request.and_then(|one| job.outsider(&one)))
 }
 
 /// The commit that the event of this run is about, fetched where a clone is missing it.
@@ -47,7 +52,7 @@ fn base(run: &Run) -> anyhow::Result<String> {
         Ok(found) => found,
         Err(why) => bail!("there is nothing to plan against: {why}; name a revision"),
     };
-    git.fetch_commit(&sha, run.path()).with_context(|| {
+    revision::fetch(run, git, &sha).with_context(|| {
         format!("get {why}, which actions/checkout brings with `fetch-depth: 2`")
     })?;
     Ok(sha)

@@ -15,14 +15,17 @@ use crate::report::json::{self, Action};
 use crate::{plan, read};
 
 /// Writes a `.deployment.yaml` beside every `.deployment.py` and `prefect.yaml` in scope, once it is proven that both
-/// declare the same. Nothing is written unless all of them can be, and a file that is there is never overwritten.
+/// declare the same. Nothing is written unless all of them can be, and a file that is there is never overwritten: one that
+/// an earlier run has written counts as written.
 pub(super) async fn convert(run: &Run, options: &cli::Convert) -> Result<(), Failure> {
     let tree = Tree::work(run.path())?;
+    let settings = run.settings(&tree, &run.config, true)?;
+    let there = written_before(run, &tree, &settings)?;
+    let tree = tree.edited(&there, BTreeMap::new());
     let narrow = Narrow::of(&options.narrow, run, super::revision::Auto::Event)?;
     let before = run.read_narrowed(&tree, &narrow, true).await?;
     faulty(run, &before.diagnostics)?;
 
-    let settings = run.settings(&tree, &run.config, true)?;
     let mut faults = Vec::new();
     // The file to be written -> the one that it comes from, and its text.
     let mut files: BTreeMap<RepoPath, (RepoPath, String)> = BTreeMap::new();
@@ -52,7 +55,7 @@ pub(super) async fn convert(run: &Run, options: &cli::Convert) -> Result<(), Fai
     }
 
     prove(run, tree, &before, &files, narrow.narrows())?;
-    for (path, (_, text)) in &files {
+    for (path, (_, text)) in files.iter().filter(|one| !there.contains(one.0)) {
         let target = run.path().join(path.as_str());
         let write = || {
             let mut file = std::fs::File::create_new(&target)?;
@@ -63,11 +66,16 @@ pub(super) async fn convert(run: &Run, options: &cli::Convert) -> Result<(), Fai
     }
     let mut told = Vec::new();
     for (target, (original, text)) in files {
+        let is_there = there.contains(&target);
         told.push(json::File {
             path: target.clone(),
-            action: Action::Write,
+            action: if is_there {
+                Action::Keep
+            } else {
+                Action::Write
+            },
             from: Some(original.clone()),
-            content: Some(text.into_bytes()),
+            content: (!is_there).then(|| text.into_bytes()),
         });
         if options.replace {
             std::fs::remove_file(run.path().join(original.as_str()))
@@ -79,6 +87,8 @@ pub(super) async fn convert(run: &Run, options: &cli::Convert) -> Result<(), Fai
                 from: None,
                 content: None,
             });
+        } else if is_there {
+            write::say(run, &format!("{original}: {target} says the same already"))?;
         } else {
             write::say(run, &format!("{original}: wrote {target}"))?;
         }
@@ -92,6 +102,36 @@ pub(super) async fn convert(run: &Run, options: &cli::Convert) -> Result<(), Fai
     Ok(show::files("convert", false, &told, run)?)
 }
 
+/// The files beside their originals that hold just what would be written.
+fn written_before(
+    run: &Run,
+    tree: &Tree,
+    settings: &read::Settings,
+) -> anyhow::Result<BTreeSet<RepoPath>> {
+    let mut there = BTreeSet::new();
+    for file in found(tree, &run.config)?
+        .projects
+        .into_iter()
+        .flat_map(|project| project.files)
+        .filter(is_original)
+    {
+        let target = target(&file);
+        if tree.position(&target).is_none() {
+            continue;
+        }
+        let text = std::fs::read(run.path().join(target.as_str()));
+        let text = text.with_context(|| format!("read {target}"))?;
+        if read::converted(&file, tree, settings).is_ok_and(|would| would.as_bytes() == text) {
+            there.insert(target);
+        }
+    }
+    Ok(there)
+}
+
+fn is_original(file: &DeploymentFile) -> bool {
+    matches!(file.format, Format::Python | Format::PrefectYaml)
+}
+
 /// The files of other formats in the projects in scope.
 fn originals(run: &Run, tree: &Tree, scope: &Desired) -> anyhow::Result<Vec<DeploymentFile>> {
     let wanted: BTreeSet<&RepoPath> = scope.projects.iter().map(|project| &project.path).collect();
@@ -99,7 +139,7 @@ fn originals(run: &Run, tree: &Tree, scope: &Desired) -> anyhow::Result<Vec<Depl
     Ok(projects
         .filter(|project| wanted.contains(&project.path))
         .flat_map(|project| project.files)
-        .filter(|file| matches!(file.format, Format::Python | Format::PrefectYaml))
+        .filter(is_original)
         .collect())
 }
 

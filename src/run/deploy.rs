@@ -69,13 +69,11 @@ async fn carry_out(
 
     let tree = run.tree_without(&[options.plan.as_deref(), options.out.as_deref()])?;
     let mut desired = read(run, &tree, &narrow, false, options.keep_going).await?;
-    let faults = super::faulty(run, &desired.diagnostics);
-    if !options.keep_going {
-        if faults.is_err() {
-            github::faulty(run, &desired, &desired.diagnostics);
-            page.faulty(&desired, &desired.diagnostics).await;
-        }
-        faults?;
+    if options.keep_going {
+        // What is left out decides how the deploy ends.
+        let _ = super::faulty(run, &desired.diagnostics);
+    } else {
+        page.refuse(&desired, &desired.diagnostics).await?;
     }
     let backends = backends?;
     let mut plan_options = run.plan_options(prune && !options.keep_going, narrow.narrows());
@@ -83,20 +81,20 @@ async fn carry_out(
         saved.limit(&mut plan_options, &desired);
         saved.restrict(&mut desired);
     }
-    let outputs = steps::run(run, &desired).await?;
+    let outputs = steps::run(run, page, &desired).await?;
     if !outputs.is_empty() && run.outputs.set(outputs).is_ok() {
         desired = read(run, &tree, &narrow, false, options.keep_going).await?;
         if !options.keep_going {
-            super::faulty(run, &desired.diagnostics)?;
+            page.refuse(&desired, &desired.diagnostics).await?;
         }
         if let Some(saved) = saved {
             saved.restrict(&mut desired);
         }
     }
-    steps::refuse_unknown(run, &desired)?;
+    steps::refuse_unknown(page, &desired).await?;
     let mut now = Comparison::of(run, &backends, &tree, desired, plan_options.clone()).await?;
     tell_unpruned(&now.plan, &plan_options);
-    super::faulty(run, &now.plan.diagnostics)?;
+    page.refuse(&now.desired, &now.plan.diagnostics).await?;
     let environment = &run.config.environment;
     let share = saved.and_then(Saved::share);
     let begun = match share {
@@ -109,9 +107,9 @@ async fn carry_out(
         saved.refuse_stale(&now.plan, begun)?;
     }
     if now.plan.writes_nothing() {
-        show::outcomes(&now.plan, &[], run)?;
-        github::deployed(run, &now.plan, &[]);
-        page.deployed(&now.plan, &[]).await;
+        show::outcomes(&now.plan, &now.desired, &[], run)?;
+        github::deployed(run, &now.plan, &now.desired, &[]);
+        page.deployed(&now.plan, &now.desired, &[]).await;
         out.write(&now.plan, &[], saved)?;
         return incomplete(&now.desired, &[]);
     }
@@ -131,9 +129,9 @@ async fn carry_out(
     let done = job.write(&mut now, &writing.stop).await;
     writing.end(begun || done.is_ok()).await;
     let outcomes = done?;
-    show::outcomes(&now.plan, &outcomes, run)?;
-    github::deployed(run, &now.plan, &outcomes);
-    page.deployed(&now.plan, &outcomes).await;
+    show::outcomes(&now.plan, &now.desired, &outcomes, run)?;
+    github::deployed(run, &now.plan, &now.desired, &outcomes);
+    page.deployed(&now.plan, &now.desired, &outcomes).await;
     out.write(&now.plan, &outcomes, saved)?;
     incomplete(&now.desired, &outcomes)
 }

@@ -34,7 +34,7 @@ async fn remove(run: &Run, options: &cli::Destroy, page: &Page<'_>) -> Result<()
         let nothing = Desired::default();
         show::plan(&plan, &nothing, run)?;
         github::planned(run, &plan, &nothing, None, None);
-        page.planned(&plan, &nothing, 0).await;
+        page.planned(&plan, &nothing, 0, false).await;
         return Ok(());
     }
     allow(run, options, &plan)?;
@@ -119,8 +119,9 @@ async fn tell(
     outcomes: &[Outcome],
     page: &Page<'_>,
 ) -> Result<(), Failure> {
-    show::outcomes(plan, outcomes, run)?;
-    github::deployed(run, plan, outcomes);
-    page.deployed(plan, outcomes).await;
-    deploy::incomplete(&Desired::default(), outcomes)
+    let nothing = Desired::default();
+    show::outcomes(plan, &nothing, outcomes, run)?;
+    github::deployed(run, plan, &nothing, outcomes);
+    page.deployed(plan, &nothing, outcomes).await;
+    deploy::incomplete(&nothing, outcomes)
 }

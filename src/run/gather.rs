@@ -54,10 +54,11 @@ async fn sum_up(run: &Run, options: &cli::Gather, page: &Page<'_>) -> Result<(),
     if !outcomes.is_empty() {
         page.deploying().await;
     }
-    show::outcomes(&plan, &outcomes, run)?;
-    github::deployed(run, &plan, &outcomes);
-    page.deployed(&plan, &outcomes).await;
-    match deploy::incomplete(&Desired::default(), &outcomes) {
+    let nothing = Desired::default();
+    show::outcomes(&plan, &nothing, &outcomes, run)?;
+    github::deployed(run, &plan, &nothing, &outcomes);
+    page.deployed(&plan, &nothing, &outcomes).await;
+    match deploy::incomplete(&nothing, &outcomes) {
         Err(Failure::Incomplete { failed, skipped }) => Err(Failure::Gathered {
             failed,
             skipped,
@@ -72,7 +73,7 @@ async fn sum_up(run: &Run, options: &cli::Gather, page: &Page<'_>) -> Result<(),
     }
 }
 
-/// The outcome files by their parts. One that does not exist is as missing as one that nobody names.
+/// The outcome files by their parts. One that does not exist, or is of another plan, is as missing as one that nobody names.
 fn read(
     paths: &[PathBuf],
     plan: Digest,
@@ -90,8 +91,12 @@ fn read(
         };
         let one = json::load_outcomes(&text).with_context(reading)?;
         if one.plan != Some(plan) {
-            let error = anyhow!("it is of another plan");
-            return Err(error).with_context(reading);
+            // An earlier attempt may have left it.
+            tracing::warn!(
+                "the outcome {} is of another plan; it is left out",
+                path.display()
+            );
+            continue;
         }
         let part = match one.shard {
             Some(shard) if usize::from(shard.of) == parts => shard.part,

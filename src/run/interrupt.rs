@@ -5,18 +5,35 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::task::JoinHandle;
 
-/// From now on either sets `stop`, which lets what is under way end and begins nothing further; a second time ends the
-/// process.
+/// From now on whoever asks sets `stop`, which lets what is under way end and begins nothing further; the same word a second
+/// time ends the process.
+///
+/// The other word does not: the runner of GitHub Actions says "interrupt", 7.5 s later "terminate", and kills 2.5 s after
+/// that what it cancels (`ProcessInvoker.cs` of <https://github.com/actions/runner>). It has asked once.
 pub(super) fn watch(stop: Arc<AtomicBool>) -> std::io::Result<JoinHandle<()>> {
     let mut asked = Asked::new()?;
     Ok(tokio::spawn(async move {
-        asked.wait().await;
+        let mut heard = vec![asked.wait().await];
         stop.store(true, Ordering::Relaxed);
         tracing::warn!("stopping after what is under way; press Ctrl-C again to end at once");
-        asked.wait().await;
-        #[expect(clippy::exit, reason = "whoever asks twice wants no further word")]
-        std::process::exit(130);
+        loop {
+            let word = asked.wait().await;
+            if heard.contains(&word) {
+                #[expect(clippy::exit, reason = "whoever asks twice wants no further word")]
+                std::process::exit(130);
+            }
+            heard.push(word);
+        }
     }))
+}
+
+/// How one is asked.
+#[derive(PartialEq, Eq)]
+enum Word {
+    /// SIGINT; Ctrl-C.
+    Interrupt,
+    /// SIGTERM; on Windows Ctrl-Break, which the runner sends there.
+    Terminate,
 }
 
 #[cfg(unix)]
@@ -34,25 +51,30 @@ impl Asked {
             terminate: signal(SignalKind::terminate())?,
         })
     }
-
-    async fn wait(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
-    }
 }
 
 #[cfg(windows)]
-struct Asked(tokio::signal::windows::CtrlC);
+struct Asked {
+    interrupt: tokio::signal::windows::CtrlC,
+    terminate: tokio::signal::windows::CtrlBreak,
+}
 
 #[cfg(windows)]
 impl Asked {
     fn new() -> std::io::Result<Self> {
-        tokio::signal::windows::ctrl_c().map(Self)
+        use tokio::signal::windows::{ctrl_break, ctrl_c};
+        Ok(Self {
+            interrupt: ctrl_c()?,
+            terminate: ctrl_break()?,
+        })
     }
+}
 
-    async fn wait(&mut self) {
-        self.0.recv().await;
+impl Asked {
+    async fn wait(&mut self) -> Word {
+        tokio::select! {
+            _ = self.interrupt.recv() => Word::Interrupt,
+            _ = self.terminate.recv() => Word::Terminate,
+        }
     }
 }

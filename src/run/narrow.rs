@@ -83,7 +83,7 @@ fn named(revision: &str, run: &Run, git: &Git) {
     let whole = matches!(revision.len(), 40 | 64);
     if whole
         && git.resolve(revision).is_err()
-        && let Err(error) = git.fetch_commit(revision, run.path())
+        && let Err(error) = revision::fetch(run, git, revision)
     {
         tracing::debug!("{error:#}");
     }

@@ -52,7 +52,7 @@ async fn show_plan(run: &Run, options: &cli::Plan, page: &Page<'_>) -> Result<()
     };
     let count = options.shards.and(u16::try_from(parts.len()).ok());
     github::planned(run, &plan, &desired, saved, count);
-    page.planned(&plan, &desired, faults).await;
+    page.planned(&plan, &desired, faults, options.check).await;
     if faults > 0 {
         return Err(Failure::Faulty {
             errors: faults,

@@ -10,7 +10,7 @@ use crate::backend::Orchestrator;
 use crate::cli;
 use crate::connect::Backends;
 use crate::discover::event::{self, Base, Event};
-use crate::discover::{Git, Tree};
+use crate::discover::{Git, Login, Tree};
 use crate::error::Failure;
 use crate::model::{Desired, Revision, Since};
 use crate::state;
@@ -68,7 +68,7 @@ pub(super) fn automatic(run: &Run, git: &Git, auto: Auto) -> anyhow::Result<Sinc
             return Ok(everything(why));
         }
     };
-    if let Err(error) = git.fetch_commit(&sha, run.path()) {
+    if let Err(error) = fetch(run, git, &sha) {
         let why = format!("{why} cannot be had: {error:#}");
         tracing::warn!("everything counts as changed: {why}");
         return Ok(everything(why));
@@ -77,6 +77,17 @@ pub(super) fn automatic(run: &Run, git: &Git, auto: Auto) -> anyhow::Result<Sinc
         revision: Some(sha),
         why: Some(why),
     })
+}
+
+/// Fetches a commit that a clone is missing, with the job's token where the remote gives it to nobody else.
+pub(super) fn fetch(run: &Run, git: &Git, sha: &str) -> anyhow::Result<()> {
+    let login = run.config.github.as_ref().and_then(|job| {
+        Some(Login {
+            server: &job.server_url,
+            token: job.token.as_ref()?,
+        })
+    });
+    git.fetch_commit(sha, run.path(), login)
 }
 
 /// The revision that everything is deployed as once a run that was narrowed like this, and that compared `now` under the

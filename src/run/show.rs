@@ -67,14 +67,19 @@ pub(super) fn plan(plan: &Plan, desired: &Desired, run: &Run) -> anyhow::Result<
     })
 }
 
-/// What was done.
-pub(super) fn outcomes(plan: &Plan, outcomes: &[Outcome], run: &Run) -> anyhow::Result<()> {
+/// What was done. The faults of what was left out were told before, on stderr.
+pub(super) fn outcomes(
+    plan: &Plan,
+    desired: &Desired,
+    outcomes: &[Outcome],
+    run: &Run,
+) -> anyhow::Result<()> {
     print(|out| match run.global.format {
-        Format::Terminal => terminal::outcomes(plan, outcomes, out),
+        Format::Terminal => terminal::outcomes(plan, desired, outcomes, out),
         Format::Json => text(out, &json::outcomes(plan, outcomes)),
         Format::Markdown => text(
             out,
-            &markdown::outcomes(plan, outcomes, &markdown::Options::default()),
+            &markdown::outcomes(plan, desired, outcomes, &markdown::Options::default()),
         ),
     })
 }

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use super::{Run, faulty, github};
+use super::github::Page;
+use super::{Run, github};
 use crate::error::Failure;
 use crate::model::{
     Desired, Diagnostic, Outputs, Step, awaits_output, put_outputs, without_outputs,
@@ -16,7 +17,7 @@ use crate::sandbox::script::{Script, run_script};
 use crate::sandbox::steps::Steps;
 
 /// Runs every step of the deployments in scope, each once, in the order of the files. Nothing is written when one fails.
-pub(super) async fn run(run: &Run, desired: &Desired) -> Result<Outputs, Failure> {
+pub(super) async fn run(run: &Run, page: &Page<'_>, desired: &Desired) -> Result<Outputs, Failure> {
     let deployments = || {
         desired
             .projects
@@ -49,7 +50,7 @@ pub(super) async fn run(run: &Run, desired: &Desired) -> Result<Outputs, Failure
                 if let Some(hint) = fault.hint {
                     diagnostic = diagnostic.hint(hint);
                 }
-                faulty(run, &[diagnostic])?;
+                page.refuse(desired, &[diagnostic]).await?;
             }
         }
     }
@@ -57,7 +58,7 @@ pub(super) async fn run(run: &Run, desired: &Desired) -> Result<Outputs, Failure
 }
 
 /// Refuses what waits for an output that no step gave.
-pub(super) fn refuse_unknown(run: &Run, desired: &Desired) -> Result<(), Failure> {
+pub(super) async fn refuse_unknown(page: &Page<'_>, desired: &Desired) -> Result<(), Failure> {
     let mut faults = Vec::new();
     for deployment in desired.projects.iter().flat_map(|one| &one.deployments) {
         // Images are made later, and give no less than this.
@@ -75,10 +76,7 @@ pub(super) fn refuse_unknown(run: &Run, desired: &Desired) -> Result<(), Failure
             faults.push(Diagnostic::error(place.clone(), message));
         }
     }
-    if faults.is_empty() {
-        return Ok(());
-    }
-    faulty(run, &faults)
+    page.refuse(desired, &faults).await
 }
 
 async fn one(

@@ -108,8 +108,7 @@ impl Http {
         body: &Value,
         what: &str,
     ) -> Result<T> {
-        let body = self.redacted(body);
-        let answer = self.octocrab.post(path, Some(&body)).await;
+        let answer = self.octocrab.post(path, Some(body)).await;
         answer.map_err(|error| self.explain(&error, what))
     }
 
@@ -120,24 +119,13 @@ impl Http {
         body: &Value,
         what: &str,
     ) -> Result<T> {
-        let body = self.redacted(body);
-        let answer = self.octocrab.patch(path, Some(&body)).await;
+        let answer = self.octocrab.patch(path, Some(body)).await;
         answer.map_err(|error| self.explain(&error, what))
     }
 
-    /// A body without secrets in any of its texts.
-    fn redacted(&self, body: &Value) -> Value {
-        match body {
-            Value::String(text) => (self.redact)(text).into(),
-            Value::Array(items) => items.iter().map(|item| self.redacted(item)).collect(),
-            Value::Object(map) => {
-                let pairs = map
-                    .iter()
-                    .map(|(key, item)| (key.clone(), self.redacted(item)));
-                Value::Object(pairs.collect())
-            }
-            other => other.clone(),
-        }
+    /// The text without what nobody may read.
+    pub(super) fn redacted(&self, text: &str) -> String {
+        (self.redact)(text)
     }
 
     /// An error in the user's words.
@@ -152,7 +140,7 @@ impl Http {
             return Error::new(
                 kind,
                 &self.subject,
-                (self.redact)(&format!("{what}: {cause}")),
+                self.redacted(&format!("{what}: {cause}")),
             );
         };
         let code = source.status_code;
@@ -161,7 +149,7 @@ impl Http {
             told += &format!("; {one}");
         }
         let message = format!("{what}: {}: {told}", code.as_u16());
-        let error = |kind| Error::new(kind, &self.subject, (self.redact)(&message));
+        let error = |kind| Error::new(kind, &self.subject, self.redacted(&message));
         match code {
             StatusCode::UNAUTHORIZED => error(Kind::Denied).hint("check GITHUB_TOKEN: it is not valid, or not any more"),
             StatusCode::FORBIDDEN => error(Kind::Denied).hint(

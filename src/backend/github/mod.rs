@@ -46,7 +46,8 @@ pub struct Options {
     pub repository: String,
     /// A token of the workflow, of an app or of a person.
     pub token: SecretString,
-    /// Goes over every text that is sent.
+    /// Goes over every text that is sent, before it is cut or compared. Not over names and links, by which things are
+    /// found: of the repository, an environment, a commit, a run.
     pub redact: Redact,
     /// The client that all backends share.
     pub client: reqwest::Client,
@@ -103,6 +104,19 @@ impl Repository {
             }
         }
         Ok(None)
+    }
+
+    /// The text as it is sent, and as it is found there again.
+    fn without_secrets(&self, sticky: &Sticky) -> Sticky {
+        Sticky {
+            text: self.http.redacted(&sticky.text),
+            ..sticky.clone()
+        }
+    }
+
+    /// As much of a description as GitHub takes.
+    fn description(&self, text: &str) -> String {
+        cut(&self.http.redacted(text))
     }
 
     async fn comment_once(&self, pull_request: u64, comment: &Sticky) -> Result<Posted> {
@@ -190,7 +204,8 @@ impl Host for Repository {
     }
 
     async fn comment(&self, pull_request: u64, comment: &Sticky) -> Result<Posted> {
-        again(|| self.comment_once(pull_request, comment)).await
+        let comment = self.without_secrets(comment);
+        again(|| self.comment_once(pull_request, &comment)).await
     }
 
     async fn status(&self, commit: &str, status: &CommitStatus) -> Result<()> {
@@ -203,7 +218,7 @@ impl Host for Repository {
                 Verdict::Error => "error",
             },
             "context": status.name,
-            "description": cut(&status.description),
+            "description": self.description(&status.description),
         });
         link(&mut body, "target_url", status.link.as_deref());
         let path = self.path(&format!("statuses/{}", plain(commit)));
@@ -247,7 +262,7 @@ impl Host for Repository {
                 Verdict::Failure => "failure",
                 Verdict::Error => "error",
             },
-            "description": cut(&how.description),
+            "description": self.description(&how.description),
         });
         link(&mut body, "log_url", how.link.as_deref());
         let path = self.path(&format!("deployments/{}/statuses", plain(handle)));
@@ -256,6 +271,9 @@ impl Host for Repository {
     }
 
     async fn issue(&self, key: &str, wanted: Option<(&str, &Sticky)>) -> Result<Posted> {
+        let clean =
+            wanted.map(|(title, text)| (self.http.redacted(title), self.without_secrets(text)));
+        let wanted = clean.as_ref().map(|(title, text)| (title.as_str(), text));
         again(|| self.issue_once(key, wanted)).await
     }
 }
@@ -271,7 +289,7 @@ fn link(body: &mut Value, key: &str, url: Option<&str>) {
     }
 }
 
-/// As much of a description as GitHub takes.
+/// The beginning of a text that is too long for a description.
 fn cut(text: &str) -> String {
     if text.chars().count() <= LONGEST_DESCRIPTION {
         return text.to_owned();

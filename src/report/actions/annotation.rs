@@ -10,16 +10,20 @@ const MOST: usize = 10;
 /// How long a message may be, in characters; GitHub cuts it after 4,096 bytes.
 const LONGEST: usize = 1_000;
 
+/// Takes out of a text what nobody may read.
+type Redact<'a> = dyn Fn(&str) -> String + 'a;
+
 /// The commands that annotate faults, one a line, in the order given, errors first; all of them, or the first nine of a
-/// kind and how many more there are. `folder` is where the files' root is in the repository's checkout.
-pub fn annotations(all: &[Diagnostic], folder: &RepoPath) -> Vec<String> {
+/// kind and how many more there are. `folder` is where the files' root is in the repository's checkout; `redact` goes over
+/// each text before it is cut, as half of a secret would not be found any more.
+pub fn annotations(all: &[Diagnostic], folder: &RepoPath, redact: &Redact<'_>) -> Vec<String> {
     let (errors, warnings): (Vec<_>, Vec<_>) = all.iter().partition(|one| one.is_error());
-    let mut lines = of_kind("error", &errors, folder);
-    lines.extend(of_kind("warning", &warnings, folder));
+    let mut lines = of_kind("error", &errors, folder, redact);
+    lines.extend(of_kind("warning", &warnings, folder, redact));
     lines
 }
 
-fn of_kind(kind: &str, all: &[&Diagnostic], folder: &RepoPath) -> Vec<String> {
+fn of_kind(kind: &str, all: &[&Diagnostic], folder: &RepoPath, redact: &Redact<'_>) -> Vec<String> {
     let shown = if all.len() > MOST {
         MOST - 1
     } else {
@@ -27,7 +31,7 @@ fn of_kind(kind: &str, all: &[&Diagnostic], folder: &RepoPath) -> Vec<String> {
     };
     let mut lines: Vec<String> = all[..shown]
         .iter()
-        .map(|one| annotation(kind, one, folder))
+        .map(|one| annotation(kind, one, folder, redact))
         .collect();
     if all.len() > shown {
         let more = value::count(all.len() - shown, kind);
@@ -37,7 +41,7 @@ fn of_kind(kind: &str, all: &[&Diagnostic], folder: &RepoPath) -> Vec<String> {
     lines
 }
 
-fn annotation(kind: &str, one: &Diagnostic, folder: &RepoPath) -> String {
+fn annotation(kind: &str, one: &Diagnostic, folder: &RepoPath, redact: &Redact<'_>) -> String {
     let number = |number: u32| match number {
         0 => String::new(),
         number => number.to_string(),
@@ -55,10 +59,11 @@ fn annotation(kind: &str, one: &Diagnostic, folder: &RepoPath) -> String {
             value::text(role)
         );
     }
+    text = redact(&text);
     if text.chars().count() > LONGEST {
         text = text.chars().take(LONGEST).chain(['…']).collect();
     }
-    let mut file = folder.join(place.path.as_str()).to_string();
+    let mut file = redact(&folder.join(place.path.as_str()).to_string());
     if file.contains("##[") {
         // No escape of properties hides it; better on no line than a command.
         file = value::escaped(&file);
@@ -80,7 +85,11 @@ mod tests {
 
     #[test]
     fn faults_stand_on_their_lines() {
-        let lines = annotations(&sample::diagnostics(), &RepoPath::new("flows"));
+        let lines = annotations(
+            &sample::diagnostics(),
+            &RepoPath::new("flows"),
+            &str::to_owned,
+        );
         insta::assert_snapshot!(lines.join("\n"), @r"
         ::error file=flows/projects/a/daily.deployment.yaml,line=2,col=1,title=flowyard::unknown key `schedle`%0Ahint: did you mean `schedules`?
         ::error file=flows/projects/a/daily.deployment.yaml,line=4,col=9,title=flowyard::`load-dn/daily` is declared twice%0Aprojects/b/x.deployment.yaml:3:7: first declared here
@@ -99,7 +108,7 @@ mod tests {
             }
         };
         let all: Vec<Diagnostic> = (1..=21).map(fault).collect();
-        let lines = annotations(&all, &RepoPath::root());
+        let lines = annotations(&all, &RepoPath::root(), &str::to_owned);
         assert_eq!(lines.len(), 20, "10 errors of 11, and 10 warnings");
         assert_eq!(
             lines[0],
@@ -115,7 +124,19 @@ mod tests {
                 .all(|line| line.starts_with("::warning file="))
         );
         let long = Diagnostic::error(Place::file(RepoPath::new("x")), "ø".repeat(9000));
-        let line = &annotations(&[long], &RepoPath::root())[0];
+        let line = &annotations(&[long], &RepoPath::root(), &str::to_owned)[0];
         assert!(line.chars().count() < LONGEST + 100, "{line}");
+    }
+    #[test]
+    fn a_secret_is_taken_out_before_the_text_is_cut() {
+        let secret = "50%-of-it-and-the-rest";
+        for at in 960..1010 {
+            let text = format!("{}{secret}", "x".repeat(at));
+            let one = Diagnostic::error(Place::file(RepoPath::new("x")), text);
+            let lines = annotations(&[one], &RepoPath::root(), &|text| {
+                text.replace(secret, "***")
+            });
+            assert!(!lines[0].contains("50"), "{at}: {}", lines[0]);
+        }
     }
 }

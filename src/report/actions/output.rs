@@ -7,10 +7,10 @@ use anyhow::bail;
 use serde::Serialize;
 
 use crate::apply::{Outcome, Status};
-use crate::model::{DeploymentId, Shard};
+use crate::model::{DeploymentId, Desired, Shard};
 use crate::plan::{ImagePlan, Plan, ProjectPlan};
 use crate::report::done::Done;
-use crate::report::{as_declared, json, to_do};
+use crate::report::{as_declared, faults_of_files, json, to_do};
 
 /// How many bytes of releases are told: all outputs of a job together may be 1 MB.
 const LONGEST: usize = 400_000;
@@ -24,7 +24,7 @@ const LONGEST: usize = 400_000;
 /// | `plan-file` | the file of `plan --out`; empty without |
 /// | `summary` | what the report sums up to, one line |
 /// | `deployed` | how many items were carried out; 0 for a plan |
-/// | `failed` | how many items failed or were skipped; 0 for a plan |
+/// | `failed` | how many items failed or were skipped, and how many faults there are in what was left out; 0 for a plan |
 /// | `matrix` | the parts of `plan --shards` for a job's `strategy.matrix`, `{"shard":["1/2","2/2"]}`; empty without |
 /// | `releases` | JSON list: every project in scope, its release's digest and the images that it runs in |
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -59,24 +59,26 @@ pub fn planned(plan: &Plan, file: Option<&str>, parts: Option<u16>) -> Outputs {
     outputs
 }
 
-/// The outputs of a deploy.
-pub fn deployed(plan: &Plan, outcomes: &[Outcome]) -> Outputs {
-    let done = Done::of(plan, outcomes);
+/// The outputs of a deploy of what `desired` declares without its faulty projects.
+pub fn deployed(plan: &Plan, desired: &Desired, outcomes: &[Outcome]) -> Outputs {
+    let done = Done::of(plan, desired, outcomes);
     let summary = if outcomes.is_empty() {
-        format!("nothing to do: {}", as_declared(plan))
+        let faults = match done.faults {
+            0 => String::new(),
+            faults => format!("{}; ", faults_of_files(faults)),
+        };
+        format!("{faults}nothing to do: {}", as_declared(plan))
     } else {
         done.sum()
     };
     let mut outputs = of(plan, done.created + done.updated + done.removed, summary);
-    let over = |wanted: bool| {
-        let is = |one: &&Outcome| (one.status == Status::Done) == wanted;
-        outcomes.iter().filter(is).count()
-    };
-    outputs.0.insert("deployed", over(true).to_string());
-    outputs.0.insert("failed", over(false).to_string());
+    let carried_out = outcomes.iter().filter(|one| one.status == Status::Done);
+    let carried_out = carried_out.count();
+    outputs.0.insert("deployed", carried_out.to_string());
+    outputs.0.insert("failed", done.left().to_string());
     outputs
         .0
-        .insert("has-changes", (over(true) > 0).to_string());
+        .insert("has-changes", (carried_out > 0).to_string());
     outputs
 }
 
@@ -182,7 +184,7 @@ mod tests {
         summary = 2 to create, 2 to update, 2 unchanged, 1 to remove; 2 releases to upload (9 files, 13.0 KB)
         "#);
         let outcomes = sample::outcomes(&plan, true);
-        insta::assert_snapshot!(shown(&deployed(&plan, &outcomes)), @r#"
+        insta::assert_snapshot!(shown(&deployed(&plan, &Desired::default(), &outcomes)), @r#"
         changed = 2
         deployed = 3
         failed = 4
@@ -195,9 +197,14 @@ mod tests {
         let nothing = planned(&sample::empty_plan(), None, Some(0));
         assert_eq!(nothing.0["has-changes"], "false");
         assert_eq!(nothing.0["matrix"], r#"{"shard":[]}"#);
+        let mut faulty = sample::desired();
+        faulty.diagnostics = sample::diagnostics();
+        let left_out = deployed(&sample::empty_plan(), &faulty, &[]);
+        assert_eq!(left_out.0["has-changes"], "false");
+        assert_eq!(left_out.0["failed"], "2");
         assert_eq!(
-            deployed(&sample::empty_plan(), &[]).0["has-changes"],
-            "false"
+            left_out.0["summary"],
+            "2 faults in the deployment files; nothing to do: 5 deployments in 3 projects are as the files declare."
         );
     }
 

@@ -230,6 +230,7 @@ impl OutcomeFile {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Desired;
     use crate::plan::parts;
     use crate::report::{json, markdown, sample};
 
@@ -255,9 +256,10 @@ mod tests {
             assert_eq!((saved.plan, saved.shard), (of.plan, of.shard));
             assert_eq!(saved.outcomes, outcomes);
             let options = markdown::Options::default();
+            let nothing = Desired::default();
             assert_eq!(
-                markdown::outcomes(&back, &saved.outcomes, &options),
-                markdown::outcomes(&plan, &outcomes, &options)
+                markdown::outcomes(&back, &nothing, &saved.outcomes, &options),
+                markdown::outcomes(&plan, &nothing, &outcomes, &options)
             );
             assert_eq!(back.counts().keep, plan.counts().keep);
         }

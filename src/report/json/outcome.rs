@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::{document, path};
 use crate::apply::{Item, Outcome, Status};
-use crate::model::{Digest, Shard};
+use crate::model::{Desired, Digest, Shard};
 use crate::plan::Plan;
 use crate::report::done::Done;
 
@@ -71,7 +71,7 @@ pub fn outcomes(plan: &Plan, outcomes: &[Outcome]) -> String {
 
 /// What came of a plan or a part of it, as a file that [`load_outcomes`](super::load_outcomes) reads.
 pub fn save_outcomes(plan: &Plan, outcomes: &[Outcome], of: &OutcomesOf) -> String {
-    let done = Done::of(plan, outcomes);
+    let done = Done::of(plan, &Desired::default(), outcomes);
     let all = outcomes.iter().map(|outcome| {
         let (id, release) = match &outcome.item {
             Item::Image(_) => (None, None),

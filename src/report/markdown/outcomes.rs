@@ -3,26 +3,29 @@
 use super::escape::{block, code, link};
 use super::{Options, Parts};
 use crate::apply::{Item, Outcome, Status};
-use crate::model::{DeploymentId, RepoPath};
+use crate::model::{DeploymentId, Desired, RepoPath};
 use crate::plan::Plan;
 use crate::report::done::{Done, subject};
 use crate::report::{as_declared, value};
 
-/// What came of a plan: a heading, what it sums up to, the failures with their reasons, what was skipped, and, folded,
-/// what was done.
-pub fn outcomes(plan: &Plan, outcomes: &[Outcome], options: &Options) -> String {
+/// What came of a plan, with `desired` for the faults of what was left out: a heading, what it sums up to, the faults, the
+/// failures with their reasons, what was skipped, and, folded, what was done.
+pub fn outcomes(plan: &Plan, desired: &Desired, outcomes: &[Outcome], options: &Options) -> String {
     let title = match plan.destroys {
         true => "flowyard destroy",
         false => "flowyard deploy",
     };
     let mut head = super::heading(title, &plan.environment);
+    let done = Done::of(plan, desired, outcomes);
     if outcomes.is_empty() {
         head += &format!("**Nothing to do.** {}\n", as_declared(plan));
-        return head;
+    } else {
+        head += &format!("**{}:** {}.\n", done.heading(), done.sum());
     }
-    let done = Done::of(plan, outcomes);
-    head += &format!("**{}:** {}.\n", done.heading(), done.sum());
     let mut parts = Parts::after(head, options);
+    if done.faults > 0 {
+        parts.add(&super::listing::faults(&desired.diagnostics));
+    }
     for outcome in outcomes {
         if let Status::Failed { message, hint } = &outcome.status {
             parts.add(&failure(&done, outcome, message, hint.as_deref()));
@@ -122,7 +125,7 @@ mod tests {
     fn failures_come_first() {
         let plan = sample::plan(true);
         let all = sample::outcomes(&plan, true);
-        insta::assert_snapshot!(outcomes(&plan, &all, &Options::default()), @r"
+        insta::assert_snapshot!(outcomes(&plan, &Desired::default(), &all, &Options::default()), @r"
         ### flowyard deploy for `prod`
 
         **Deployed only in part:** 1 created, 1 updated, 2 unchanged, 0 removed; 1 release uploaded; 2 failed, 2 skipped.
@@ -155,11 +158,51 @@ mod tests {
 
     #[test]
     fn nothing_to_do_is_one_line() {
-        let text = outcomes(&sample::empty_plan(), &[], &Options::default());
+        let nothing = Desired::default();
+        let text = outcomes(&sample::empty_plan(), &nothing, &[], &Options::default());
         insta::assert_snapshot!(text, @"
         ### flowyard deploy for `prod`
 
         **Nothing to do.** 5 deployments in 3 projects are as the files declare.
         ");
+    }
+
+    #[test]
+    fn what_was_left_out_is_told() {
+        let (plan, mut desired) = (sample::empty_plan(), sample::desired());
+        desired.diagnostics = sample::diagnostics();
+        insta::assert_snapshot!(outcomes(&plan, &desired, &[], &Options::default()), @r"
+        ### flowyard deploy for `prod`
+
+        **Nothing to do.** 5 deployments in 3 projects are as the files declare.
+
+        **2 errors, 1 warning in 2 files**
+
+        ```text
+        projects/a/daily.deployment.yaml:2:1: error: unknown key `schedle`
+          hint: did you mean `schedules`?
+        projects/a/daily.deployment.yaml:4:9: error: `load-dn/daily` is declared twice
+          projects/b/x.deployment.yaml:3:7: first declared here
+        projects/c: warning: no requirements\u{1b}[2J\nfile
+        ```
+        ");
+        let plan = sample::plan(true);
+        let all = sample::outcomes(&plan, false);
+        let text = outcomes(&plan, &desired, &all, &Options::default());
+        assert!(
+            text.contains("**Deployed only in part:** 2 created,"),
+            "{text}"
+        );
+        assert!(
+            text.contains("; 2 faults in the deployment files.\n\n**2 errors, 1"),
+            "{text}"
+        );
+        // A warning leaves nothing out.
+        desired.diagnostics.retain(|one| !one.is_error());
+        let text = outcomes(&plan, &desired, &all, &Options::default());
+        assert!(
+            text.contains("**Deployed:**") && !text.contains("warning"),
+            "{text}"
+        );
     }
 }

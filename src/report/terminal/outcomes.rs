@@ -3,20 +3,26 @@
 use std::io::{self, Write};
 
 use crate::apply::{Item, Outcome, Status};
+use crate::model::Desired;
 use crate::plan::Plan;
 use crate::report::done::{Done, subject};
 use crate::report::style::{BOLD, CREATE, DIM, ERROR, HINT, REMOVE, UPDATE, WARNING, paint};
 use crate::report::{as_declared, for_environment, value};
 
 /// Writes what came of a plan: what was done by project, then what was skipped, then every failure with its reason, and
-/// one line that sums it up.
-pub fn outcomes(plan: &Plan, outcomes: &[Outcome], out: &mut dyn Write) -> io::Result<()> {
+/// one line that sums it up, which counts the faults of `desired` too.
+pub fn outcomes(
+    plan: &Plan,
+    desired: &Desired,
+    outcomes: &[Outcome],
+    out: &mut dyn Write,
+) -> io::Result<()> {
     let environment = for_environment(&plan.environment);
     if outcomes.is_empty() {
         let heading = paint(BOLD, format!("Nothing to do{environment}."));
         return writeln!(out, "{heading} {}", as_declared(plan));
     }
-    let done = Done::of(plan, outcomes);
+    let done = Done::of(plan, desired, outcomes);
     let mut project = None;
     for outcome in outcomes.iter().filter(|one| one.status == Status::Done) {
         if project != Some(&outcome.project) {
@@ -56,11 +62,7 @@ pub fn outcomes(plan: &Plan, outcomes: &[Outcome], out: &mut dyn Write) -> io::R
     if done.failed > 0 {
         writeln!(out)?;
     }
-    let style = if done.failed + done.skipped > 0 {
-        ERROR
-    } else {
-        BOLD
-    };
+    let style = if done.left() > 0 { ERROR } else { BOLD };
     let environment = match plan.destroys {
         true => environment.replacen(" for", "", 1),
         false => environment,
@@ -121,7 +123,7 @@ mod tests {
 
     fn rendered(plan: &Plan, failing: bool) -> String {
         let all = sample::outcomes(plan, failing);
-        sample::plain(|out| outcomes(plan, &all, out))
+        sample::plain(|out| outcomes(plan, &Desired::default(), &all, out))
     }
 
     #[test]

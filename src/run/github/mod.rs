@@ -58,8 +58,8 @@ pub(super) fn annotate(run: &Run, faults: &[Diagnostic]) {
     if run.annotated.swap(true, Ordering::Relaxed) {
         return;
     }
-    for line in actions::annotations(faults, &folder(run)) {
-        say(&redacted(run, &line));
+    for line in actions::annotations(faults, &folder(run), &|text| redacted(run, text)) {
+        say(&line);
     }
 }
 
@@ -86,10 +86,12 @@ pub(super) fn planned(
     outputs(run, &actions::planned(plan, file.as_deref(), parts));
 }
 
-/// Adds what a deploy did to the summary, and sets the outputs.
-pub(super) fn deployed(run: &Run, plan: &Plan, outcomes: &[Outcome]) {
-    summary(run, |options| markdown::outcomes(plan, outcomes, options));
-    outputs(run, &actions::deployed(plan, outcomes));
+/// Adds what a deploy did to the summary, with the faults of what was left out, and sets the outputs.
+pub(super) fn deployed(run: &Run, plan: &Plan, desired: &Desired, outcomes: &[Outcome]) {
+    summary(run, |options| {
+        markdown::outcomes(plan, desired, outcomes, options)
+    });
+    outputs(run, &actions::deployed(plan, desired, outcomes));
 }
 
 /// Adds the faults of files to the summary.
@@ -112,7 +114,9 @@ pub(super) fn end(run: &Run, name: &str, result: Result<(), Failure>) -> Result<
         ));
         if !run.summed_up.load(Ordering::Relaxed) {
             let environment = &run.config.environment;
-            summary(run, |_| actions::failure(name, environment, &message));
+            summary(run, |options| {
+                actions::failure(name, environment, &message, options)
+            });
         }
     }
     result
@@ -164,8 +168,11 @@ fn outputs(run: &Run, outputs: &Outputs) {
         return;
     };
     let mut outputs = outputs.clone();
-    for value in outputs.0.values_mut() {
-        *value = redacted(run, value);
+    // The others are numbers, words and names: a secret of the same text would only spoil them.
+    for name in ["summary", "releases"] {
+        if let Some(value) = outputs.0.get_mut(name) {
+            *value = redacted(run, value);
+        }
     }
     match outputs.text(&actions::delimiter()) {
         Ok(text) => append(path, &text, "the step's outputs"),

@@ -17,6 +17,7 @@ use crate::connect;
 use crate::error::Failure;
 use crate::model::{Desired, Diagnostic};
 use crate::plan::Plan;
+use crate::report;
 use crate::report::actions::{self, Outputs};
 use crate::report::markdown::{self, Options};
 
@@ -71,9 +72,9 @@ impl<'r> Page<'r> {
             return Ok(page);
         };
         page.pull_request = page.job.event()?.pull_request;
-        if page.is_from_fork() && page.job.token.is_none() {
+        if let (Some(outsider), None) = (page.outsider(), &page.job.token) {
             tracing::warn!(
-                "{option} tells nothing: the pull request is from a fork, and there is no GITHUB_TOKEN"
+                "{option} tells nothing: the pull request is from {outsider}, and there is no GITHUB_TOKEN"
             );
             return Ok(page);
         }
@@ -88,10 +89,9 @@ impl<'r> Page<'r> {
         Ok(page)
     }
 
-    fn is_from_fork(&self) -> bool {
-        self.pull_request
-            .as_ref()
-            .is_some_and(PullRequest::is_from_fork)
+    fn outsider(&self) -> Option<&'static str> {
+        let request = self.pull_request.as_ref()?;
+        self.job.outsider(request)
     }
 
     /// The commit that is looked at: of a pull request its own last one, not the one that GitHub merged for the run.
@@ -100,19 +100,21 @@ impl<'r> Page<'r> {
         head.or(self.job.sha.as_deref())
     }
 
-    /// Tells a plan, and how many faults forbid to deploy it.
-    pub(in crate::run) async fn planned(&self, plan: &Plan, desired: &Desired, faults: usize) {
+    /// Tells a plan, how many faults forbid to deploy it, and whether it was to be `checked` that it is empty.
+    pub(in crate::run) async fn planned(
+        &self,
+        plan: &Plan,
+        desired: &Desired,
+        faults: usize,
+        checked: bool,
+    ) {
         let Some(host) = self.host() else { return };
-        let verdict = if faults > 0 {
-            Verdict::Failure
-        } else {
-            Verdict::Success
-        };
+        let well = faults == 0 && (plan.is_empty() || !checked);
         let summary = match faults {
             0 => line(&actions::planned(plan, None, None)),
-            1 => "1 fault in the deployment files".to_owned(),
-            _ => format!("{faults} faults in the deployment files"),
+            _ => report::faults_of_files(faults),
         };
+        let verdict = verdict(well);
         self.status(host, verdict, &summary).await;
         let report = |limit| markdown::plan(plan, desired, &Options { limit: Some(limit) });
         self.comment(host, report).await;
@@ -141,27 +143,43 @@ impl<'r> Page<'r> {
         }
     }
 
-    /// Tells what a deploy did.
-    pub(in crate::run) async fn deployed(&self, plan: &Plan, outcomes: &[Outcome]) {
+    /// Tells what a deploy did, and the faults of what was left out.
+    pub(in crate::run) async fn deployed(
+        &self,
+        plan: &Plan,
+        desired: &Desired,
+        outcomes: &[Outcome],
+    ) {
         let Some(host) = self.host() else { return };
-        let well = outcomes.iter().all(|one| one.status == Status::Done);
-        let verdict = if well {
-            Verdict::Success
-        } else {
-            Verdict::Failure
-        };
-        let summary = line(&actions::deployed(plan, outcomes));
+        let done = outcomes.iter().all(|one| one.status == Status::Done);
+        let verdict = verdict(done && !desired.diagnostics.iter().any(Diagnostic::is_error));
+        let summary = line(&actions::deployed(plan, desired, outcomes));
         self.status(host, verdict, &summary).await;
         self.end_deployment(host, verdict, &summary).await;
-        let report = |limit| markdown::outcomes(plan, outcomes, &Options { limit: Some(limit) });
+        let report =
+            |limit| markdown::outcomes(plan, desired, outcomes, &Options { limit: Some(limit) });
         self.comment(host, report).await;
     }
 
+    /// Tells faults in the log, and refuses to go on where one is an error: then the summary and the pages have them too.
+    pub(in crate::run) async fn refuse(
+        &self,
+        desired: &Desired,
+        faults: &[Diagnostic],
+    ) -> Result<(), Failure> {
+        let refused = crate::run::faulty(self.run, faults);
+        if refused.is_err() {
+            super::faulty(self.run, desired, faults);
+            self.faulty(desired, faults).await;
+        }
+        refused
+    }
+
     /// Tells the faults that kept a deploy from beginning.
-    pub(in crate::run) async fn faulty(&self, desired: &Desired, faults: &[Diagnostic]) {
+    async fn faulty(&self, desired: &Desired, faults: &[Diagnostic]) {
         let Some(host) = self.host() else { return };
         let number = faults.iter().filter(|one| one.is_error()).count();
-        let summary = format!("{number} faults in the deployment files; nothing was deployed");
+        let summary = format!("{}; nothing was deployed", report::faults_of_files(number));
         self.status(host, Verdict::Failure, &summary).await;
         let report = |limit| markdown::check(desired, faults, &Options { limit: Some(limit) });
         self.comment(host, report).await;
@@ -174,12 +192,14 @@ impl<'r> Page<'r> {
         else {
             return;
         };
-        let (message, environment) = (failure.to_string(), &self.run.config.environment);
+        let message = super::redacted(self.run, &failure.to_string());
+        let environment = &self.run.config.environment;
         self.status(&**host, Verdict::Error, &message).await;
         self.end_deployment(&**host, Verdict::Error, &message).await;
         let command = self.wishes.command;
-        self.comment(&**host, |_| {
-            actions::failure(command, environment, &message)
+        self.comment(&**host, |limit| {
+            let options = Options { limit: Some(limit) };
+            actions::failure(command, environment, &message, &options)
         })
         .await;
     }
@@ -317,6 +337,14 @@ impl Wishes {
             (self.issue, "--drift-issue"),
         ];
         options.iter().find(|one| one.0).map(|one| one.1)
+    }
+}
+
+fn verdict(well: bool) -> Verdict {
+    if well {
+        Verdict::Success
+    } else {
+        Verdict::Failure
     }
 }
 

@@ -47,22 +47,23 @@ async fn the_pull_request_of_a_fork_is_planned_offline() {
     stage.request(|| stage.declare("feeds", "[b]"));
     let payload = stage.pull_request("pull-request-fork", "someone/flows");
     // No secrets, a token that may only read, and addresses at which nobody is: nothing asks them.
-    let run = |token: &str| {
+    let run = |payload: &Value, actor: &str| {
         Job::new(
             &stage.repo,
             &stage.github,
             "plan.yml",
             "pull_request",
-            &payload,
+            payload,
         )
+        .actor(actor)
         .variable("PREFECT_API_URL", "http://127.0.0.1:9/api")
         .variable("FLOWYARD_STORAGE_URL", "azure://account/container")
         .secret("PREFECT_API_KEY", "")
         .secret("AZURE_STORAGE_CONNECTION_STRING", "")
-        .secret("GITHUB_TOKEN", token)
+        .secret("GITHUB_TOKEN", READING)
         .run()
     };
-    let ended = run(READING).expect_success(true);
+    let ended = run(&payload, "someone").expect_success(true);
     insta::assert_snapshot!("pull_request_fork", stage.told(&ended));
     let log = ended.log();
     assert!(
@@ -70,6 +71,15 @@ async fn the_pull_request_of_a_fork_is_planned_offline() {
         "{log}"
     );
     assert!(stage.github.comments(2).is_empty());
+    // Dependabot gets no more, though its branches are in the repository itself.
+    let of_dependabot = stage.pull_request("pull-request", "acme/flows");
+    let ended = run(&of_dependabot, "dependabot[bot]").expect_success(true);
+    let told = ended.commands();
+    assert!(
+        told.contains("the pull request is from Dependabot, and there are no credentials"),
+        "{told}"
+    );
+    assert!(ended.summary().contains("to update"), "{}", ended.summary());
     // A secret that forks are given all the same (private repositories can be set so) makes it a plan of what is live.
     let ended = stage
         .job("plan.yml", "pull_request", &payload)
@@ -202,6 +212,20 @@ async fn drift_fails_the_scheduled_run_and_keeps_an_issue_open() {
         .expect_success(true);
     look().expect_success(true);
     assert_eq!(stage.github.state().issues[0]["state"], "closed");
+
+    // Another branch may well declare something else, and the issue is not about it.
+    stage.git(&["checkout", "-q", "-b", "elsewhere"]);
+    stage.declare("feeds", "[elsewhere]");
+    let mut elsewhere = payload("workflow-dispatch");
+    elsewhere["ref"] = "refs/heads/elsewhere".into();
+    let by_hand = |payload: &Value| stage.job("drift.yml", "workflow_dispatch", payload).run();
+    let skipped = by_hand(&elsewhere).expect_success(true);
+    assert_eq!((skipped.summary(), skipped.log()), Default::default());
+    assert_eq!(stage.github.state().issues[0]["state"], "closed");
+    stage.declare("feeds", "[a]");
+    stage.git(&["checkout", "-q", "main"]);
+    let ended = by_hand(&payload("workflow-dispatch")).expect_success(true);
+    assert_ne!(ended.summary(), "");
     stage.github.expect_nothing_refused();
 }
 
@@ -232,7 +256,12 @@ async fn a_pull_request_has_a_preview_until_it_is_closed() {
 
     stage.request(|| stage.declare("feeds", "[b]"));
     let mut payload = stage.pull_request("pull-request", "acme/flows");
-    let run = |payload: &Value| stage.job("preview.yml", "pull_request", payload).run();
+    let job = |payload: &Value| stage.job("preview.yml", "pull_request", payload);
+    let run = |payload: &Value| job(payload).run();
+    // Dependabot has no secrets to deploy with.
+    let skipped = job(&payload).actor("dependabot[bot]").run();
+    let skipped = skipped.expect_success(true);
+    assert_eq!((skipped.summary(), skipped.log()), Default::default());
     let ended = run(&payload).expect_success(true);
     insta::assert_snapshot!("preview", stage.told(&ended));
     let both = ours().await;

@@ -12,7 +12,7 @@ use super::root;
 use crate::services::process::script;
 
 /// What matches in a file of the repository, its first group.
-fn named(file: &str, pattern: &str) -> BTreeSet<String> {
+pub(super) fn named(file: &str, pattern: &str) -> BTreeSet<String> {
     let text = fs::read_to_string(root().join(file)).expect("it is in the repository");
     let pattern = Regex::new(pattern).expect("the pattern is fixed");
     pattern
@@ -31,7 +31,7 @@ impl Stage {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         script(
             &folder.path().join("flowyard"),
-            "for one; do printf '%s\\0' \"$one\"; done >arguments",
+            "for one; do printf '%s\\0' \"$one\"; done >arguments\nprintf %s \"${MSYS2_ARG_CONV_EXCL:-}\" >converted",
         );
         Self { folder }
     }
@@ -235,4 +235,16 @@ fn what_is_no_input_is_refused_and_not_repeated() {
         );
     }
     assert!(!stage.path().join("pwned").exists());
+}
+
+/// Git's Bash on Windows makes paths of what begins with a slash, unless it is told which arguments are none.
+#[test]
+fn no_argument_is_converted_on_windows() {
+    let stage = Stage::set();
+    for (system, unconverted) in [("Windows", "*"), ("Linux", "")] {
+        let inputs = [("RUNNER_OS", system), ("INPUT_ARGS", "/x")];
+        assert_eq!(stage.arguments(&inputs), ["plan", "/x"]);
+        let told = fs::read_to_string(stage.path().join("converted")).expect("it was written");
+        assert_eq!(told, unconverted, "{system}");
+    }
 }

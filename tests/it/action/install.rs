@@ -78,23 +78,47 @@ impl Runner {
         self.folder.path().join(name)
     }
 
-    /// What `release.json` says.
+    /// What `release.json` says, beside sources of the same version.
     fn release(&self, version: Option<&str>, sha256: &str) {
+        self.release_for(&target(), version, sha256);
+    }
+
+    pub(super) fn release_for(&self, target: &str, version: Option<&str>, sha256: &str) {
+        self.sources(version.unwrap_or("1.2.3"));
         let version = version.map_or("null".to_owned(), |version| format!("\"{version}\""));
         let text = format!(
             "{{\n  \"repository\": \"flowyard/flowyard\",\n  \"version\": {version},\n  \"sha256\": {{\n    \
-             \"other\": \"00\",\n    \"{}\": \"{sha256}\"\n  }}\n}}\n",
-            target()
+             \"other\": \"00\",\n    \"{target}\": \"{sha256}\"\n  }}\n}}\n"
         );
         fs::write(self.path("action/action/release.json"), text).expect("it can be written");
     }
 
+    /// Of which version the sources are that the action stands in.
+    pub(super) fn sources(&self, version: &str) {
+        let text = format!(
+            "[package]\nname = \"flowyard\"\nversion = \"{version}\"\n\n[dependencies.x]\nversion = \"9\"\n"
+        );
+        fs::write(self.path("action/Cargo.toml"), text).expect("it can be written");
+    }
+
     /// Puts a release's archive there, whose flowyard prints `says`; gives its bytes.
-    async fn publish(&self, version: &str, says: &str) -> Vec<u8> {
-        let name = format!("flowyard-{version}-{}", target());
+    pub(super) async fn publish(&self, version: &str, says: &str) -> Vec<u8> {
+        self.publish_for(&target(), version, says).await
+    }
+
+    pub(super) async fn publish_for(&self, target: &str, version: &str, says: &str) -> Vec<u8> {
+        let name = format!("flowyard-{version}-{target}");
         let folder = self.path(&name);
         fs::create_dir_all(&folder).expect("it can be written");
-        script(&folder.join("flowyard"), &format!("echo {says}"));
+        let suffix = if target.contains("windows") {
+            ".exe"
+        } else {
+            ""
+        };
+        script(
+            &folder.join(format!("flowyard{suffix}")),
+            &format!("echo {says}"),
+        );
         let archive = self.path("archive.tar.gz");
         run(Command::new("tar")
             .arg("-czf")
@@ -112,7 +136,7 @@ impl Runner {
     }
 
     /// A program that writes down how it was called, and then runs `text`.
-    fn stand_in(&self, name: &str, text: &str) {
+    pub(super) fn stand_in(&self, name: &str, text: &str) {
         let calls = self.path(&format!("{name}.calls"));
         let program = self.path("bin").join(name);
         // Where there is a link to the machine's own, that would be written over.
@@ -121,11 +145,11 @@ impl Runner {
         script(&program, &text);
     }
 
-    fn calls(&self, name: &str) -> String {
+    pub(super) fn calls(&self, name: &str) -> String {
         fs::read_to_string(self.path(&format!("{name}.calls"))).unwrap_or_default()
     }
 
-    fn env(mut self, name: &'static str, value: &str) -> Self {
+    pub(super) fn env(mut self, name: &'static str, value: &str) -> Self {
         self.variables.push((name, value.to_owned()));
         self
     }
@@ -137,7 +161,7 @@ impl Runner {
         ))
     }
 
-    async fn downloads(&self) -> usize {
+    pub(super) async fn downloads(&self) -> usize {
         self.releases
             .received_requests()
             .await
@@ -176,18 +200,29 @@ impl Ended {
         self.binary.expect("an output")
     }
 
-    /// What the binary prints.
+    /// Panics unless the binary prints this; gives the binary.
     #[track_caller]
-    pub(super) fn expect_says(self, text: &str) {
+    pub(super) fn expect_says(self, text: &str) -> PathBuf {
         let binary = self.expect_binary();
         let output = Command::new(&binary)
             .output()
             .unwrap_or_else(|e| panic!("{binary:?}: {e}"));
         assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), text);
+        binary
+    }
+
+    /// Panics unless it was built, with this notice; gives the binary.
+    #[track_caller]
+    fn expect_built(self, why: &str) -> PathBuf {
+        let said = String::from_utf8_lossy(&self.output.stdout);
+        let notice =
+            format!("::notice title=flowyard::{why}: it is built with cargo, which takes minutes");
+        assert!(said.lines().any(|line| line == notice), "{:?}", self.output);
+        self.expect_binary()
     }
 
     #[track_caller]
-    fn expect_refused(self, said: &str) {
+    pub(super) fn expect_refused(self, said: &str) {
         assert!(!self.output.status.success(), "{:?}", self.output);
         assert_eq!(self.binary, None);
         let text = String::from_utf8_lossy(&self.output.stdout);
@@ -206,7 +241,7 @@ pub(super) fn target() -> String {
     format!("{}-unknown-linux-gnu", std::env::consts::ARCH)
 }
 
-fn sha256(bytes: &[u8]) -> String {
+pub(super) fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes)
         .iter()
         .map(|byte| format!("{byte:02x}"))
@@ -314,7 +349,7 @@ async fn another_version_needs_its_attestation() {
     runner.release(Some("1.2.3"), &sha256(b"what was released"));
     runner
         .install()
-        .expect_refused("there is no gh to verify it with");
+        .expect_refused("there is no gh that can verify flowyard 2.0.0: leave out the input");
     assert_eq!(runner.downloads().await, 0);
     runner.stand_in("gh", "exit 1");
     runner
@@ -323,7 +358,7 @@ async fn another_version_needs_its_attestation() {
     assert!(!runner.cached("2.0.0").exists());
     runner.stand_in("gh", "exit 0");
     runner.install().expect_says("attested");
-    let line = "attestation verify archive --repo flowyard/flowyard \
+    let line = "attestation verify archive --repo flowyard/flowyard --source-ref refs/tags/v2.0.0 \
                 --signer-workflow flowyard/flowyard/.github/workflows/release.yml";
     let calls = runner.calls("gh");
     assert_eq!(calls.lines().collect::<Vec<_>>(), [line, line]);
@@ -335,6 +370,10 @@ async fn another_version_needs_its_attestation() {
     runner
         .install()
         .expect_refused("is not the one that was released");
+    let runner = runner.env("INPUT_VERSION", "2.0.1");
+    runner
+        .install()
+        .expect_refused("there is no release 2.0.1: leave out the input");
     for bad in [
         "$(touch pwned)",
         "1.0/../../x",
@@ -349,20 +388,43 @@ async fn another_version_needs_its_attestation() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_commit_runs_the_release_of_its_own_version() {
+    // That of the tag has the hashes of the release before, or of none.
+    for before in [Some("1.2.2"), None] {
+        let runner = Runner::start().await;
+        runner.release(before, &sha256(b"what was released before"));
+        runner.sources("1.2.3");
+        runner.publish("1.2.2", "the one before").await;
+        runner.publish("1.2.3", "its own").await;
+        runner.stand_in("gh", "exit 0");
+        runner.install().expect_says("its own");
+        let calls = runner.calls("gh");
+        assert!(calls.contains(" --source-ref refs/tags/v1.2.3 "), "{calls}");
+        runner.stand_in("gh", "exit 1");
+        runner
+            .install()
+            .expect_refused("the archive of flowyard 1.2.3 is not the one that was released");
+        // One whose version is not released yet.
+        runner.sources("1.3.0-rc.1");
+        runner.stand_in("cargo", "exit 0");
+        runner
+            .install()
+            .expect_built("there is no release 1.3.0-rc.1");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn without_a_release_it_is_built() {
     let runner = Runner::start().await;
     runner
         .install()
         .expect_refused("there is no cargo to build it with");
     runner.stand_in("cargo", "exit 0");
-    let ended = runner.install();
-    let said = String::from_utf8_lossy(&ended.output.stdout).into_owned();
-    assert!(
-        said.contains("::notice title=flowyard::there is no release of this version of the action: it is built with cargo"),
-        "{said}"
-    );
     let work = runner.path("temp/flowyard");
-    assert_eq!(ended.expect_binary(), work.join("cargo/bin/flowyard"));
+    let binary = runner
+        .install()
+        .expect_built("there is no gh that can verify flowyard 1.2.3");
+    assert_eq!(binary, work.join("cargo/bin/flowyard"));
     let expected = format!(
         "install --locked --path {}/.. --root {work}/cargo --target-dir {work}/target\n",
         runner.path("action/action").display(),
@@ -376,7 +438,8 @@ async fn without_a_release_it_is_built() {
     );
     let archive = runner.publish("1.2.3", "released").await;
     runner.release(Some("1.2.3"), &sha256(&archive));
-    runner.install().expect_binary();
+    let ended = runner.install();
+    ended.expect_built("there is no release for this machine");
     assert_eq!(runner.calls("cargo").lines().count(), 2);
     assert_eq!(runner.downloads().await, 0);
     let runner = runner.env("INPUT_VERSION", "2.0.0");

@@ -93,6 +93,12 @@ impl<'a> Job<'a> {
         self
     }
 
+    /// Sets who started the run.
+    pub(super) fn actor(mut self, name: &str) -> Self {
+        self.settings.push(format!("--actor={name}"));
+        self
+    }
+
     /// Stands in for another action by one that runs a script: `owner/name@ref`.
     pub(super) fn action(mut self, name: &str, text: &str) -> Self {
         let folder = self.folder.path().join(name.replace(['/', '@'], "-"));

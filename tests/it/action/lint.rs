@@ -1,5 +1,6 @@
 //! The action and the workflows are what GitHub takes, and what its linters like.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -199,18 +200,87 @@ fn our_own_action_has_one_name() {
     let table = fs::read_to_string(root().join("action/release.json")).expect("it is there");
     let table: serde_json::Value = serde_json::from_str(&table).expect("JSON");
     let name = table["repository"].as_str().expect("a text");
+    // The tag that releases of this version move.
+    let tag = Command::new(root().join("action/release.sh"))
+        .arg("tag")
+        .output()
+        .expect("there is bash");
+    let tag = String::from_utf8(tag.stdout).expect("a text");
     let mut files = workflows();
     files.push(root().join("README.md"));
     for file in files {
         let text = fs::read_to_string(&file).expect("it is in the repository");
         let ours: Vec<&str> = text
             .lines()
-            .filter_map(|line| line.split_once("uses: ")?.1.split_once("/flowyard@"))
-            .map(|(owner, _)| owner)
+            .filter_map(|line| line.split_once("uses: ").map(|(_, used)| used))
+            .filter(|used| used.contains("/flowyard@"))
             .collect();
         assert!(!ours.is_empty(), "{}", file.display());
-        for owner in ours {
-            assert_eq!(format!("{owner}/flowyard"), name, "{}", file.display());
+        for used in ours {
+            assert_eq!(used, format!("{name}@{}", tag.trim()), "{}", file.display());
         }
     }
+}
+
+/// A run takes the one waiting place of its group from whoever waits there, even if all of its jobs are skipped then.
+#[test]
+fn runs_that_do_nothing_take_nobodys_turn() {
+    for path in workflows() {
+        let text = fs::read_to_string(&path).expect("it is in the repository");
+        let (_, concurrency) = text
+            .split_once("\nconcurrency:\n")
+            .unwrap_or_else(|| panic!("{} has no group", path.display()));
+        let group = concurrency
+            .lines()
+            .find_map(|line| line.strip_prefix("  group: "))
+            .expect("a group has a name");
+        let keys = [
+            "-${{ github.ref }}",
+            "-${{ github.event.pull_request.number ",
+        ];
+        assert!(
+            keys.iter().any(|key| group.contains(key)),
+            "{}: {group}",
+            path.display()
+        );
+    }
+}
+
+/// Who requires a status has to name it as it is.
+#[test]
+fn workflows_name_the_statuses_that_they_set() {
+    let named = workflows().into_iter().flat_map(|path| {
+        let text = fs::read_to_string(&path).expect("it is in the repository");
+        let lines = text.lines().filter_map(|line| {
+            let (_, name) = line.split_once("# sets the commit status `")?;
+            Some(name.trim_end_matches('`').to_owned())
+        });
+        lines.collect::<Vec<_>>()
+    });
+    let named: BTreeSet<String> = named.collect();
+    // In every example it is the default environment; `action::events` has them as they are set.
+    let set = ["flowyard/deploy (default)", "flowyard/plan (default)"];
+    assert_eq!(named, set.map(str::to_owned).into());
+    for (snapshot, name) in [("push_first", set[0]), ("pull_request", set[1])] {
+        let path = format!("tests/it/action/snapshots/it__action__events__{snapshot}.snap");
+        let text = fs::read_to_string(root().join(path)).expect("it is in the repository");
+        assert!(text.contains(&format!("\"context\": \"{name}\"")), "{text}");
+    }
+}
+
+/// Else a job that is run again fails where it kept something before.
+#[test]
+fn what_a_job_keeps_it_can_keep_again() {
+    let mut found = 0;
+    for path in all_workflows() {
+        let text = fs::read_to_string(&path).expect("it is in the repository");
+        for step in text.split("\n      - name: ") {
+            if step.contains("uses: actions/upload-artifact@") {
+                found += 1;
+                let overwrites = step.contains("\n          overwrite: true\n");
+                assert!(overwrites, "{}: {step}", path.display());
+            }
+        }
+    }
+    assert_eq!(found, 4);
 }

@@ -6,6 +6,7 @@ mod inputs;
 mod install;
 mod job;
 mod lint;
+mod machines;
 mod release;
 mod sharded;
 mod stage;

@@ -139,5 +139,31 @@ async fn a_deploy_is_parted_and_told_as_one() {
     let push = stage.push("push", None);
     let ended = run(&stage, fresh.path(), "outcome-2", "push", &push).expect_success(false);
     insta::assert_snapshot!("sharded_missing", stage.told(&ended));
+
+    // What is faulty keeps the plan from being made, and is told as where a deploy is not parted.
+    stage.repo.write(
+        "feeds/daily.deployment.yaml",
+        "entrypoint: flow.py:load\nschedle: x\n",
+    );
+    let faulty = stage.repo.commit("Misspell a key");
+    let pull = json!({"number": 3, "state": "closed"});
+    stage.forget();
+    stage
+        .github
+        .state()
+        .pull_requests
+        .insert(faulty.clone(), vec![pull]);
+    let push = stage.push("push", None);
+    // What is kept of an attempt before is not gathered.
+    run(&stage, fresh.path(), "", "push", &push).expect_success(false);
+    let told = stage.github.comments(3);
+    assert!(told.len() == 1 && told[0].contains("schedle"), "{told:?}");
+    {
+        let state = stage.github.state();
+        let (commit, status) = &state.statuses[0];
+        assert_eq!(*commit, faulty);
+        assert_eq!(status["state"], "failure");
+        assert_eq!(status["context"], "flowyard/plan (default)");
+    }
     stage.github.expect_nothing_refused();
 }

@@ -404,15 +404,20 @@ fn programs_get_one_document() {
     let python = "from prefect.deployments import Deployment\nfrom flow import main\n\n\
         Deployment.build_from_flow(flow=main, name='daily', work_pool_name='p').apply()\n";
     repo.write("hello/daily.deployment.py", python);
-    let convert = document(&repo, "convert --replace");
-    assert_eq!(
-        told(&convert),
-        [
-            "write hello/daily.deployment.yaml",
-            "delete hello/daily.deployment.py"
-        ]
-    );
+    let convert = document(&repo, "convert");
+    assert_eq!(told(&convert), ["write hello/daily.deployment.yaml"]);
     let first = &convert["files"][0];
     assert_eq!(first["from"], "hello/daily.deployment.py");
     assert_eq!(first["content"], repo.read("hello/daily.deployment.yaml"));
+    // The same once more, and what was meant.
+    let again = document(&repo, "convert");
+    assert_eq!(told(&again), ["keep hello/daily.deployment.yaml"]);
+    assert_eq!(
+        told(&document(&repo, "convert --replace")),
+        [
+            "keep hello/daily.deployment.yaml",
+            "delete hello/daily.deployment.py"
+        ]
+    );
+    flowyard(&repo, "check").run().expect_code(0);
 }

@@ -187,7 +187,7 @@ fn one_bad_project_does_not_hold_the_others_back_when_told_to_go_on() {
     projects/warehouse/daily_sales
       updated   daily-sales/one-day
 
-    Deployed: 0 created, 1 updated, 12 unchanged, 0 removed.
+    Deployed only in part: 0 created, 1 updated, 12 unchanged, 0 removed; 1 fault in the deployment files.
     ----- stderr -----
     projects/news/load_dn/my-hourly.deployment.yaml:1:1: error: deployment `x` has no `entrypoint`
       1 | name: x

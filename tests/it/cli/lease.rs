@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::{expect_untouched, flowyard, kept, local, project, small};
-use crate::support::{Repo, Running, files};
+use crate::support::{Flowyard, Repo, Running, files};
 
 const PROJECTS: [&str; 3] = ["a", "b/c", "d"];
 const DATA_FILES: usize = 100;
@@ -48,7 +48,11 @@ fn lease(repo: &Repo, environment: &str, seconds: i64) {
 
 /// Starts a deploy and stops it while it holds the lease.
 fn stopped_in_the_middle(repo: &Repo) -> Running {
-    let mut running = flowyard(repo, "deploy --local").start();
+    stopped(repo, flowyard(repo, "deploy --local"))
+}
+
+fn stopped(repo: &Repo, deploy: Flowyard) -> Running {
+    let mut running = deploy.start();
     let lock = lock(repo, "default");
     wait_until(&mut running, || lock.exists());
     running.signal("STOP");
@@ -197,23 +201,76 @@ fn a_lease_ends_by_itself() {
 
 #[test]
 fn a_deploy_that_is_asked_to_stop_ends_what_it_is_at_and_gives_the_lease_back() {
-    for signal in ["INT", "TERM"] {
+    for signals in [&["INT"][..], &["TERM"], &["INT", "TERM"]] {
         let repo = large();
-        let mut running = stopped_in_the_middle(&repo);
-        running.signal(signal);
-        running.signal("CONT");
-        let run = running.wait();
-        assert_eq!(run.code, Some(1), "{signal}: {}", run.snapshot());
-        assert!(
-            run.stdout.contains("the deploy was stopped"),
-            "{signal}: {}",
-            run.snapshot()
-        );
-        assert!(!lock(&repo, "default").exists(), "{signal}");
-        expect_sound(&repo);
+        let running = stopped_in_the_middle(&repo);
+        expect_stops(&repo, running, signals);
         local(&repo, "deploy").expect_code(0);
         expect_sound(&repo);
     }
+}
+
+/// Sends the signals to one that is stopped, all of them before it can do anything, and lets it go on.
+#[track_caller]
+fn expect_stops(repo: &Repo, mut running: Running, signals: &[&str]) {
+    for signal in signals {
+        running.signal(signal);
+    }
+    running.signal("CONT");
+    let run = running.wait();
+    assert_eq!(run.code, Some(1), "{signals:?}: {}", run.snapshot());
+    assert!(
+        run.stdout.contains("the deploy was stopped"),
+        "{signals:?}: {}",
+        run.snapshot()
+    );
+    assert!(!lock(repo, "default").exists(), "{signals:?}");
+    expect_sound(repo);
+}
+
+#[test]
+fn a_step_of_the_action_that_is_cancelled_ends_likewise() {
+    let repo = large();
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let (step, summary) = (folder.path().join("step.sh"), folder.path().join("summary"));
+    let action = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/action.yml"))
+        .expect("it is in the repository");
+    let script = action
+        .lines()
+        .filter_map(|line| line.trim_start().strip_prefix("run: "))
+        .find(|script| script.contains("/run.sh"))
+        .expect("a step runs it");
+    fs::write(&step, script).expect("it can be written");
+    let step = step.to_str().expect("UTF-8");
+    // As the runner starts what says `shell: bash`. It sends signals to that process alone.
+    let shell = [
+        "bash",
+        "--noprofile",
+        "--norc",
+        "-e",
+        "-o",
+        "pipefail",
+        step,
+    ];
+    let inputs = action
+        .lines()
+        .filter_map(|line| line.trim_start().split_once(": "))
+        .filter(|(name, _)| name.starts_with("INPUT_"));
+    let mut deploy = Flowyard::through(&shell, repo.path(), [""; 0]);
+    for (name, _) in inputs {
+        deploy = deploy.env(name, "");
+    }
+    let deploy = deploy
+        .env("GITHUB_ACTION_PATH", env!("CARGO_MANIFEST_DIR"))
+        .env("FLOWYARD", env!("CARGO_BIN_EXE_flowyard"))
+        .env("INPUT_COMMAND", "deploy")
+        .env("INPUT_LOCAL", "true")
+        .env("GITHUB_ACTIONS", "true")
+        .env("GITHUB_STEP_SUMMARY", &summary);
+    let running = stopped(&repo, deploy);
+    expect_stops(&repo, running, &["INT", "TERM"]);
+    let told = fs::read_to_string(summary).expect("it was written");
+    assert!(told.contains("the deploy was stopped"), "{told}");
 }
 
 #[test]

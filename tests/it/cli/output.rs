@@ -197,3 +197,18 @@ fn the_same_bytes_every_time() {
         assert_eq!(run(&one), run(&other), "{line}");
     }
 }
+
+#[test]
+fn the_plan_of_the_readme_is_what_comes() {
+    let repo = Repo::with_examples();
+    local(&repo, "deploy").expect_code(0);
+    let daily = ".flowyard/registrations/default/Load DN/my-daily.json";
+    repo.replace(daily, "\"dn\",", "\"dn\", \"manual\",");
+    let daily = "projects/news/load_dn/my-daily.deployment.yaml";
+    repo.replace(daily, "limit: 50", "limit: 80");
+    let flow = "projects/news/load_e24/flow.py";
+    repo.write(flow, format!("{}# \n", repo.read(flow)));
+    let plan = local(&repo, "plan").expect_code(0).stdout;
+    let readme = include_str!("../../../README.md");
+    assert!(readme.contains(&format!("```text\n{plan}```\n")), "{plan}");
+}

@@ -239,23 +239,45 @@ fn an_outcome_of_something_else_is_refused() {
     refused("plan.json p01/flow.py");
     refused("outcome-1.json outcome-1.json");
     refused("plan.json --env prod outcome-1.json");
-    repo.replace("p01/flow.py", "print(n)", "print(n + 1)");
-    fs::rename(repo.path().join("plan.json"), repo.path().join("old.json")).expect("a new name");
-    plan(&repo, 3);
-    refused("plan.json outcome-1.json outcome-2.json outcome-3.json");
-    local(&repo, "deploy --out plain.json").expect_code(0);
-    refused("plan.json plain.json");
     let text = repo
         .read("outcome-1.json")
         .replace("\"create\"", "\"create\\u001b[2J\"");
     repo.write("odd.json", text);
-    refused("old.json odd.json");
+    refused("plan.json odd.json");
     insta::assert_snapshot!("gather_refused", said);
-    let run = local(
-        &repo,
-        "gather --plan old.json outcome-1.json outcome-2.json outcome-3.json",
+}
+
+#[test]
+fn an_outcome_of_another_plan_is_passed_over() {
+    let repo = projects(3, 0);
+    plan(&repo, 3);
+    for shard in 1..=3 {
+        local(&repo, &line(shard, 3)).expect_code(0);
+    }
+    let old = fs::read(repo.path().join("outcome-1.json")).expect("it is there");
+    repo.replace("p01/flow.py", "print(n)", "print(n + 1)");
+    plan(&repo, 3);
+    local(&repo, "deploy --plan plan.json --shard 1/1 --out new.json").expect_code(0);
+    repo.write("old.json", old);
+    // An earlier attempt of the same workflow leaves such a file.
+    let run = expect_untouched(&repo, "gather --plan plan.json old.json new.json", 0);
+    let warned = "the outcome old.json is of another plan; it is left out";
+    assert!(run.stderr.contains(warned), "{}", run.stderr);
+    assert!(run.stdout.contains("1 updated"), "{}", run.stdout);
+    let run = expect_untouched(&repo, "gather --plan plan.json old.json", 1);
+    assert!(
+        run.stdout.contains("shard 1/1 has left no outcome"),
+        "{}",
+        run.stdout
     );
-    run.expect_code(0);
+    // One of no plan is no other.
+    local(&repo, "deploy --out plain.json").expect_code(0);
+    let run = expect_untouched(&repo, "gather --plan plan.json new.json plain.json", 0);
+    assert!(
+        run.stderr.contains("plain.json is of another plan"),
+        "{}",
+        run.stderr
+    );
 }
 
 #[test]

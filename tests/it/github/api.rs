@@ -258,6 +258,52 @@ async fn no_secret_is_sent() {
 }
 
 #[tokio::test]
+async fn what_was_taken_out_is_no_change_and_no_name() {
+    let github = GitHub::start().await;
+    let host = repository(&github, TOKEN, &["production", "acme/flows"]);
+    let comment = sticky("plan acme/flows production", "in production");
+    for posted in [Posted::Created, Posted::Unchanged] {
+        assert_eq!(host.comment(7, &comment).await.expect("an answer"), posted);
+    }
+    let drift = sticky("drift acme/flows production", "in production");
+    for posted in [Posted::Created, Posted::Unchanged] {
+        let wanted = Some(("`production` has drifted", &drift));
+        let issue = host.issue(&drift.key, wanted).await;
+        assert_eq!(issue.expect("an answer"), posted);
+    }
+    host.status(
+        "abc",
+        &status("flowyard/plan (production)", "in production"),
+    )
+    .await
+    .expect("it is set");
+    host.deploying("abc", "production", None)
+        .await
+        .expect("it is shown");
+    let state = github.state();
+    assert_eq!(state.statuses[0].1["context"], "flowyard/plan (production)");
+    assert_eq!(state.statuses[0].1["description"], "in ***");
+    assert_eq!(state.deployments[0]["environment"], "production");
+    assert_eq!(state.issues[0]["title"], "`***` has drifted");
+    assert_eq!(state.refused, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_secret_is_taken_out_before_a_description_is_cut() {
+    let github = GitHub::start().await;
+    let host = repository(&github, TOKEN, &["hush-hush-hush"]);
+    for at in 120..142 {
+        let text = format!("{}hush-hush-hush and more", "x".repeat(at));
+        host.status("abc", &status("x", &text))
+            .await
+            .expect("it is set");
+    }
+    let sent = github.state().bodies.join("\n");
+    assert!(!sent.contains("hush"), "{sent}");
+    github.expect_nothing_refused();
+}
+
+#[tokio::test]
 async fn the_double_refuses_what_github_refuses() {
     let github = GitHub::start().await;
     let send = async |method: &str, path: &str, body: Value| {

@@ -117,7 +117,7 @@ fn faults_of_any_text_are_annotations_and_nothing_else() {
         let fault = Diagnostic::error(place.clone(), numbers.text())
             .hint(numbers.text())
             .related(place, numbers.text());
-        let lines = actions::annotations(&[fault], &RepoPath::root());
+        let lines = actions::annotations(&[fault], &RepoPath::root(), &str::to_owned);
         let runner = read(&lines.join("\n"));
         assert_eq!(
             (runner.commands.len(), runner.shown.len()),

@@ -77,6 +77,39 @@ async fn without_credentials_no_server_is_asked() {
     fork.run(&repo, "plan --local").expect_code(0);
 }
 
+/// Its branches are in the repository itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn dependabot_is_treated_like_a_fork() {
+    let ((repo, base), github) = (changed(), GitHub::start().await);
+    let step = |actor: &str| {
+        let request = request("acme/flows", &base);
+        Step::new(&repo, &github, "pull_request", &request)
+            .env("GITHUB_ACTOR", actor)
+            .without("GITHUB_TOKEN")
+    };
+    let dependabot = step("dependabot[bot]");
+    let ended = dependabot.run(&repo, "plan --comment").expect_code(0);
+    assert_eq!(
+        ended.commands(),
+        "notice {\"title\": \"flowyard\"}: the pull request is from Dependabot, and there are no credentials: \
+         the plan compares with its base, and no server was asked"
+    );
+    assert!(ended.summary.contains("1 to update"), "{}", ended.summary);
+    assert!(
+        ended
+            .run
+            .stderr
+            .contains("the pull request is from Dependabot, and there is no GITHUB_TOKEN"),
+        "{}",
+        ended.run.stderr
+    );
+    assert!(github.state().requests.is_empty());
+    // With secrets of its own, and for whoever pushes to its branch, it is a plan like any other.
+    let known = dependabot.env("PREFECT_API_KEY", "pnu_of-dependabot");
+    known.run(&repo, "plan").expect_code(4);
+    step("kari").run(&repo, "plan").expect_code(4);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn with_credentials_or_from_a_branch_it_is_a_plan_like_any_other() {
     let ((repo, base), github) = (changed(), GitHub::start().await);

@@ -8,9 +8,12 @@ mod gather;
 pub(crate) mod hostile;
 mod id_token;
 mod job;
+mod names;
 mod pages;
+mod private;
 pub(crate) mod runner;
 pub(crate) mod secrets;
+mod verdicts;
 
 /// The names of a step's outputs, sorted.
 pub(crate) const OUTPUTS: [&str; 8] = [

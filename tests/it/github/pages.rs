@@ -6,10 +6,11 @@ use super::double::{GitHub, READING};
 use super::job::{Step, pull_request, push};
 use crate::support::{Flowyard, Repo};
 
-const FLOW: &str = "from prefect import flow\n\n\n@flow\ndef hello(n: int = 1):\n    print(n)\n";
+pub(super) const FLOW: &str =
+    "from prefect import flow\n\n\n@flow\ndef hello(n: int = 1):\n    print(n)\n";
 
 /// One project with one deployment.
-fn small() -> Repo {
+pub(super) fn small() -> Repo {
     let repo = Repo::new();
     repo.write("p/flow.py", FLOW);
     repo.write(
