@@ -196,7 +196,6 @@ fn what_cannot_be_built_is_a_fault_of_the_plan() {
             "no-such-package-of-flowyard==1",
             "no-such-package-of-flowyard",
         ),
-        ("not a name".to_owned(), "humanize==4.9.0", "not a name"),
     ] {
         let image = format!(
             "[image]\nrepository = '{}'\nbase = '{base}'\n",
@@ -213,6 +212,16 @@ fn what_cannot_be_built_is_a_fault_of_the_plan() {
         );
         registered(&repo, "deploy").run().expect_code(3);
     }
+    // A name that is none is told where it stands.
+    let image = format!("[image]\nrepository = '{}'\n", repository("faulty"));
+    let repo = project("faulty", &image);
+    repo.write(
+        "p/daily.deployment.yaml",
+        "entrypoint: flow.py:faulty\nwork_pool: images-faulty\nimage: {base: not a name}\n",
+    );
+    let run = registered(&repo, "plan").run().expect_code(3);
+    let fault = "p/daily.deployment.yaml:3:8: error: images: `not a name`";
+    assert!(run.stderr.contains(fault), "{}", run.stderr);
 }
 
 #[test]
