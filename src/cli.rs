@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::builder::{FalseyValueParser, OsStringValueParser, TypedValueParser as _};
+use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Uploads in flight where nothing is said.
@@ -56,14 +56,14 @@ pub struct Global {
     #[arg(long, global = true, value_name = "NAME", env = "FLOWYARD_ENV")]
     pub env: Option<String>,
     /// Use the embedded default for everything: storage and registrations as files below `.flowyard/`
-    #[arg(long, global = true, env = "FLOWYARD_LOCAL", value_parser = FalseyValueParser::new())]
+    #[arg(long, global = true, env = "FLOWYARD_LOCAL", value_parser = switch)]
     pub local: bool,
     /// Let steps of prefect.yaml files through that flowyard does not know; `deploy` runs them in Prefect's own Python
-    #[arg(long, global = true, env = "FLOWYARD_RUN_STEPS", value_parser = FalseyValueParser::new())]
+    #[arg(long, global = true, env = "FLOWYARD_RUN_STEPS", value_parser = switch)]
     pub run_steps: bool,
     /// Run the `.deployment.py` files that reading alone cannot decide, in environments of their own and registering
     /// nothing; without it no Python of the repository is run
-    #[arg(long, global = true, env = "FLOWYARD_RUN_PYTHON", value_parser = FalseyValueParser::new())]
+    #[arg(long, global = true, env = "FLOWYARD_RUN_PYTHON", value_parser = switch)]
     pub run_python: bool,
     /// How to print the result
     #[arg(long, global = true, value_enum, default_value_t = Format::Terminal)]
@@ -268,6 +268,15 @@ pub struct New {
     /// Show what would be written, and write nothing
     #[arg(long)]
     pub dry_run: bool,
+}
+
+/// Whether the variable of a switch turns it on; none that is empty does.
+fn switch(text: &str) -> Result<bool, &'static str> {
+    match text.to_ascii_lowercase().as_str() {
+        "" | "0" | "false" | "no" | "off" => Ok(false),
+        "1" | "true" | "yes" | "on" => Ok(true),
+        _ => Err("write true or false"),
+    }
 }
 
 /// A number of uploads. An empty variable is as good as none, as elsewhere.

@@ -177,6 +177,19 @@ pub struct Counts {
 }
 
 impl Plan {
+    /// The same for people: every text of a difference as `show` gives it.
+    #[must_use]
+    pub fn shown(&self, show: &dyn Fn(&str) -> String) -> Self {
+        let mut shown = self.clone();
+        let changes = shown.projects.iter_mut().flat_map(|one| &mut one.changes);
+        for field in changes.flat_map(|change| &mut change.fields) {
+            for value in [&mut field.old, &mut field.new].into_iter().flatten() {
+                show_texts(value, show);
+            }
+        }
+        shown
+    }
+
     /// Counts what the plan holds.
     pub fn counts(&self) -> Counts {
         let builds = |image: &&ImagePlan| matches!(image.action, ImageAction::Build { .. });
@@ -349,4 +362,13 @@ fn print_of(fields: &Fields) -> Digest {
         .map(|(field, value)| (field.name().to_owned(), value.clone()))
         .collect();
     fingerprint(&Value::Object(object))
+}
+
+fn show_texts(value: &mut Value, show: &dyn Fn(&str) -> String) {
+    match value {
+        Value::String(text) => *text = show(text),
+        Value::Array(items) => items.iter_mut().for_each(|item| show_texts(item, show)),
+        Value::Object(entries) => entries.values_mut().for_each(|one| show_texts(one, show)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
 }

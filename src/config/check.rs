@@ -71,20 +71,33 @@ pub(super) fn file(file: &File, text: &str) -> anyhow::Result<()> {
 /// Refuses variables of the environment that stand for values of the file and mean nothing. Addresses are for those who
 /// use them, so that a command that asks no server minds none.
 pub(super) fn variables(environment: &Environment) -> anyhow::Result<()> {
-    let checks: [(&str, Check); 6] = [
+    let lists: [(&str, Check); 3] = [
         ("FLOWYARD_PROJECTS_INCLUDE", glob),
         ("FLOWYARD_PROJECTS_EXCLUDE", glob),
+        ("FLOWYARD_IMAGE_PLATFORMS", platform),
+    ];
+    let values: [(&str, Check); 3] = [
         ("FLOWYARD_PREFECT_VERSION", release),
         ("FLOWYARD_IMAGE_BUILDER", builder),
-        ("FLOWYARD_IMAGE_PLATFORMS", platform),
         ("FLOWYARD_IMAGE_PYTHON", python),
     ];
-    for (name, check) in checks {
-        let value = environment.get(name).map_or("", String::as_str);
-        for one in super::separated(value) {
-            if let Err(why) = check(&one) {
-                bail!("{name}: {why}");
-            }
+    let given = |name: &str| environment.get(name).filter(|value| !value.is_empty());
+    let parts = |name: &'static str| {
+        let value = given(name).map_or("", String::as_str);
+        super::separated(value)
+            .into_iter()
+            .map(move |one| (name, one))
+    };
+    let parts = lists
+        .into_iter()
+        .flat_map(|(name, check)| parts(name).map(move |one| (one, check)));
+    let whole = values.into_iter().filter_map(|(name, check)| {
+        let value = given(name)?;
+        Some(((name, value.clone()), check))
+    });
+    for ((name, value), check) in parts.chain(whole) {
+        if let Err(why) = check(&value) {
+            bail!("{name}: {why}");
         }
     }
     Ok(())
@@ -206,7 +219,7 @@ fn environment(name: &str) -> Verdict {
         return Err(format!("`{name}` is no glob: {why}"));
     }
     // Where one stands, what it matches is what counts.
-    let plain = name.replace(['*', '?', '[', ']', '{', '}', '!', ','], "x");
+    let plain = name.replace(['*', '?', '[', ']', '{', '}', '!', '^', ','], "x");
     if model::is_environment_name(&plain) {
         return Ok(());
     }
@@ -264,9 +277,10 @@ fn platform(text: &str) -> Verdict {
 }
 
 fn python(text: &str) -> Verdict {
-    let parts: Vec<&str> = text.split('.').collect();
-    let number = |part: &&str| !part.is_empty() && part.bytes().all(|digit| digit.is_ascii_digit());
-    if (2..=3).contains(&parts.len()) && parts.iter().all(number) {
+    static RELEASE: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(r"^\d+(?:\.\d+){0,2}(?:(?:a|b|rc)\d+)?$").expect("a valid pattern")
+    });
+    if RELEASE.is_match(text) {
         return Ok(());
     }
     Err(format!(
@@ -388,7 +402,7 @@ name = "Registry.example.org/acme/flows@sha256:000000000000000000000000000000000
 base = "prefecthq/prefect:3-python3.12"
 builder = "oci"
 platforms = ["linux/arm/v7"]
-python = "3.12.4"
+python = "3.14.0rc1"
 compression = "zstd"
 [vars]
 day = 2026-01-01

@@ -31,6 +31,14 @@ pub(super) fn text(drafts: &[Draft]) -> String {
 /// The keys whose values are texts: a number there is one as it is written.
 const TEXTS: &[&str] = &["name", "flow_name", "description", "version", "tags"];
 
+/// Those of the mappings, and of the lists of mappings, below its keys.
+const BELOW: &[(&str, &[&str])] = &[
+    ("work_pool", &["name", "work_queue_name"]),
+    ("schedules", &["slug", "cron", "timezone", "rrule"]),
+    ("triggers", &["name", "description"]),
+    ("sla", &["name"]),
+];
+
 /// A deployment with its name, without what is null: a key left empty says nothing.
 fn deployment(draft: &Draft) -> Yaml<'_> {
     let mut entries: Vec<(&str, Yaml<'_>)> = Vec::new();
@@ -45,8 +53,10 @@ fn deployment(draft: &Draft) -> Yaml<'_> {
             .iter()
             .filter(|entry| !entry.value.is_null())
             .map(|entry| {
-                let as_text = TEXTS.contains(&entry.key.as_str());
-                (entry.key.as_str(), yaml(&entry.value, as_text))
+                let key = entry.key.as_str();
+                let below = BELOW.iter().find(|one| one.0 == key);
+                let below = below.map_or(&[][..], |one| one.1);
+                (key, yaml(&entry.value, TEXTS.contains(&key), below))
             }),
     );
     // Stable: keys that the reference does not have keep their order, after all others.
@@ -57,7 +67,8 @@ fn deployment(draft: &Draft) -> Yaml<'_> {
     mapping(entries)
 }
 
-fn yaml(node: &Node, as_text: bool) -> Yaml<'_> {
+/// A value, as a text where a text is wanted; `below` are the keys of the mapping, or of those in the list, that want one.
+fn yaml<'a>(node: &'a Node, as_text: bool, below: &[&str]) -> Yaml<'a> {
     match &node.content {
         // A value of the process's environment goes on as the template that it came from.
         Content::Scalar(value) => match &node.hidden {
@@ -68,13 +79,13 @@ fn yaml(node: &Node, as_text: bool) -> Yaml<'_> {
             },
         },
         Content::List(items) => {
-            Yaml::Sequence(items.iter().map(|item| yaml(item, as_text)).collect())
+            let items = items.iter().map(|item| yaml(item, as_text, below));
+            Yaml::Sequence(items.collect())
         }
-        Content::Map(entries) => mapping(
-            entries
-                .iter()
-                .map(|entry| (entry.key.as_str(), yaml(&entry.value, false))),
-        ),
+        Content::Map(entries) => mapping(entries.iter().map(|entry| {
+            let key = entry.key.as_str();
+            (key, yaml(&entry.value, below.contains(&key), &[]))
+        })),
     }
 }
 
@@ -146,7 +157,11 @@ mod tests {
 
     #[test]
     fn a_number_that_is_a_text_becomes_one() {
-        let numbers = draft("version: 1.10\ntags: [010, a]\nparameters: {n: 1.10}\n");
+        let numbers = draft(
+            "version: 1.10\ntags: [010, a]\nparameters: {n: 1.10, name: 1.10}\n\
+             work_pool: {name: 010, job_variables: {name: 1.10}}\n\
+             schedules: [{slug: 1.10, interval: 60, parameters: {slug: 1.10}}]\n",
+        );
         insta::assert_snapshot!(text(&[numbers]), @r#"
         version: "1.10"
         tags:
@@ -154,6 +169,16 @@ mod tests {
           - a
         parameters:
           n: 1.1
+          name: 1.1
+        schedules:
+          - slug: "1.10"
+            interval: 60
+            parameters:
+              slug: 1.1
+        work_pool:
+          name: "010"
+          job_variables:
+            name: 1.1
         "#);
     }
 

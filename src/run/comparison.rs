@@ -10,6 +10,7 @@ use super::build_log::Log;
 use super::narrow::Narrow;
 use crate::apply::{self, Built};
 use crate::backend::{BuildLog, Content, Files};
+use crate::config;
 use crate::connect::{Backends, LOCAL};
 use crate::discover::{self, Tree};
 use crate::error::Failure;
@@ -174,9 +175,9 @@ pub(super) fn tell_unpruned(plan: &Plan, options: &plan::Options) {
 
 /// How many errors there are that are not `forgiven`.
 pub(super) fn errors(diagnostics: &[Diagnostic], forgiven: bool) -> usize {
-    if forgiven {
-        0
-    } else {
-        diagnostics.iter().filter(|one| one.is_error()).count()
-    }
+    let counts = |one: &&Diagnostic| {
+        // What the configuration says is no project's, so that nothing could be left out.
+        one.is_error() && !(forgiven && one.place.path.as_str() != config::FILE)
+    };
+    diagnostics.iter().filter(counts).count()
 }

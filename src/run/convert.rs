@@ -19,10 +19,14 @@ use crate::{plan, read};
 /// an earlier run has written counts as written.
 pub(super) async fn convert(run: &Run, options: &cli::Convert) -> Result<(), Failure> {
     let tree = Tree::work(run.path())?;
+    let narrow = Narrow::of(&options.narrow, run, super::revision::Auto::Event)?;
+    if run.global.run_python {
+        // What the files that are run register counts for all that follows.
+        run.read_narrowed(&tree, &narrow, true).await?;
+    }
     let settings = run.settings(&tree, &run.config, true)?;
     let there = written_before(run, &tree, &settings)?;
     let tree = tree.edited(&there, BTreeMap::new());
-    let narrow = Narrow::of(&options.narrow, run, super::revision::Auto::Event)?;
     let before = run.read_narrowed(&tree, &narrow, true).await?;
     faulty(run, &before.diagnostics)?;
 

@@ -69,7 +69,7 @@ async fn carry_out(
 
     let tree = run.tree_without(&[options.plan.as_deref(), options.out.as_deref()])?;
     let mut desired = read(run, &tree, &narrow, false, options.keep_going).await?;
-    if options.keep_going {
+    if errors(&desired.diagnostics, options.keep_going) == 0 {
         // What is left out decides how the deploy ends.
         let _ = super::faulty(run, &desired.diagnostics);
     } else {
@@ -106,6 +106,7 @@ async fn carry_out(
     if let Some(saved) = saved {
         saved.refuse_stale(&now.plan, begun)?;
     }
+    out.reserve()?;
     if now.plan.writes_nothing() {
         show::outcomes(&now.plan, &now.desired, &[], run)?;
         github::deployed(run, &now.plan, &now.desired, &[]);
@@ -114,7 +115,6 @@ async fn carry_out(
         return incomplete(&now.desired, &[]);
     }
 
-    out.reserve()?;
     let job = Job {
         run,
         page,

@@ -118,6 +118,8 @@ fn beside(path: &Path) -> io::Result<NamedTempFile> {
         return Err(io::ErrorKind::IsADirectory.into());
     }
     let folder = path.parent().filter(|one| !one.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    std::fs::metadata(folder)?;
     // Its own words name a file that nobody has asked for.
-    NamedTempFile::new_in(folder.unwrap_or(Path::new("."))).map_err(|error| error.kind().into())
+    NamedTempFile::new_in(folder).map_err(|error| error.kind().into())
 }

@@ -44,22 +44,14 @@ async fn show_plan(run: &Run, options: &cli::Plan, page: &Page<'_>) -> Result<()
             (narrow, planned)
         }
     };
-    show::plan(&plan, &desired, run)?;
+    let shown = github::readable(run, &plan);
+    show::plan(&shown, &desired, run)?;
     let saved = out.filter(|_| faults == 0);
     let parts = match (options.shards, saved) {
         (Some(at_most), Some(_)) => plan::parts(&plan, usize::from(at_most)),
         _ => Vec::new(),
     };
-    let count = options.shards.and(u16::try_from(parts.len()).ok());
-    github::planned(run, &plan, &desired, saved, count);
-    page.planned(&plan, &desired, faults, options.check).await;
-    if faults > 0 {
-        return Err(Failure::Faulty {
-            errors: faults,
-            left_out: false,
-        });
-    }
-    if let Some(path) = out {
+    if let Some(path) = saved {
         let saved = report::json::SavedOptions {
             environment: plan.environment.clone(),
             projects: narrow.projects.clone(),
@@ -69,9 +61,23 @@ async fn show_plan(run: &Run, options: &cli::Plan, page: &Page<'_>) -> Result<()
         let text = report::json::save_plan(&plan, &desired, &saved, &parts);
         std::fs::write(path, text).with_context(|| format!("write {}", path.display()))?;
     }
-    let left_out = errors(&desired.diagnostics, false);
+    let left_out = match faults {
+        0 => errors(&desired.diagnostics, false),
+        _ => 0,
+    };
+    let count = options.shards.and(u16::try_from(parts.len()).ok());
+    github::planned(run, &shown, &desired, saved, count);
+    page.planned(&shown, &desired, faults + left_out, options.check)
+        .await;
+    if faults > 0 {
+        return Err(Failure::Faulty {
+            errors: faults,
+            left_out: false,
+        });
+    }
     let changes = options.check && !plan.is_empty();
     // The process ends here, and would only be longer about it if it took thousands of deployments apart first.
+    std::mem::forget(shown);
     std::mem::forget((plan, desired));
     if left_out > 0 {
         return Err(Failure::Faulty {

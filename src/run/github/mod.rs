@@ -6,6 +6,7 @@
 mod mask;
 mod page;
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
@@ -48,6 +49,15 @@ fn variables(written: &str) -> impl Iterator<Item = &str> {
 pub(super) fn redacted(run: &Run, text: &str) -> String {
     let secrets = run.secrets.lock().unwrap_or_else(PoisonError::into_inner);
     secrets.redact(text).into_owned()
+}
+
+/// The plan without what nobody may read, where others read it. Its texts are cut when they are shown, and what is left of a
+/// secret then is no secret that could be found.
+pub(super) fn readable<'p>(run: &Run, plan: &'p Plan) -> Cow<'p, Plan> {
+    match run.config.github {
+        None => Cow::Borrowed(plan),
+        Some(_) => Cow::Owned(plan.shown(&|text| redacted(run, text))),
+    }
 }
 
 /// Annotates the lines that hold faults, the first time that there are any.

@@ -139,7 +139,7 @@ fn a_variable_that_is_empty_is_none() {
         call = call.env(&format!("FLOWYARD_{name}"), "");
     }
     call.run().expect_code(0);
-    for (value, code) in [("1", 0), ("true", 0), ("false", 2), ("0", 2)] {
+    for (value, code) in [("1", 0), ("true", 0), ("false", 2), ("0", 2), ("maybe", 2)] {
         // Without the embedded default there is no storage.
         let run = flowyard(&repo, "plan").env("FLOWYARD_LOCAL", value).run();
         run.expect_code(code);

@@ -126,6 +126,25 @@ async fn what_reading_cannot_decide_is_run_when_asked() {
     assert_eq!(registered["parameters"], json!({"limit": 4}));
 }
 
+#[test]
+fn what_was_run_can_be_written_down() {
+    let undecided = "import hashlib
+from flow import load
+
+load.deploy(name=hashlib.sha256(b'x').hexdigest()[:6], work_pool_name='aks', image='acme/x:1', build=False)
+";
+    let path = "projects/a/x.deployment.py";
+    let repo = repository(&[("projects/a/flow.py", FLOW), (path, undecided)]);
+    // A second run replaces what the first has written down.
+    for line in ["convert --run-python", "convert --run-python --replace"] {
+        let run = with_uv(Flowyard::new(repo.path(), line.split(' '))).run();
+        assert_eq!(run.code, Some(0), "{line}: {}", run.stderr);
+    }
+    assert!(!repo.path().join(path).exists());
+    let list = Flowyard::new(repo.path(), ["list"]).run().expect_code(0);
+    assert!(list.stdout.contains("load/2d7116"), "{}", list.stdout);
+}
+
 fn repository(files: &[(&str, &str)]) -> Repo {
     let repo = Repo::new();
     repo.write("p/flow.py", FLOW);

@@ -201,7 +201,10 @@ fn a_plan_that_cannot_be_saved_says_so() {
 fn a_deploy_whose_outcome_cannot_be_saved_writes_nothing() {
     let repo = small();
     for (out, why) in [
-        ("absent/outcome.json", "entity not found"),
+        (
+            "absent/outcome.json",
+            "No such file or directory (os error 2)",
+        ),
         ("p", "is a directory"),
     ] {
         let run = expect_untouched(&repo, &format!("deploy --out {out}"), 2);

@@ -118,6 +118,30 @@ fn the_old_value_is_not_shown_when_the_files_drop_it() {
 }
 
 #[test]
+fn what_is_cut_does_not_tell_a_part_of_it() {
+    let repo = small();
+    // A literal that happens to be what the job holds as a secret, and too long to be shown.
+    let key: String = (0..112).map(|one| char::from(b'a' + one % 26)).collect();
+    repo.write(
+        "p/hello.deployment.yaml",
+        format!("entrypoint: flow.py:hello\njob_variables:\n  env: {{KEY: x{key}}}\n"),
+    );
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let summary = folder.path().join("summary.md");
+    let run = flowyard(&repo, "plan --local")
+        .env("GITHUB_ACTIONS", "true")
+        .env("GITHUB_STEP_SUMMARY", &summary)
+        .env("PREFECT_API_KEY", &key)
+        .run()
+        .expect_code(0);
+    let summary = std::fs::read_to_string(summary).expect("it is written");
+    for text in [&run.stdout, &summary] {
+        assert!(text.contains("x***"), "{text}");
+        assert!(!text.contains(&key[..8]), "{text}");
+    }
+}
+
+#[test]
 fn faults_do_not_tell_it() {
     let repo = small();
     let mut all = String::new();

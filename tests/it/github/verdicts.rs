@@ -69,6 +69,16 @@ async fn a_deploy_that_leaves_a_faulty_project_out_is_no_success() {
         "{described}"
     );
     assert_eq!(state.refused, [""; 0]);
+    drop(state);
+
+    // Nor is its plan, nor one that cannot be saved.
+    let line = "plan --local --keep-going --commit-status";
+    step.run(&repo, line).expect_code(3);
+    repo.remove("q/other.deployment.yaml");
+    let line = "plan --local --commit-status --out absent/plan.json";
+    let ended = step.run(&repo, line).expect_code(2);
+    assert_eq!(states(&github)[2..], ["failure", "error"]);
+    assert!(!ended.outputs().contains("absent"), "{}", ended.outputs());
 }
 
 #[tokio::test(flavor = "multi_thread")]
