@@ -81,23 +81,20 @@ pub(super) fn variables(environment: &Environment) -> anyhow::Result<()> {
         ("FLOWYARD_IMAGE_BUILDER", builder),
         ("FLOWYARD_IMAGE_PYTHON", python),
     ];
-    let given = |name: &str| environment.get(name).filter(|value| !value.is_empty());
-    let parts = |name: &'static str| {
-        let value = given(name).map_or("", String::as_str);
-        super::separated(value)
-            .into_iter()
-            .map(move |one| (name, one))
+    let given = |name: &str| environment.get(name).map_or("", String::as_str);
+    let refuse = |name: &str, verdict: Verdict| match verdict {
+        Ok(()) => Ok(()),
+        Err(why) => bail!("{name}: {why}"),
     };
-    let parts = lists
-        .into_iter()
-        .flat_map(|(name, check)| parts(name).map(move |one| (one, check)));
-    let whole = values.into_iter().filter_map(|(name, check)| {
-        let value = given(name)?;
-        Some(((name, value.clone()), check))
-    });
-    for ((name, value), check) in parts.chain(whole) {
-        if let Err(why) = check(&value) {
-            bail!("{name}: {why}");
+    for (name, check) in lists {
+        for one in super::separated(given(name)) {
+            refuse(name, check(&one))?;
+        }
+    }
+    for (name, check) in values {
+        let value = given(name);
+        if !value.is_empty() {
+            refuse(name, check(value))?;
         }
     }
     Ok(())
