@@ -185,7 +185,7 @@ impl<'a> Faults<'a> {
         let value = present(node, key)?;
         let items = match &value.content {
             Content::List(items) => items.as_slice(),
-            Content::Scalar(_) if value.text().is_some() => std::slice::from_ref(value),
+            Content::Scalar(Value::String(_)) => std::slice::from_ref(value),
             _ => return self.wrong(value, key, "a list of texts"),
         };
         let mut texts = Vec::with_capacity(items.len());

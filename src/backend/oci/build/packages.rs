@@ -54,7 +54,7 @@ struct Wanted<'a> {
 
 impl Oci {
     /// What is known of the layer of packages without making it, which need not be in the target any more; `None` where it has
-    /// to be made.
+    /// to be made, or the image has no packages.
     pub(super) async fn known_packages(&self, work: &Work<'_>) -> Result<Option<Layer>> {
         let Some(requirements) = &work.layers.requirements else {
             return Ok(None);
@@ -75,15 +75,13 @@ impl Oci {
         let wanted = self.wanted(work, requirements)?;
         let shared = cell(&self.packages, wanted.key);
         let shared = shared.get_or_init(|| async { Packages::default() }).await;
-        if shared.made.get().is_none() {
-            let known = shared.known.get_or_try_init(|| self.known(work, &wanted));
-            if let Some(layer) = known.await?
-                && self
-                    .bring(work, &layer.descriptor, &Origin::Unknown)
-                    .await?
-            {
-                return Ok(Some(layer.clone()));
-            }
+        if shared.made.get().is_none()
+            && let Some(layer) = self.known_packages(work).await?
+            && self
+                .bring(work, &layer.descriptor, &Origin::Unknown)
+                .await?
+        {
+            return Ok(Some(layer));
         }
         let made = shared.made.get_or_try_init(|| async {
             let python = work.layers.python.as_deref();
