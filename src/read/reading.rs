@@ -64,27 +64,35 @@ impl<'a> Reading<'a> {
 
     /// Refuses that one deployment leaves files out of the release which it shares with others that do not say so.
     fn agree(&mut self) {
-        let texts = |declared: &Declared| -> Vec<String> {
-            let patterns = declared.exclude.iter();
-            patterns.map(|(text, _)| text.clone()).collect()
+        let same = |one: &Declared, other: &Declared| {
+            let (one, other) = (one.exclude.iter(), other.exclude.iter());
+            one.map(|(text, _)| text).eq(other.map(|(text, _)| text))
         };
-        let sharing = || {
-            let all = self.deployments.iter();
-            all.filter(|(_, declared, _)| !brings_code(declared))
+        let mut sharing = self
+            .deployments
+            .iter()
+            .filter(|(_, declared, _)| !brings_code(declared));
+        let Some(first) = sharing.next() else {
+            return;
         };
-        let disagreement = sharing().find_map(|(path, declared, _)| {
-            let (_, at) = declared.exclude.first()?;
-            let own = texts(declared);
-            let (_, other, _) = sharing().find(|(_, other, _)| texts(other) != own)?;
-            let place = Place::at(path.clone(), at.line, at.column);
-            let (name, other) = (&declared.name, &other.name);
-            let message = format!(
-                "`code.exclude` of `{name}` would take files away from `{other}`, which does not say the same"
-            );
-            let hint = "the deployments of a project share one release: say it in all of them, or name the files in a .prefectignore";
-            Some(Diagnostic::error(place, message).hint(hint))
-        });
-        self.diagnostics.extend(disagreement);
+        // Where any two differ, one of them differs from the first.
+        let Some(other) = sharing.find(|(_, other, _)| !same(&first.1, other)) else {
+            return;
+        };
+        let ((path, declared, _), (_, without, _)) = if first.1.exclude.is_empty() {
+            (other, first)
+        } else {
+            (first, other)
+        };
+        let at = declared.exclude.first().map_or(declared.at, |one| one.1);
+        let place = Place::at(path.clone(), at.line, at.column);
+        let (name, without) = (&declared.name, &without.name);
+        let message = format!(
+            "`code.exclude` of `{name}` would take files away from `{without}`, which does not say the same"
+        );
+        let hint = "the deployments of a project share one release: say it in all of them, or name the files in a .prefectignore";
+        self.diagnostics
+            .push(Diagnostic::error(place, message).hint(hint));
     }
 
     /// The flows that the configuration makes deployments of, without those that a deployment file names.

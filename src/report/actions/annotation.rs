@@ -127,6 +127,7 @@ mod tests {
         let line = &annotations(&[long], &RepoPath::root(), &str::to_owned)[0];
         assert!(line.chars().count() < LONGEST + 100, "{line}");
     }
+
     #[test]
     fn a_secret_is_taken_out_before_the_text_is_cut() {
         let secret = "50%-of-it-and-the-rest";
