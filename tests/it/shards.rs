@@ -10,7 +10,7 @@ use crate::services::azurite::{self, Azurite};
 use crate::services::prefect::Server;
 use crate::services::process::wait_until;
 use crate::services::proxy::{Fault, Proxy};
-use crate::support::{Flowyard, Repo, Run, Running};
+use crate::support::{Flowyard, Repo, Run, to_the_end};
 
 const SHARDS: usize = 3;
 const CONTAINER: &str = "flows";
@@ -22,9 +22,6 @@ const GATHER: [&str; 6] = [
     "outcome-2.json",
     "outcome-3.json",
 ];
-
-/// How often a shard is run at the most.
-const ATTEMPTS: usize = 5;
 
 /// The examples, a server and an account of their own.
 struct Stage {
@@ -116,26 +113,13 @@ impl Stage {
         parts
     }
 
-    /// Runs shards at the same time, to their end, and gives the deployments that each told of. One that a starved server
-    /// has refused too often (exit code 1) is run again, as people do it.
+    /// Runs shards at the same time, to their end, and gives the deployments that each told of.
     fn to_the_end(&self, port: u16, shards: &[usize]) -> Vec<BTreeSet<String>> {
         let mut told = vec![BTreeSet::new(); shards.len()];
-        let mut left: Vec<usize> = (0..shards.len()).collect();
-        for _ in 0..ATTEMPTS {
-            let start = |at: &usize| (*at, self.shard(port, shards[*at]).start());
-            let running: Vec<(usize, Running)> = left.iter().map(start).collect();
-            left.clear();
-            for (at, running) in running {
-                let run = running.wait();
-                told[at].extend(self.told(shards[at]));
-                if run.code == Some(1) {
-                    left.push(at);
-                } else {
-                    run.expect_code(0);
-                }
-            }
-        }
-        assert_eq!(left, [0; 0], "the shards did not end well");
+        let call = |at: usize| self.shard(port, shards[at]);
+        to_the_end(shards.len(), call, |at, _| {
+            told[at].extend(self.told(shards[at]))
+        });
         told
     }
 

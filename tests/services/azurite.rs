@@ -25,7 +25,13 @@ pub(crate) fn bin() -> PathBuf {
     process::installed("azurite", VERSION, |folder| {
         process::run(
             Command::new("npm")
-                .args(["install", "--no-audit", "--no-fund", "--prefix"])
+                .args([
+                    "install",
+                    "--no-audit",
+                    "--no-fund",
+                    "--fetch-retries=6",
+                    "--prefix",
+                ])
                 .arg(folder)
                 .arg(VERSION),
         );

@@ -27,7 +27,13 @@ pub(crate) fn node() -> PathBuf {
     process::installed("node-linters", &pins, |folder| {
         process::run(
             Command::new("npm")
-                .args(["install", "--no-audit", "--no-fund", "--prefix"])
+                .args([
+                    "install",
+                    "--no-audit",
+                    "--no-fund",
+                    "--fetch-retries=6",
+                    "--prefix",
+                ])
                 .arg(folder)
                 .args(PINS),
         );

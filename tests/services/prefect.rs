@@ -240,6 +240,8 @@ pub(crate) struct Api {
 impl Api {
     /// A request and its answer; panics unless the answer is a success. An empty answer is `null`.
     pub(crate) async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Value {
+        // As long as flowyard has patience, and longer.
+        const ATTEMPTS: u64 = 40;
         let mut attempt = 0;
         loop {
             let mut request = self
@@ -256,24 +258,27 @@ impl Api {
             let response = match request.send().await {
                 // SQLite lets one write at a time, and the server then answers 503 or hangs up.
                 Ok(response)
-                    if response.status() == StatusCode::SERVICE_UNAVAILABLE && attempt < 8 =>
+                    if response.status() == StatusCode::SERVICE_UNAVAILABLE
+                        && attempt < ATTEMPTS =>
                 {
                     None
                 }
-                Err(_) if attempt < 8 => None,
+                Err(_) if attempt < ATTEMPTS => None,
                 other => Some(other),
             };
             let Some(response) = response else {
-                tokio::time::sleep(Duration::from_millis(200 * attempt)).await;
+                tokio::time::sleep(Duration::from_millis((200 * attempt).min(3000))).await;
                 continue;
             };
             let response = response.unwrap_or_else(|e| panic!("{method} {path}: {e}"));
             let status = response.status();
             let text = response.text().await.expect("Prefect speaks UTF-8");
-            // What was made by a request whose answer got lost is there when it is repeated.
-            let made_before = attempt > 1 && status == StatusCode::CONFLICT;
+            // What was made, or removed, by a request whose answer got lost is so when it is repeated.
+            let done_before = attempt > 1
+                && (status == StatusCode::CONFLICT
+                    || method == Method::DELETE && status == StatusCode::NOT_FOUND);
             assert!(
-                status.is_success() || made_before,
+                status.is_success() || done_before,
                 "{method} {path}: {status}: {text}"
             );
             if text.is_empty() {
@@ -383,11 +388,20 @@ impl Api {
             quiet = if runs == last { quiet + 1 } else { 0 };
             last = runs;
             // Longer than the five seconds of the server's loop over what was touched lately.
-            if quiet > 28 && due.is_subset(&served) {
-                Some(last.clone())
-            } else {
-                None
+            if quiet <= 28 {
+                return None;
             }
+            if due.is_subset(&served) {
+                return Some(last.clone());
+            }
+            // That loop looks at what was touched in the last six seconds: late once, or with its database locked, it
+            // never comes back to a deployment. Asked for them, the server makes the same runs.
+            for missed in due.difference(&served) {
+                self.post(&format!("/deployments/{missed}/schedule"), json!({}))
+                    .await;
+            }
+            quiet = 0;
+            None
         })
         .await
     }

@@ -235,7 +235,18 @@ pub(crate) fn venv(name: &str, requirements: &str) -> PathBuf {
         let list = folder.join("requirements.txt");
         fs::write(&list, requirements).expect("the target folder can be written");
         run(Command::new(folder.join("bin/python"))
-            .args(["-m", "pip", "install", "--quiet", "--no-input", "-r"])
+            .args([
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--no-input",
+                "--retries",
+                "10",
+                "--timeout",
+                "120",
+                "-r",
+            ])
             .arg(list));
     })
 }
@@ -285,7 +296,7 @@ mod tests {
             folder.clone(),
             Command::new("sh").args(["-c", &script]),
         )
-        .ready_when(Duration::from_secs(5), || folder.join("pid").exists())
+        .ready_when(Duration::from_secs(60), || folder.join("pid").exists())
     }
 
     fn alive(pid: &str) -> bool {

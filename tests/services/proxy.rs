@@ -268,8 +268,10 @@ async fn forward(
         .request(Request::from_parts(head, Full::new(body)))
         .await;
     exchange.status = answer.as_ref().ok().map(Response::status);
+    // A refusal is passed on: it is sent again, and what then lands is kept.
+    let landed = exchange.status.is_some_and(|status| status.is_success());
     target.record(exchange);
-    if let Some(Fault::Keep) = fault {
+    if landed && let Some(Fault::Keep) = fault {
         return std::future::pending().await;
     }
     let mut answer = answer?;

@@ -131,7 +131,7 @@ mod tests {
                 counter.on();
             }
         });
-        moved.stalled(Duration::from_millis(200)).await;
+        moved.stalled(Duration::from_secs(1)).await;
         assert!(moving.is_finished());
         assert_eq!(moved.0.load(Ordering::Relaxed), 10);
     }

@@ -339,7 +339,7 @@ async fn a_worker_runs_a_new_project() {
         .create_run(deployment["id"].as_str().expect("an id"))
         .await;
     let mut worker = Worker::start(server, "newcomers");
-    let state = wait_until(Duration::from_secs(300), "the run", async || {
+    let state = wait_until(Duration::from_secs(900), "the run", async || {
         worker.expect_running();
         let state = api.run_state(&run).await;
         state.is_terminal().then_some(state)

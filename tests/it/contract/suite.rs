@@ -398,7 +398,7 @@ pub async fn unreachable(store: &dyn Store, secret: &str) {
         delete.expect_err("no server"),
     ];
     assert!(
-        started.elapsed() < Duration::from_secs(3),
+        started.elapsed() < Duration::from_secs(30),
         "{:?}",
         started.elapsed()
     );

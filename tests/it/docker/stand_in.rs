@@ -2,7 +2,6 @@
 //! real `docker`.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use flowyard::backend::docker::{Acr, Docker};
@@ -10,16 +9,16 @@ use flowyard::backend::{Destination, Kind};
 use tempfile::TempDir;
 
 use super::{Project, TOKEN, platform, settings};
+use crate::services::process::script;
 
 /// A folder with a program of that name, which writes its arguments, its environment and the context into the folder,
-/// then goes on with `script`.
-fn stand_in(path: &str, script: &str) -> (TempDir, PathBuf) {
+/// then goes on with `before`.
+fn stand_in(path: &str, before: &str) -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().expect("a folder");
     let program = folder.path().join(path);
     fs::create_dir_all(program.parent().expect("below the folder")).expect("it is ours");
     let text = format!(
-        "#!/bin/sh\n\
-         {script}\n\
+        "{before}\n\
          cd {}\n\
          printf '%s\\n' \"$@\" > arguments\n\
          env > environment\n\
@@ -33,8 +32,7 @@ fn stand_in(path: &str, script: &str) -> (TempDir, PathBuf) {
          echo \"made with $TOKEN\"\n",
         folder.path().display()
     );
-    fs::write(&program, text).expect("it is ours");
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("it is ours");
+    script(&program, &text);
     (folder, program)
 }
 

@@ -1,7 +1,5 @@
 //! The job's own token, exchanged for access to Azure.
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use base64::Engine as _;
@@ -13,6 +11,7 @@ use wiremock::{Mock, MockServer, ResponseTemplate};
 use super::double::GitHub;
 use super::job::{Step, push};
 use super::secrets::{expect_no_form, forms};
+use crate::services::process::script;
 use crate::support::Repo;
 
 const REQUEST_TOKEN: &str = "request-token-of-the-job";
@@ -99,12 +98,10 @@ async fn the_missing_permission_is_named() {
     // Nobody is logged in, and the machine is nobody.
     let programs = tempfile::tempdir().expect("a temporary folder can be made");
     let az = programs.path().join("az");
-    fs::write(
+    script(
         &az,
-        "#!/bin/sh\necho 'Please run az login to set up an account' >&2\nexit 1\n",
-    )
-    .expect("it can be written");
-    fs::set_permissions(&az, fs::Permissions::from_mode(0o755)).expect("it is ours");
+        "echo 'Please run az login to set up an account' >&2\nexit 1",
+    );
     let ended = step(&repo, &github, &server)
         .env("PATH", &path_with(programs.path()))
         .env("IDENTITY_ENDPOINT", "http://127.0.0.1:9/token")

@@ -1,7 +1,6 @@
 //! A shallow clone of a repository that nobody reads without a token.
 
 use std::io::Write as _;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -15,6 +14,7 @@ use super::double::{GitHub, TOKEN};
 use super::job::{Ended, Step, pull_request};
 use super::pages::small;
 use super::secrets::{expect_no_form, forms};
+use crate::services::process::script;
 use crate::support::{Repo, git};
 
 /// git's own server, behind the authentication that GitHub demands for a private repository.
@@ -129,13 +129,11 @@ impl Job {
         let path = std::env::var("PATH").expect("UTF-8");
         let program = programs.path().join("git");
         let log = programs.path().join("log");
-        let script = format!(
-            "#!/bin/sh\nprintf '%s\\n' \"$*\" >>'{}'\nPATH='{path}' exec git \"$@\"\n",
+        let text = format!(
+            "printf '%s\\n' \"$*\" >>'{}'\nPATH='{path}' exec git \"$@\"\n",
             log.display()
         );
-        std::fs::write(&program, script).expect("it can be written");
-        let mode = std::fs::Permissions::from_mode(0o755);
-        std::fs::set_permissions(&program, mode).expect("it is ours");
+        script(&program, &text);
         Self {
             repo,
             github: GitHub::start().await,

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{base, flowyard, repository};
 use crate::services::prefect::Server;
-use crate::support::{Flowyard, Repo, Running};
+use crate::support::{Flowyard, Repo, to_the_end};
 
 const FLOW: &str = "from prefect import flow\n\n\n@flow\ndef sharded(n: int = 1):\n    return n\n";
 
@@ -54,14 +54,12 @@ async fn projects_that_share_an_image_are_in_one_shard_which_makes_it() {
         .map(|one| one["projects"].to_string())
         .collect();
     assert_eq!(projects, [r#"["a","c"]"#, r#"["b"]"#]);
-    let start = |shard: &str| {
+    let shard = |at: usize| {
+        let shard = at + 1;
         let line = format!("deploy --plan plan.json --shard {shard}/2 --out outcome-{shard}.json");
-        call(&repo, &line).start()
+        call(&repo, &line)
     };
-    let running: Vec<Running> = ["1", "2"].into_iter().map(start).collect();
-    for running in running {
-        running.wait().expect_code(0);
-    }
+    to_the_end(2, shard, |_, _| {});
     let run = call(
         &repo,
         "gather --plan plan.json outcome-1.json outcome-2.json",
@@ -87,7 +85,7 @@ async fn projects_that_share_an_image_are_in_one_shard_which_makes_it() {
     assert_ne!(image("sharded/a"), image("sharded/b"));
 
     // A shard that is run again finds its image made.
-    let again = start("1").wait().expect_code(0);
+    let again = shard(0).run().expect_code(0);
     assert!(
         again.stdout.starts_with("Nothing to do"),
         "{}",

@@ -67,7 +67,7 @@ async fn a_wrong_url_is_told_soon() {
         .read(&Question::default())
         .await
         .expect_err("nobody there");
-    assert!(start.elapsed() < Duration::from_secs(5));
+    assert!(start.elapsed() < Duration::from_secs(20));
     assert_eq!(error.kind, Kind::Unavailable);
     assert!(error.service.contains(&url), "{error}");
     assert!(error.hint.expect("a hint").contains("PREFECT_API_URL"));

@@ -58,7 +58,7 @@ async fn a_worker_runs_a_release_from_a_folder() {
     let started = api().create_run(&handle).await;
     drop(turn);
     let mut worker = Worker::start(prefect::Server::shared(), "folders");
-    wait_until(Duration::from_secs(180), "the run", async || {
+    wait_until(Duration::from_secs(600), "the run", async || {
         worker.expect_running();
         let state = api().run_state(&started).await;
         state.is_terminal().then_some(())

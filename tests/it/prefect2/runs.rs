@@ -119,8 +119,8 @@ async fn from_git_to_completed_runs() {
     stage.repo.commit("Tag it");
     stage.writes();
     stage.flowyard("deploy").expect_code(0);
-    let writes = stage.writes();
-    assert_eq!(writes.len(), 1, "{writes:?}");
+    let landed = stage.proxy.take();
+    assert_eq!(landed.landed().len(), 1, "{landed:?}");
     let second = api.deployments().await;
     for (name, one) in &first {
         let touched = one["updated"] != second[name]["updated"];
@@ -175,7 +175,7 @@ async fn completes(api: &Api, server: &Server, all: &BTreeMap<String, Value>, na
 }
 
 async fn wait_for(api: &Api, worker: &mut Worker, mut open: BTreeMap<String, &str>) {
-    wait_until(Duration::from_secs(300), "all runs", async || {
+    wait_until(Duration::from_secs(900), "all runs", async || {
         for (run, name) in open.clone() {
             let state = api.run_state(&run).await;
             if state.is_terminal() {

@@ -233,7 +233,7 @@ async fn a_registry_that_wants_an_hour_is_unavailable_at_once() {
             .hint
             .is_some_and(|hint| hint.contains("limits requests"))
     );
-    assert!(started.elapsed() < Duration::from_secs(5));
+    assert!(started.elapsed() < Duration::from_secs(30));
 }
 
 #[tokio::test]

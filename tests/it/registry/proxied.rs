@@ -227,7 +227,7 @@ async fn a_registry_that_is_gone_is_told_soon() {
             .starts_with("looking for gone:a: cannot connect"),
         "{error}"
     );
-    assert!(started.elapsed().as_secs() < 5, "{:?}", started.elapsed());
+    assert!(started.elapsed().as_secs() < 30, "{:?}", started.elapsed());
 }
 
 #[tokio::test]

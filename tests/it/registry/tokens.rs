@@ -344,9 +344,9 @@ async fn a_token_that_the_registry_takes_no_more_is_replaced() {
     let registries = with(login(&registry.name(), USER, PASSWORD));
     let repository = at(&registries, registry.port(), "acme/flows");
     let lives = |seconds| *tokens.granting.life.lock().expect("ours") = seconds;
-    lives(-57);
+    lives(-45);
     assert_eq!(repository.head(&tag("1")).await.expect("an answer"), None);
-    tokio::time::sleep(std::time::Duration::from_secs(4)).await;
+    tokio::time::sleep(std::time::Duration::from_secs(16)).await;
     lives(300);
     for _ in 0..2 {
         assert_eq!(repository.head(&tag("1")).await.expect("an answer"), None);

@@ -90,6 +90,31 @@ impl Flowyard {
     }
 }
 
+/// Runs calls at the same time, each to its end, which is exit code 0. One that a starved server has refused too often
+/// (exit code 1, or 4 before anything was written) is run again, as people do it. `ended` hears of every run.
+pub(crate) fn to_the_end(
+    calls: usize,
+    call: impl Fn(usize) -> Flowyard,
+    mut ended: impl FnMut(usize, &Run),
+) {
+    const ATTEMPTS: usize = 5;
+    let mut left: Vec<usize> = (0..calls).collect();
+    for attempt in 1..=ATTEMPTS {
+        let start = |at: &usize| (*at, call(*at).start());
+        let running: Vec<(usize, Running)> = left.iter().map(start).collect();
+        left.clear();
+        for (at, running) in running {
+            let run = running.wait();
+            ended(at, &run);
+            if attempt < ATTEMPTS && matches!(run.code, Some(1 | 4)) {
+                left.push(at);
+            } else {
+                run.expect_code(0);
+            }
+        }
+    }
+}
+
 /// The binary under test.
 const BINARY: &str = env!("CARGO_BIN_EXE_flowyard");
 

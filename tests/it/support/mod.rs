@@ -5,5 +5,5 @@ mod flowyard;
 mod repo;
 
 pub(crate) use files::{Files, changed, files};
-pub(crate) use flowyard::{Flowyard, Run, Running};
+pub(crate) use flowyard::{Flowyard, Run, Running, to_the_end};
 pub(crate) use repo::{Repo, copy, git};
