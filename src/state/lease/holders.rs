@@ -79,20 +79,23 @@ impl Document {
         .with_last())
     }
 
-    /// The document with a later end for `taker`; `None` where it is no holder any more.
+    /// The document with a later end for `taker`. The error is who has its place.
     pub(super) fn renewed(
         mut self,
         taker: &Taker,
         now: DateTime<Utc>,
         holds: Duration,
-    ) -> Option<Self> {
-        self.hold(taker)?.expires = now + holds;
-        Some(self.with_last())
+    ) -> Result<Self, Hold> {
+        match self.hold_mut(taker) {
+            Some(hold) => hold.expires = now + holds,
+            None => return Err(self.place(taker).unwrap_or(&self.last).clone()),
+        }
+        Ok(self.with_last())
     }
 
     /// What is left when `taker` goes: of a part that `began` to write, that it did.
     pub(super) fn left(mut self, taker: &Taker, began: bool, now: DateTime<Utc>) -> Left {
-        let Some(hold) = self.hold(taker) else {
+        let Some(hold) = self.hold_mut(taker) else {
             return Left::Others;
         };
         hold.expires = now;
@@ -110,13 +113,26 @@ impl Document {
         self.plan == Some(share.plan) && self.parts.contains_key(&share.part)
     }
 
-    fn hold(&mut self, taker: &Taker) -> Option<&mut Hold> {
-        let hold = match taker.share {
-            Some(share) if self.plan == Some(share.plan) => self.parts.get_mut(&share.part)?,
-            None if self.plan.is_none() => &mut self.last,
-            _ => return None,
-        };
-        (hold.holder == taker.holder).then_some(hold)
+    /// The taker's own hold; `None` where it is no holder.
+    pub(super) fn hold(&self, taker: &Taker) -> Option<&Hold> {
+        Some(self.place(taker)?).filter(|hold| hold.holder == taker.holder)
+    }
+
+    fn hold_mut(&mut self, taker: &Taker) -> Option<&mut Hold> {
+        self.hold(taker)?;
+        match taker.share {
+            Some(share) => self.parts.get_mut(&share.part),
+            None => Some(&mut self.last),
+        }
+    }
+
+    /// The hold that is the taker's, or another's who has taken its place.
+    fn place(&self, taker: &Taker) -> Option<&Hold> {
+        match taker.share {
+            Some(share) if self.plan == Some(share.plan) => self.parts.get(&share.part),
+            None if self.plan.is_none() => Some(&self.last),
+            _ => None,
+        }
     }
 
     fn with_last(mut self) -> Self {
@@ -175,9 +191,9 @@ mod tests {
         assert!(
             two.clone()
                 .renewed(&part("x", 1, "b"), at(50), HOLDS)
-                .is_none()
+                .is_err()
         );
-        assert!(two.renewed(&alone("a"), at(50), HOLDS).is_none());
+        assert!(two.renewed(&alone("a"), at(50), HOLDS).is_err());
     }
 
     #[test]
