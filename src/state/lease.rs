@@ -83,7 +83,7 @@ impl Lease {
             let Some((Some(document), tag)) = before.context("give the lease back")? else {
                 return Ok(());
             };
-            let done = match document.left(&self.taker, began, Utc::now()) {
+            let done = match document.left(&self.taker, began, Utc::now(), HOLDS) {
                 // Somebody has taken it over meanwhile; theirs stays.
                 Left::Others => return Ok(()),
                 Left::Nothing => self.store.delete(&self.key).await,

@@ -35,7 +35,7 @@ pub(super) struct Hold {
 /// What is there once a holder has left.
 #[derive(Debug, PartialEq)]
 pub(super) enum Left {
-    /// The document can go.
+    /// The document can be deleted.
     Nothing,
     /// This is to be written.
     Note(Document),
@@ -93,18 +93,27 @@ impl Document {
         Ok(self.with_last())
     }
 
-    /// What is left when `taker` goes: of a part that `began` to write, that it did.
-    pub(super) fn left(mut self, taker: &Taker, began: bool, now: DateTime<Utc>) -> Left {
+    /// What is left when `taker` goes: of a part that `began` to write, that it did. A deletion has no condition, so that it
+    /// is for a document that nobody else may write before it comes through: another part always may.
+    pub(super) fn left(
+        mut self,
+        taker: &Taker,
+        began: bool,
+        now: DateTime<Utc>,
+        holds: Duration,
+    ) -> Left {
         let Some(hold) = self.hold_mut(taker) else {
             return Left::Others;
         };
+        if taker.share.is_none() && hold.expires > now + holds / 2 {
+            return Left::Nothing;
+        }
         hold.expires = now;
         if let (Some(share), false) = (taker.share, began) {
             self.parts.remove(&share.part);
         }
-        if self.parts.is_empty() {
-            return Left::Nothing;
-        }
+        // Of the last part that is there, if there is one.
+        self.last.expires = now;
         Left::Note(self.with_last())
     }
 
@@ -200,7 +209,7 @@ mod tests {
     fn a_part_that_has_left_is_known_until_another_deploy_begins() {
         let share = part("x", 1, "a").share.expect("a part");
         let one = taken(None, &part("x", 1, "a"), 0).expect("free");
-        let Left::Note(one) = one.left(&part("x", 1, "a"), true, at(10)) else {
+        let Left::Note(one) = one.left(&part("x", 1, "a"), true, at(10), HOLDS) else {
             panic!("a note is left");
         };
         assert!(one.knows(share));
@@ -208,19 +217,35 @@ mod tests {
         assert!(again.knows(share));
         let other = taken(Some(one), &alone("c"), 11).expect("nobody is there");
         assert!(!other.knows(share));
-        assert_eq!(other.clone().left(&alone("d"), true, at(12)), Left::Others);
-        assert_eq!(other.left(&alone("c"), true, at(12)), Left::Nothing);
+        assert_eq!(
+            other.clone().left(&alone("d"), true, at(12), HOLDS),
+            Left::Others
+        );
+        assert_eq!(other.left(&alone("c"), true, at(12), HOLDS), Left::Nothing);
     }
 
     #[test]
-    fn a_part_that_did_not_begin_leaves_nothing() {
+    fn what_another_may_take_is_not_deleted() {
+        let one = taken(None, &alone("a"), 0).expect("free");
+        let Left::Note(one) = one.left(&alone("a"), true, at(31), HOLDS) else {
+            panic!("it may end while the deletion is under way");
+        };
+        assert!(taken(Some(one), &alone("b"), 31).is_ok());
+    }
+
+    #[test]
+    fn a_part_that_did_not_begin_leaves_no_trace_of_itself() {
         let one = taken(None, &part("x", 1, "a"), 0).expect("free");
-        assert_eq!(
-            one.clone().left(&part("x", 1, "a"), false, at(1)),
-            Left::Nothing
-        );
+        // Another part may write itself in before a deletion would come through.
+        let Left::Note(none) = one.clone().left(&part("x", 1, "a"), false, at(1), HOLDS) else {
+            panic!("it is not deleted");
+        };
+        assert!(!none.knows(part("x", 1, "a").share.expect("a part")));
+        for next in [alone("c"), part("x", 1, "c"), part("y", 1, "c")] {
+            assert!(taken(Some(none.clone()), &next, 1).is_ok());
+        }
         let two = taken(Some(one), &part("x", 2, "b"), 0).expect("shared");
-        let Left::Note(two) = two.left(&part("x", 1, "a"), false, at(1)) else {
+        let Left::Note(two) = two.left(&part("x", 1, "a"), false, at(1), HOLDS) else {
             panic!("the other holds it");
         };
         assert!(!two.knows(part("x", 1, "a").share.expect("a part")));

@@ -166,6 +166,19 @@ async fn one_of_the_same_name_is_not_taken_for_its_own() {
     }
 }
 
+#[tokio::test]
+async fn a_part_that_writes_itself_in_while_another_leaves_stays() {
+    let store = Arc::new(Memory::default());
+    let lease = acquire(&store, share(1)).await.expect("free");
+    let both = taken(store.document(), KARI, share(2));
+    *store.meanwhile.lock().expect("nobody panicked") = Some(both);
+    lease.release(false).await.expect("given back");
+    let left = store.document().expect("it is there");
+    assert!(left.hold(&taker(KARI, share(2))).is_some());
+    let share = share(1).expect("a part");
+    assert!(!has_begun(&*store, "prod", share).await.expect("read"));
+}
+
 const QUICK: Times = Times {
     every: Duration::from_millis(10),
     patience: Duration::from_millis(50),
