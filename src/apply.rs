@@ -8,6 +8,8 @@
 mod image;
 mod part;
 mod release;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,6 +25,10 @@ use crate::plan::{Change, ImagePlan, Plan, ProjectPlan, Upload};
 
 pub use image::{Built, Images, images};
 pub use part::items;
+
+/// Registrations under way at the same time, which is what a stop has to wait for: as many writes as a server is sent at
+/// the most, so that none of them waits for others after it was found that it may begin.
+const REGISTRATIONS: usize = 4;
 
 /// One thing that a plan does.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -130,12 +136,15 @@ pub async fn execute(plan: &Plan, work: &Work<'_>, observer: &dyn Observer) -> V
         files: counts.files,
         writes: counts.create + counts.update + counts.remove,
     });
-    let uploads = Semaphore::new(work.jobs.max(1));
+    let slots = Slots {
+        uploads: Semaphore::new(work.jobs.max(1)),
+        registrations: Semaphore::new(REGISTRATIONS),
+    };
     let mut by_project: Vec<(usize, Vec<Outcome>)> =
         futures::stream::iter(plan.projects.iter().enumerate())
             .map(|(at, project)| {
-                let uploads = &uploads;
-                async move { (at, one_project(project, work, uploads, observer).await) }
+                let slots = &slots;
+                async move { (at, one_project(project, work, slots, observer).await) }
             })
             .buffer_unordered(work.jobs.max(1))
             .collect()
@@ -174,10 +183,16 @@ pub async fn execute(plan: &Plan, work: &Work<'_>, observer: &dyn Observer) -> V
     outcomes
 }
 
+/// What there is for all projects together.
+struct Slots {
+    uploads: Semaphore,
+    registrations: Semaphore,
+}
+
 async fn one_project(
     project: &ProjectPlan,
     work: &Work<'_>,
-    uploads: &Semaphore,
+    slots: &Slots,
     observer: &dyn Observer,
 ) -> Vec<Outcome> {
     let mut outcomes = Vec::new();
@@ -196,7 +211,7 @@ async fn one_project(
         let status = if work.stop.load(Ordering::Relaxed) {
             skipped("the deploy was stopped")
         } else {
-            match release::upload(project, work, uploads, observer).await {
+            match release::upload(project, work, &slots.uploads, observer).await {
                 Ok(()) => Status::Done,
                 Err(error) => failed(&error),
             }
@@ -217,14 +232,12 @@ async fn one_project(
                 None if work.blocked.contains_key(&change.id) => {
                     (skipped(&work.blocked[&change.id]), None)
                 }
-                None if work.stop.load(Ordering::Relaxed) => {
-                    (skipped("the deploy was stopped"), None)
-                }
-                None => register(registration, change, work).await,
+                None => register(registration, change, work, &slots.registrations).await,
             };
             over(Item::Registration(change.id.clone()), status, link)
         })
-        .buffered(8)
+        // More than may begin: one that is over waits here for those before it.
+        .buffered(2 * REGISTRATIONS)
         .collect()
         .await;
     outcomes.extend(registrations);
@@ -235,7 +248,12 @@ async fn register(
     registration: &Registration,
     change: &Change,
     work: &Work<'_>,
+    slots: &Semaphore,
 ) -> (Status, Option<String>) {
+    let _slot = slots.acquire().await.expect("nobody closes it");
+    if work.stop.load(Ordering::Relaxed) {
+        return (skipped("the deploy was stopped"), None);
+    }
     let live = change.live.as_deref();
     match work
         .orchestrator

@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 
 use super::{Event, Observer, Work};
 use crate::backend::{Content, Kind, Put, Store};
-use crate::model::{CodeFile, Digest, Hasher, Manifest, ReleaseRef};
+use crate::model::{CodeFile, CodeTree, Digest, Hasher, Manifest, ReleaseRef, RepoPath};
 use crate::plan::ProjectPlan;
 
 /// Files up to this length are read and checked in memory before they are sent, larger ones are checked after.
@@ -35,21 +35,15 @@ pub(super) async fn upload(
         .get(&project.path)
         .context("find the project's code")?;
     let folder = release.folder();
-    // Objects appear whole or not at all, and their prefix is the digest of their content: one that is there with the
-    // right length, from a run that was killed, needs no second upload.
-    let present: BTreeSet<(String, u64)> = work
-        .store
-        .list(&folder)
-        .await
-        .with_context(|| format!("list {folder}"))?
-        .into_iter()
-        .map(|entry| (entry.key, entry.length))
-        .collect();
+    let key = |file: &CodeFile| format!("{folder}{}", file.path);
+    // The prefix is the digest of the content: what is there with the right length, from a run that was killed, needs no
+    // second upload.
+    let lengths = lengths(work.store, &folder).await?;
     let missing: Vec<&CodeFile> = code
         .files()
         .iter()
         .filter(|file| {
-            let there = present.contains(&(format!("{folder}{}", file.path), file.length));
+            let there = lengths.get(&key(file)) == Some(&file.length);
             if there {
                 observer.on(&Event::Stored {
                     bytes: file.length,
@@ -61,23 +55,31 @@ pub(super) async fn upload(
         .collect();
     let earlier = earlier_files(&missing, project, work).await?;
 
-    futures::stream::iter(missing)
+    let met = futures::stream::iter(missing)
         .map(|file| {
-            let key = format!("{folder}{}", file.path);
+            let key = key(file);
             let from = earlier.get(&file.sha256);
+            let cut = lengths.contains_key(&key);
             async move {
                 let _permit = uploads.acquire().await.context("wait for an upload slot")?;
-                let sent = store_file(file, &key, from, work, code.base()).await?;
+                if cut {
+                    // A copy that failed within the service leaves an empty object, a machine that lost power a part.
+                    delete(work.store, &key).await?;
+                }
+                let stored = store_file(file, &key, from, work, code.base()).await?;
                 observer.on(&Event::Stored {
                     bytes: file.length,
-                    sent,
+                    sent: stored == Stored::Sent,
                 });
-                anyhow::Ok(())
+                anyhow::Ok(stored == Stored::Met)
             }
         })
         .buffer_unordered(work.jobs.max(1))
-        .try_collect::<()>()
+        .try_fold(false, |met, one| async move { Ok(met || one) })
         .await?;
+    if met {
+        expect_whole(code, &folder, work.store).await?;
+    }
 
     let manifest = serde_json::to_vec_pretty(&Manifest::of(&project.path, code))
         .context("write the manifest as JSON")?;
@@ -86,6 +88,31 @@ pub(super) async fn upload(
         .put_if_absent(&key, Content::Bytes(manifest.into()))
         .await
         .with_context(|| format!("write {key}"))?;
+    Ok(())
+}
+
+/// The length of each object below `folder`, by key.
+async fn lengths(store: &dyn Store, folder: &str) -> anyhow::Result<BTreeMap<String, u64>> {
+    let listed = store.list(folder).await;
+    let listed = listed.with_context(|| format!("list {folder}"))?;
+    let lengths = listed.into_iter().map(|entry| (entry.key, entry.length));
+    Ok(lengths.collect())
+}
+
+/// Looks again at a release of which somebody else has stored a part meanwhile; an error where that is not the file.
+async fn expect_whole(code: &CodeTree, folder: &str, store: &dyn Store) -> anyhow::Result<()> {
+    let lengths = lengths(store, folder).await?;
+    for file in code.files() {
+        let key = format!("{folder}{}", file.path);
+        if lengths.get(&key) != Some(&file.length) {
+            bail!(
+                "{}/{key} is taken by something else than the {} bytes of {}; run the deploy again, or delete it",
+                store.subject(),
+                file.length,
+                file.path
+            );
+        }
+    }
     Ok(())
 }
 
@@ -132,18 +159,30 @@ async fn earlier_files(
     Ok(files)
 }
 
-/// Stores one file; whether its bytes were sent from here.
+/// How a file came to be in the store.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stored {
+    /// Its bytes were sent from here.
+    Sent,
+    /// The store copied it.
+    Copied,
+    /// Its key was taken meanwhile.
+    Met,
+}
+
 async fn store_file(
     file: &CodeFile,
     key: &str,
     from: Option<&String>,
     work: &Work<'_>,
-    base: &crate::model::RepoPath,
-) -> anyhow::Result<bool> {
-    if let Some(from) = from
-        && work.store.copy_if_absent(from, key).await?.is_some()
-    {
-        return Ok(false);
+    base: &RepoPath,
+) -> anyhow::Result<Stored> {
+    if let Some(from) = from {
+        match work.store.copy_if_absent(from, key).await? {
+            Some(Put::Created) => return Ok(Stored::Copied),
+            Some(Put::Exists) => return Ok(Stored::Met),
+            None => {}
+        }
     }
     let path = base.join(&file.path);
     let content = (work.content)(&path).with_context(|| format!("read {path}"))?;
@@ -190,14 +229,17 @@ async fn store_file(
             .and_then(|now| check(file, now));
         if unchanged.is_err() {
             // What was just stored may be a mix of two states of the file.
-            remove_mixed(work.store, key).await?;
+            delete(work.store, key).await?;
         }
         unchanged?;
     }
-    Ok(put == Put::Created)
+    Ok(match put {
+        Put::Created => Stored::Sent,
+        Put::Exists => Stored::Met,
+    })
 }
 
-async fn remove_mixed(store: &dyn Store, key: &str) -> anyhow::Result<()> {
+async fn delete(store: &dyn Store, key: &str) -> anyhow::Result<()> {
     store
         .delete(key)
         .await

@@ -1,6 +1,7 @@
 //! The lease that keeps two deploys of one environment apart, and lets the parts of one saved plan run at once.
 
 mod holders;
+mod renewal;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,6 +10,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use chrono::{SecondsFormat, Utc};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use super::{TRIES, pause};
 use crate::backend::{Kind, Store, Tag};
@@ -17,9 +19,6 @@ use holders::{Document, Left};
 
 /// How long a lease holds without being renewed: a killed deploy blocks the next one no longer than this.
 const HOLDS: Duration = Duration::from_secs(60);
-
-/// How often it is renewed.
-const RENEW: Duration = Duration::from_secs(20);
 
 /// A part of a saved plan, whose other parts may be carried out at the same time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +47,7 @@ pub struct Lease {
 impl Lease {
     /// Takes the lease of an environment for `holder` (for people: who, where; unique to this process). With a `share` it
     /// is held together with others of the same plan; nobody else gets it meanwhile. An error names the present holder.
-    /// `lost` becomes true if the lease is lost later.
+    /// `lost` becomes true if the lease is lost later, which is told as a warning, and before anybody else can take it.
     pub async fn acquire(
         store: Arc<dyn Store>,
         environment: &str,
@@ -61,35 +60,13 @@ impl Lease {
             holder: holder.to_owned(),
             share,
         };
-        for attempt in 0.. {
-            let before = read(&*store, &key).await.context("read the lease")?;
-            let (document, tag) = match before {
-                None => (None, None),
-                Some((document, tag)) => (document, Some(tag)),
-            };
-            let after = match Document::taken(document, &taker, Utc::now(), HOLDS) {
-                Ok(after) => after,
-                Err(other) => bail!(
-                    "another deploy of this environment is running: {}; its lease ends at {} unless it is renewed",
-                    other.holder,
-                    other.expires.to_rfc3339_opts(SecondsFormat::Secs, true)
-                ),
-            };
-            match write(&*store, &key, &after, tag.as_ref()).await {
-                Ok(()) => break,
-                // It may have been another part of the same plan.
-                Err(error)
-                    if error.kind == Kind::Conflict && share.is_some() && attempt < TRIES =>
-                {
-                    pause(attempt).await;
-                }
-                Err(error) if error.kind == Kind::Conflict => {
-                    bail!("another deploy of this environment began at this moment; try again")
-                }
-                Err(error) => return Err(error).context("take the lease"),
-            }
-        }
-        let renewing = tokio::spawn(renew(store.clone(), key.clone(), taker.clone(), lost));
+        let since = take(&*store, &key, &taker).await?;
+        let kept = renewal::keep(store.clone(), key.clone(), taker.clone(), since);
+        let renewing = tokio::spawn(async move {
+            let why = kept.await;
+            tracing::warn!("the lease of the environment is lost: {why}; nothing further is begun");
+            lost.store(true, Ordering::Relaxed);
+        });
         Ok(Self {
             store,
             key,
@@ -106,7 +83,7 @@ impl Lease {
             let Some((Some(document), tag)) = before.context("give the lease back")? else {
                 return Ok(());
             };
-            let done = match document.left(&self.taker, began, Utc::now()) {
+            let done = match document.left(&self.taker, began, Utc::now(), HOLDS) {
                 // Somebody has taken it over meanwhile; theirs stays.
                 Left::Others => return Ok(()),
                 Left::Nothing => self.store.delete(&self.key).await,
@@ -119,6 +96,42 @@ impl Lease {
         }
         bail!("the lease is written by others all the time")
     }
+}
+
+/// Takes the lease, and gives when it did: it holds from then on.
+async fn take(store: &dyn Store, key: &str, taker: &Taker) -> anyhow::Result<Instant> {
+    let mut tried: Option<(Document, Instant)> = None;
+    for attempt in 0..TRIES {
+        let before = read(store, key).await.context("read the lease")?;
+        let (document, tag) = match before {
+            None => (None, None),
+            Some((document, tag)) => (document, Some(tag)),
+        };
+        if let (Some(document), Some((tried, since))) = (&document, &tried)
+            && document.hold(taker).is_some()
+            && document.hold(taker) == tried.hold(taker)
+        {
+            // The write had landed, and its answer got lost.
+            return Ok(*since);
+        }
+        let since = Instant::now();
+        let after = match Document::taken(document, taker, Utc::now(), HOLDS) {
+            Ok(after) => after,
+            Err(other) => bail!(
+                "another deploy of this environment is running: {}; its lease ends at {} unless it is renewed",
+                other.holder,
+                other.expires.to_rfc3339_opts(SecondsFormat::Secs, true)
+            ),
+        };
+        match write(store, key, &after, tag.as_ref()).await {
+            Ok(()) => return Ok(since),
+            // Somebody was first: the next look tells who.
+            Err(error) if error.kind == Kind::Conflict => pause(attempt).await,
+            Err(error) => return Err(error).context("take the lease"),
+        }
+        tried = Some((after, since));
+    }
+    bail!("others take the lease of this environment all the time; try again")
 }
 
 /// Whether a part of a plan has begun to write before, and no other deploy of the environment since then: what has moved in
@@ -156,37 +169,5 @@ async fn write(
     Ok(())
 }
 
-/// Writes the lease's new end once; `false` where it is somebody else's by now.
-async fn renew_once(store: &dyn Store, key: &str, taker: &Taker) -> crate::backend::Result<bool> {
-    let mut attempt = 0;
-    loop {
-        let Some((Some(document), tag)) = read(store, key).await? else {
-            return Ok(false);
-        };
-        let Some(document) = document.renewed(taker, Utc::now(), HOLDS) else {
-            return Ok(false);
-        };
-        match write(store, key, &document, Some(&tag)).await {
-            Ok(()) => return Ok(true),
-            // Another part wrote, or a write of ours landed while its answer got lost: the next look tells.
-            Err(error) if error.kind == Kind::Conflict && attempt < TRIES => pause(attempt).await,
-            Err(error) => return Err(error),
-        }
-        attempt += 1;
-    }
-}
-
-async fn renew(store: Arc<dyn Store>, key: String, taker: Taker, lost: Arc<AtomicBool>) {
-    let mut renewed = Utc::now();
-    loop {
-        tokio::time::sleep(RENEW).await;
-        match renew_once(&*store, &key, &taker).await {
-            Ok(true) => renewed = Utc::now(),
-            Ok(false) => break,
-            // A passing fault is borne as long as the lease holds all the same.
-            Err(_) if Utc::now() < renewed + HOLDS - RENEW / 2 => {}
-            Err(_) => break,
-        }
-    }
-    lost.store(true, Ordering::Relaxed);
-}
+#[cfg(test)]
+mod tests;

@@ -87,6 +87,8 @@ pub(crate) enum Fault {
     Cut(usize),
     /// It answers by itself.
     Answer(StatusCode),
+    /// It passes the request on, and answers by itself all the same.
+    Lose(StatusCode),
     /// It passes the request on, and keeps the answer to itself for as long as the client waits.
     Keep,
 }
@@ -254,12 +256,15 @@ async fn forward(
     }
     let body = body.collect().await?.to_bytes();
     exchange.length = body.len();
+    let by_itself = |status| {
+        let mut answer = Response::new(Either::Right(Full::default()));
+        *answer.status_mut() = status;
+        Ok(answer)
+    };
     if let Some(Fault::Answer(status)) = fault {
         exchange.status = Some(status);
         target.record(exchange);
-        let mut answer = Response::new(Either::Right(Full::default()));
-        *answer.status_mut() = status;
-        return Ok(answer);
+        return by_itself(status);
     }
     head.uri = Uri::try_from(format!("http://127.0.0.1:{}{path}", target.port))?;
     drop_connection_headers(&mut head.headers);
@@ -271,8 +276,10 @@ async fn forward(
     // A refusal is passed on: it is sent again, and what then lands is kept.
     let landed = exchange.status.is_some_and(|status| status.is_success());
     target.record(exchange);
-    if landed && let Some(Fault::Keep) = fault {
-        return std::future::pending().await;
+    match fault {
+        Some(Fault::Keep) if landed => return std::future::pending().await,
+        Some(Fault::Lose(status)) => return by_itself(status),
+        _ => {}
     }
     let mut answer = answer?;
     drop_connection_headers(answer.headers_mut());

@@ -4,7 +4,7 @@
 //! was made by hand for a deployment looks the same. So all that run a deployment are read as its triggers, by name, and
 //! the plan looks only at the names that git declares or that were last applied. Of several of one name the oldest
 //! counts; others are nobody's, unless they are like it in everything: a POST whose answer was lost and that was sent
-//! again leaves such a copy.
+//! again makes such a copy. It is looked for then, and with every other change of the deployment's triggers.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -18,6 +18,9 @@ use crate::model::same;
 
 /// The lists of an event trigger that are sets for the server, which gives them in any order.
 const SETS: [&str; 3] = ["after", "expect", "for_each"];
+
+/// By name, each with at least one, the oldest first.
+type Groups = BTreeMap<String, Vec<wire::Automation>>;
 
 impl Server {
     /// The triggers of every deployment that has some, by its handle, in one request for two hundred automations; `None`
@@ -53,29 +56,15 @@ impl Server {
         known: &Map<String, Value>,
         what: &str,
     ) -> Result<()> {
-        let path = format!("automations/related-to/{}", resource(handle));
-        let all: Vec<wire::Automation> = self
-            .http
-            .ask(&Request::new(Method::GET, path, what))
-            .await?;
-        let there = by_name(
-            all.into_iter()
-                .filter(|one| runs(one) == Some(handle))
-                .collect(),
-        );
+        let there = self.automations(handle, what).await?;
         for (name, group) in &there {
-            let first = known
-                .get(name)
-                .filter(|_| !wanted.contains_key(name))
-                .and(group.first());
-            let copies = group.iter().skip(1).filter(|one| {
-                (known.contains_key(name) || wanted.contains_key(name))
-                    && same(&normal(one), &normal(&group[0]))
-            });
-            for one in first.into_iter().chain(copies) {
-                self.write(Method::DELETE, &one.id, None, what).await?;
+            if known.contains_key(name) && !wanted.contains_key(name) {
+                self.write(Method::DELETE, &group[0].id, None, what).await?;
             }
         }
+        let ours = |name: &str| known.contains_key(name) || wanted.contains_key(name);
+        self.remove_copies(&there, ours, what).await?;
+        let mut repeated = false;
         for (name, wanted) in wanted {
             let now = there.get(name).map(|group| &group[0]);
             let gone = match now {
@@ -86,7 +75,39 @@ impl Server {
                 let mut body = body(handle, name, wanted);
                 body["owner_resource"] = json!(resource(handle));
                 let request = Request::new(Method::POST, "automations/", what).body(body);
-                self.http.ask::<wire::Automation>(&request).await?;
+                repeated |= self.http.make(&request).await?;
+            }
+        }
+        if repeated {
+            // Whatever landed while its answer got lost would start each run twice.
+            let there = self.automations(handle, what).await?;
+            self.remove_copies(&there, ours, what).await?;
+        }
+        Ok(())
+    }
+
+    /// The automations that run a deployment.
+    async fn automations(&self, handle: &str, what: &str) -> Result<Groups> {
+        let path = format!("automations/related-to/{}", resource(handle));
+        let request = Request::new(Method::GET, path, what);
+        let mut all: Vec<wire::Automation> = self.http.ask(&request).await?;
+        all.retain(|one| runs(one) == Some(handle));
+        Ok(by_name(all))
+    }
+
+    /// Removes what is like the first of its name in everything.
+    async fn remove_copies(
+        &self,
+        there: &Groups,
+        ours: impl Fn(&str) -> bool,
+        what: &str,
+    ) -> Result<()> {
+        for (_, group) in there.iter().filter(|(name, _)| ours(name)) {
+            let first = normal(&group[0]);
+            for one in &group[1..] {
+                if same(&normal(one), &first) {
+                    self.write(Method::DELETE, &one.id, None, what).await?;
+                }
             }
         }
         Ok(())
@@ -161,11 +182,11 @@ fn runs(automation: &wire::Automation) -> Option<&str> {
 }
 
 /// Groups of a name, each with the oldest first.
-fn by_name(mut all: Vec<wire::Automation>) -> BTreeMap<String, Vec<wire::Automation>> {
+fn by_name(mut all: Vec<wire::Automation>) -> Groups {
     all.sort_by(|a, b| (&a.created, &a.id).cmp(&(&b.created, &b.id)));
     // Pages overlap where something is made meanwhile.
     all.dedup_by(|a, b| a.id == b.id);
-    let mut groups: BTreeMap<String, Vec<wire::Automation>> = BTreeMap::new();
+    let mut groups = Groups::new();
     for one in all {
         groups.entry(one.name.clone()).or_default().push(one);
     }
@@ -173,7 +194,7 @@ fn by_name(mut all: Vec<wire::Automation>) -> BTreeMap<String, Vec<wire::Automat
 }
 
 /// The triggers of one deployment in our form.
-fn value(groups: &BTreeMap<String, Vec<wire::Automation>>) -> Value {
+fn value(groups: &Groups) -> Value {
     let one = |(name, group): (&String, &Vec<wire::Automation>)| {
         let mut value = normal(&group[0]);
         let alike = group.iter().filter(|one| same(&normal(one), &value));

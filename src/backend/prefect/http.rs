@@ -3,7 +3,8 @@
 //! Every request that flowyard sends may be repeated, also when an earlier copy of it may have landed:
 //! `GET` and `POST …/filter` read; `POST /flows/` is an upsert by name; `POST /deployments/` one by flow and name;
 //! `PATCH` sets fields to given values; `DELETE` of what is gone already is answered with 404, which counts as done.
-//! What is not like that (`POST …/schedules`, `POST /automations/`) is never sent.
+//! `POST /automations/` makes another one each time: whoever sends it is told when it was repeated ([`Http::make`]), and
+//! looks for what is there twice. `POST …/schedules`, which is like that too, is never sent.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -15,7 +16,7 @@ use bytes::Bytes;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use reqwest::{Method, Response};
 use secrecy::{ExposeSecret, SecretString};
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
 use tokio::sync::Mutex;
 
@@ -152,6 +153,14 @@ impl Http {
         answer.map_err(|fault| self.explain(&fault, request))
     }
 
+    /// Likewise, for a request that makes something each time that it lands; whether it was sent more than once.
+    pub(super) async fn make(&self, request: &Request) -> Result<bool> {
+        let (answer, tries) = self.send_counted(request).await;
+        let answer = answer.and_then(|bytes| parse::<IgnoredAny>(&bytes));
+        answer.map_err(|fault| self.explain(&fault, request))?;
+        Ok(tries > 1)
+    }
+
     /// A request's fault in the user's words.
     pub(super) fn explain(&self, fault: &Fault, request: &Request) -> Error {
         fault.explain(&self.subject, &request.what, request.body.as_ref())
@@ -159,20 +168,25 @@ impl Http {
 
     /// Sends a request, again and again where that is worth it, and gives the answer's body, which may be empty.
     pub(super) async fn send(&self, request: &Request) -> std::result::Result<Bytes, Fault> {
+        self.send_counted(request).await.0
+    }
+
+    /// Likewise, with how often it was sent.
+    async fn send_counted(&self, request: &Request) -> (std::result::Result<Bytes, Fault>, usize) {
         let started = Instant::now();
-        let mut tries = 0;
+        let mut failed = 0;
         let backoff = ExponentialBuilder::default()
             .with_min_delay(Duration::from_millis(150))
             .with_factor(2.5)
             .with_max_delay(Duration::from_secs(10))
             .with_max_times(TRIES - 1)
             .with_jitter();
-        (|| self.attempt(request))
+        let answer = (|| self.attempt(request))
             .retry(backoff)
             .sleep(tokio::time::sleep)
             .when(Fault::is_transient)
             .adjust(|fault, pause| {
-                tries += 1;
+                failed += 1;
                 let pause = pause?;
                 if let Fault::Status {
                     retry_after: Some(wait),
@@ -182,13 +196,14 @@ impl Http {
                     return (*wait <= LONGEST_WAIT).then(|| pause.max(*wait));
                 }
                 let known = self.answered.load(Ordering::Relaxed);
-                let again = started.elapsed() + pause < BUDGET && (known || tries < FIRST_TRIES);
+                let again = started.elapsed() + pause < BUDGET && (known || failed < FIRST_TRIES);
                 again.then_some(pause)
             })
             .notify(|fault, pause| {
                 tracing::debug!(what = %request.what, ?pause, code = ?fault.code(), "trying again");
             })
-            .await
+            .await;
+        (answer, failed + 1)
     }
 
     /// Sends a request once; twice where the first showed that a CSRF token is wanted.

@@ -35,7 +35,7 @@ pub(super) struct Hold {
 /// What is there once a holder has left.
 #[derive(Debug, PartialEq)]
 pub(super) enum Left {
-    /// The document can go.
+    /// The document can be deleted.
     Nothing,
     /// This is to be written.
     Note(Document),
@@ -79,29 +79,41 @@ impl Document {
         .with_last())
     }
 
-    /// The document with a later end for `taker`; `None` where it is no holder any more.
+    /// The document with a later end for `taker`. The error is who has its place.
     pub(super) fn renewed(
         mut self,
         taker: &Taker,
         now: DateTime<Utc>,
         holds: Duration,
-    ) -> Option<Self> {
-        self.hold(taker)?.expires = now + holds;
-        Some(self.with_last())
+    ) -> Result<Self, Hold> {
+        match self.hold_mut(taker) {
+            Some(hold) => hold.expires = now + holds,
+            None => return Err(self.place(taker).unwrap_or(&self.last).clone()),
+        }
+        Ok(self.with_last())
     }
 
-    /// What is left when `taker` goes: of a part that `began` to write, that it did.
-    pub(super) fn left(mut self, taker: &Taker, began: bool, now: DateTime<Utc>) -> Left {
-        let Some(hold) = self.hold(taker) else {
+    /// What is left when `taker` goes: of a part that `began` to write, that it did. A deletion has no condition, so that it
+    /// is for a document that nobody else may write before it comes through: another part always may.
+    pub(super) fn left(
+        mut self,
+        taker: &Taker,
+        began: bool,
+        now: DateTime<Utc>,
+        holds: Duration,
+    ) -> Left {
+        let Some(hold) = self.hold_mut(taker) else {
             return Left::Others;
         };
+        if taker.share.is_none() && hold.expires > now + holds / 2 {
+            return Left::Nothing;
+        }
         hold.expires = now;
         if let (Some(share), false) = (taker.share, began) {
             self.parts.remove(&share.part);
         }
-        if self.parts.is_empty() {
-            return Left::Nothing;
-        }
+        // Of the last part that is there, if there is one.
+        self.last.expires = now;
         Left::Note(self.with_last())
     }
 
@@ -110,13 +122,26 @@ impl Document {
         self.plan == Some(share.plan) && self.parts.contains_key(&share.part)
     }
 
-    fn hold(&mut self, taker: &Taker) -> Option<&mut Hold> {
-        let hold = match taker.share {
-            Some(share) if self.plan == Some(share.plan) => self.parts.get_mut(&share.part)?,
-            None if self.plan.is_none() => &mut self.last,
-            _ => return None,
-        };
-        (hold.holder == taker.holder).then_some(hold)
+    /// The taker's own hold; `None` where it is no holder.
+    pub(super) fn hold(&self, taker: &Taker) -> Option<&Hold> {
+        Some(self.place(taker)?).filter(|hold| hold.holder == taker.holder)
+    }
+
+    fn hold_mut(&mut self, taker: &Taker) -> Option<&mut Hold> {
+        self.hold(taker)?;
+        match taker.share {
+            Some(share) => self.parts.get_mut(&share.part),
+            None => Some(&mut self.last),
+        }
+    }
+
+    /// The hold that is the taker's, or another's who has taken its place.
+    fn place(&self, taker: &Taker) -> Option<&Hold> {
+        match taker.share {
+            Some(share) if self.plan == Some(share.plan) => self.parts.get(&share.part),
+            None if self.plan.is_none() => Some(&self.last),
+            _ => None,
+        }
     }
 
     fn with_last(mut self) -> Self {
@@ -175,16 +200,16 @@ mod tests {
         assert!(
             two.clone()
                 .renewed(&part("x", 1, "b"), at(50), HOLDS)
-                .is_none()
+                .is_err()
         );
-        assert!(two.renewed(&alone("a"), at(50), HOLDS).is_none());
+        assert!(two.renewed(&alone("a"), at(50), HOLDS).is_err());
     }
 
     #[test]
     fn a_part_that_has_left_is_known_until_another_deploy_begins() {
         let share = part("x", 1, "a").share.expect("a part");
         let one = taken(None, &part("x", 1, "a"), 0).expect("free");
-        let Left::Note(one) = one.left(&part("x", 1, "a"), true, at(10)) else {
+        let Left::Note(one) = one.left(&part("x", 1, "a"), true, at(10), HOLDS) else {
             panic!("a note is left");
         };
         assert!(one.knows(share));
@@ -192,19 +217,35 @@ mod tests {
         assert!(again.knows(share));
         let other = taken(Some(one), &alone("c"), 11).expect("nobody is there");
         assert!(!other.knows(share));
-        assert_eq!(other.clone().left(&alone("d"), true, at(12)), Left::Others);
-        assert_eq!(other.left(&alone("c"), true, at(12)), Left::Nothing);
+        assert_eq!(
+            other.clone().left(&alone("d"), true, at(12), HOLDS),
+            Left::Others
+        );
+        assert_eq!(other.left(&alone("c"), true, at(12), HOLDS), Left::Nothing);
     }
 
     #[test]
-    fn a_part_that_did_not_begin_leaves_nothing() {
+    fn what_another_may_take_is_not_deleted() {
+        let one = taken(None, &alone("a"), 0).expect("free");
+        let Left::Note(one) = one.left(&alone("a"), true, at(31), HOLDS) else {
+            panic!("it may end while the deletion is under way");
+        };
+        assert!(taken(Some(one), &alone("b"), 31).is_ok());
+    }
+
+    #[test]
+    fn a_part_that_did_not_begin_leaves_no_trace_of_itself() {
         let one = taken(None, &part("x", 1, "a"), 0).expect("free");
-        assert_eq!(
-            one.clone().left(&part("x", 1, "a"), false, at(1)),
-            Left::Nothing
-        );
+        // Another part may write itself in before a deletion would come through.
+        let Left::Note(none) = one.clone().left(&part("x", 1, "a"), false, at(1), HOLDS) else {
+            panic!("it is not deleted");
+        };
+        assert!(!none.knows(part("x", 1, "a").share.expect("a part")));
+        for next in [alone("c"), part("x", 1, "c"), part("y", 1, "c")] {
+            assert!(taken(Some(none.clone()), &next, 1).is_ok());
+        }
         let two = taken(Some(one), &part("x", 2, "b"), 0).expect("shared");
-        let Left::Note(two) = two.left(&part("x", 1, "a"), false, at(1)) else {
+        let Left::Note(two) = two.left(&part("x", 1, "a"), false, at(1), HOLDS) else {
             panic!("the other holds it");
         };
         assert!(!two.knows(part("x", 1, "a").share.expect("a part")));

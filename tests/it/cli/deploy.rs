@@ -1,6 +1,7 @@
 //! What a deploy of the examples writes: everything once, then only what changed.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 use serde_json::Value;
 
@@ -220,4 +221,44 @@ fn lost_state_is_written_anew_and_touches_no_deployment() {
         let lines = crate::support::changed(&before, &after);
         assert_eq!(lines, ["= storage/.flowyard/state/default/applied.json"]);
     }
+}
+
+/// Takes the manifest of the only release away, as if its deploy had been killed; the path of its `flow.py`.
+fn incomplete(repo: &Repo) -> PathBuf {
+    let storage = kept(repo).join("storage");
+    let manifests = crate::support::files(&storage.join(".flowyard/releases"));
+    let manifest = manifests.keys().next().expect("one release");
+    let path = storage.join(".flowyard/releases").join(manifest);
+    std::fs::remove_file(path).expect("it is there");
+    storage
+        .join(manifest.trim_end_matches(".json"))
+        .join("flow.py")
+}
+
+#[test]
+fn what_is_there_with_another_length_is_stored_anew() {
+    let repo = small();
+    local(&repo, "deploy").expect_code(0);
+    let flow = incomplete(&repo);
+    std::fs::write(&flow, "").expect("it can be written");
+    let run = local(&repo, "deploy").expect_code(0);
+    assert!(run.stdout.contains("1 release uploaded"), "{}", run.stdout);
+    let stored = std::fs::read_to_string(&flow).expect("it is there");
+    assert_eq!(stored, repo.read("p/flow.py"));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_release_whose_place_is_taken_is_not_complete() {
+    let repo = small();
+    local(&repo, "deploy").expect_code(0);
+    let flow = incomplete(&repo);
+    // No object, which nobody can write over either.
+    std::fs::remove_file(&flow).expect("it is there");
+    std::os::unix::fs::symlink("elsewhere", &flow).expect("a link can be made");
+    let run = local(&repo, "deploy").expect_code(1);
+    let stored = run.stdout.contains("is taken by something else than the");
+    assert!(stored, "{}", run.snapshot());
+    // Nothing says that it is complete.
+    local(&repo, "deploy").expect_code(1);
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use flowyard::backend::Orchestrator;
 use flowyard::backend::prefect::{Auth, Options, Server};
 use flowyard::model::{Field, Fields, LiveDeployment, same};
-use reqwest::Method;
+use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use wiremock::matchers::{method, path, path_regex};
 use wiremock::{Mock, MockServer, ResponseTemplate};
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::services::prefect;
 use crate::services::process::wait_until;
-use crate::services::proxy::Proxy;
+use crate::services::proxy::{Fault, Proxy};
 
 fn event(expect: &[&str]) -> Value {
     json!({"type": "event", "match": {}, "match_related": {}, "after": [], "expect": expect, "for_each": [],
@@ -224,6 +224,35 @@ async fn what_was_made_by_hand_is_left_alone_and_a_copy_goes() {
         left.iter()
             .all(|one| one["trigger"]["expect"] == json!(["by.hand"]))
     );
+}
+
+#[tokio::test]
+async fn one_whose_answer_was_lost_is_there_once() {
+    let server = shared().await;
+    let id = id("Triggers", "lost");
+    let first = registration(&id, fields(&json!({})));
+    let handle = server
+        .register(&first, None, &BTreeSet::new())
+        .await
+        .expect("a registration");
+    let live = read(&server, &id).await;
+    let proxy = Proxy::start(prefect::Server::shared().port());
+    let lost = Fault::Lose(StatusCode::SERVICE_UNAVAILABLE);
+    proxy.disturb(1, Method::POST, 0, lost);
+    let through = format!("http://127.0.0.1:{}/api", proxy.port());
+    let triggers = json!({"a": trigger(event(&["a"])), "b": trigger(event(&["b"]))});
+    let wanted = registration(&id, fields(&triggers));
+    client(&through, Auth::None)
+        .register(&wanted, Some(&live), &BTreeSet::from([Field::Triggers]))
+        .await
+        .expect("a registration");
+    let sent = proxy.take();
+    let posts = sent.landed().into_iter();
+    let posts = posts.filter(|one| one.path.ends_with("/automations/"));
+    assert_eq!(posts.count(), 3, "one of the two landed twice");
+    let left = automations(&handle).await;
+    let names: Vec<&Value> = left.iter().map(|one| &one["name"]).collect();
+    assert_eq!(names, ["a", "b"]);
 }
 
 #[tokio::test]
