@@ -26,12 +26,14 @@ use super::wire::CsrfToken;
 use crate::backend::{Error, Kind, Result};
 use crate::model::Digest;
 
-/// How often a request is sent at the most.
-const TRIES: usize = 6;
-/// How often, as long as this server has never answered: a wrong URL should be told soon.
-const FIRST_TRIES: usize = 3;
+/// How often a request is sent at the most. With their pauses these take a minute or two, in which a server comes back that
+/// is moved to another machine, and one on SQLite finds time for us beside all others.
+const TRIES: usize = 10;
+/// How often, as long as this server has never answered, as a wrong URL should be told soon; and after one request was given
+/// up, as it would take hours to be as patient for each of thousands.
+const FEW_TRIES: usize = 3;
 /// No new try after this long, except where the server itself named the time.
-const BUDGET: Duration = Duration::from_secs(30);
+const BUDGET: Duration = Duration::from_secs(90);
 /// The longest wait that a server may ask for; Prefect Cloud counts requests by the minute.
 const LONGEST_WAIT: Duration = Duration::from_secs(90);
 /// How long an answer may take. A server on SQLite waits for a lock up to 60 s before it gives up.
@@ -112,6 +114,8 @@ pub(super) struct Http {
     csrf: Mutex<Option<HeaderValue>>,
     csrf_client: HeaderValue,
     answered: AtomicBool,
+    /// Whether the last request that ended was given up: the server is down rather than busy.
+    given_up: AtomicBool,
     limit: Limit,
 }
 
@@ -136,6 +140,7 @@ impl Http {
             csrf: Mutex::new(None),
             csrf_client,
             answered: AtomicBool::new(false),
+            given_up: AtomicBool::new(false),
             limit: Limit::default(),
         })
     }
@@ -195,14 +200,17 @@ impl Http {
                 {
                     return (*wait <= LONGEST_WAIT).then(|| pause.max(*wait));
                 }
-                let known = self.answered.load(Ordering::Relaxed);
-                let again = started.elapsed() + pause < BUDGET && (known || failed < FIRST_TRIES);
+                let patient =
+                    self.answered.load(Ordering::Relaxed) && !self.given_up.load(Ordering::Relaxed);
+                let again = started.elapsed() + pause < BUDGET && (patient || failed < FEW_TRIES);
                 again.then_some(pause)
             })
             .notify(|fault, pause| {
                 tracing::debug!(what = %request.what, ?pause, code = ?fault.code(), "trying again");
             })
             .await;
+        let given_up = answer.as_ref().is_err_and(Fault::is_transient);
+        self.given_up.store(given_up, Ordering::Relaxed);
         (answer, failed + 1)
     }
 

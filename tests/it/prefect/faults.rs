@@ -67,6 +67,37 @@ async fn a_locked_database_and_a_gateway_are_waited_for() {
     register_at(&double).await.expect("a registration");
 }
 
+/// It would take hours to be patient with each of thousands.
+#[tokio::test]
+async fn a_server_that_was_given_up_is_not_waited_for_as_long_again() {
+    let locked = || ResponseTemplate::new(503);
+    // More patience than anybody has is asked for: the first is given up at once.
+    let down = locked().insert_header("Retry-After", "1000");
+    let mut answers = vec![down];
+    answers.extend(vec![locked(); 3]);
+    // What is answered in good order, be it a refusal, brings the patience back.
+    answers.push(ResponseTemplate::new(409));
+    answers.extend(vec![locked(); 4]);
+    let double = double(answers).await;
+    let server = client(&format!("{}/api", double.uri()), Auth::None);
+    let wanted = registration(&id("f", "d"), Fields::new());
+    let sent = async || {
+        let requests = double.received_requests().await.expect("they are kept");
+        let flows = requests
+            .iter()
+            .filter(|one| one.url.path() == "/api/flows/");
+        flows.count()
+    };
+    for so_far in [1, 4, 5] {
+        let error = server.register(&wanted, None, &BTreeSet::new()).await;
+        error.expect_err("no server that takes it");
+        assert_eq!(sent().await, so_far);
+    }
+    let handle = server.register(&wanted, None, &BTreeSet::new()).await;
+    assert_eq!(handle.expect("a registration"), "D");
+    assert_eq!(sent().await, 10);
+}
+
 #[tokio::test]
 async fn a_crash_is_not_repeated() {
     let crash = ResponseTemplate::new(500)
