@@ -4,15 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use async_trait::async_trait;
 use azure_core::credentials::TokenCredential;
+use secrecy::SecretString;
 
 use crate::backend::docker::{self, Acr, Buildah, Docker};
 use crate::backend::oci::layout::Layout;
 use crate::backend::oci::{
-    self, Compression, Credentials, DOCKER_HUB, Login, Oci, Reference, Registries, Repositories,
-    Uv, Version,
+    self, Compression, Credentials, Login, Oci, Reference, Registries, Repositories, Uv, Version,
 };
 use crate::backend::{Build, BuildLog, Destination, Error, Files, Images, Kind, Logins, Result};
 use crate::config::{self, Config};
@@ -56,19 +56,42 @@ fn registries(
     config: &Config,
     entra: Option<Arc<dyn TokenCredential>>,
 ) -> anyhow::Result<Registries> {
-    let image = &config.image;
+    Ok(Registries::new(oci::Options {
+        credentials: credentials(&config.image, entra)?,
+        insecure: config.image.insecure.iter().cloned().collect(),
+    })?)
+}
+
+/// Who we are to registries. What the environment says is for the one registry that it is meant for; every other would be
+/// told a secret that is none of its business.
+fn credentials(
+    image: &config::Image,
+    entra: Option<Arc<dyn TokenCredential>>,
+) -> anyhow::Result<Credentials> {
     let environment = &image.programs.0;
-    let mut logins = BTreeMap::new();
-    let mut login = |host: String, pair: &Option<(String, secrecy::SecretString)>| {
-        if let Some((username, password)) = pair {
-            let (username, password) = (username.clone(), password.clone());
-            logins.insert(host, Login { username, password });
+    let at = |host: &str, (username, password): &(String, SecretString)| {
+        let (username, password) = (username.clone(), password.clone());
+        (host.to_owned(), Login { username, password })
+    };
+    let own = match image.repository.as_deref() {
+        None => None,
+        Some(text) => {
+            let own = text.trim_end_matches('/').parse::<Reference>();
+            let own = own.context(
+                "read `repository` under `[image]` in flowyard.toml, or FLOWYARD_IMAGE_REPOSITORY",
+            )?;
+            Some(own.registry)
         }
     };
-    login("ghcr.io".to_owned(), &image.github);
-    let own = image.repository.as_ref().and_then(|text| text.parse().ok());
-    let own = own.map_or_else(|| DOCKER_HUB.to_owned(), |own: Reference| own.registry);
-    login(own, &image.login);
+    if own.is_none() && image.login.is_some() {
+        tracing::warn!(
+            "FLOWYARD_REGISTRY_USERNAME and FLOWYARD_REGISTRY_PASSWORD are shown to no registry: they are for that of \
+             `repository` under `[image]` in flowyard.toml (FLOWYARD_IMAGE_REPOSITORY), which is missing"
+        );
+    }
+    let given = own.iter().zip(&image.login);
+    let given = given.map(|(own, pair)| at(own, pair));
+    let github = image.github.iter().map(|pair| at("ghcr.io", pair));
     let get = |name: &str| environment.get(name).filter(|value| !value.is_empty());
     let docker = image
         .docker_config
@@ -78,17 +101,13 @@ fn registries(
         let folder = get("XDG_RUNTIME_DIR")?;
         Some(Path::new(folder).join("containers").join("auth.json"))
     });
-    let credentials = Credentials {
-        logins,
+    Ok(Credentials {
+        logins: github.chain(given).collect(),
         files: docker.into_iter().chain(podman).collect(),
         helpers: get("PATH").map(Into::into),
         // Only registries on Azure are shown it; where there is none, they are asked without.
         entra,
-    };
-    Ok(Registries::new(oci::Options {
-        credentials,
-        insecure: image.insecure.iter().cloned().collect(),
-    })?)
+    })
 }
 
 fn oci_settings(config: &Config) -> anyhow::Result<oci::Settings> {
@@ -267,4 +286,40 @@ fn parse(text: &str) -> Result<Reference> {
         Error::new(Kind::Other, text, error.to_string())
             .hint("write it as registry.example.org/acme/flows")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The user names by the hosts that they are for.
+    fn users(repository: Option<&str>) -> anyhow::Result<Vec<(String, String)>> {
+        let image = config::Image {
+            repository: repository.map(str::to_owned),
+            login: Some(("robot".to_owned(), SecretString::from("hush"))),
+            ..config::Image::default()
+        };
+        let logins = credentials(&image, None)?.logins.into_iter();
+        Ok(logins.map(|(host, one)| (host, one.username)).collect())
+    }
+
+    #[test]
+    fn a_password_is_for_the_registry_that_it_was_given_for() {
+        for (repository, host) in [
+            (None, None),
+            (Some("acme.azurecr.io/flows/"), Some("acme.azurecr.io")),
+            (Some("ghcr.io/acme/flows"), Some("ghcr.io")),
+            (Some("acme/flows"), Some("docker.io")),
+        ] {
+            let robot = host.map(|host| (host.to_owned(), "robot".to_owned()));
+            let given = users(repository).expect("a repository");
+            assert_eq!(given, Vec::from_iter(robot), "{repository:?}");
+        }
+        let error = users(Some("https://acme.azurecr.io/flows")).expect_err("no repository");
+        assert_eq!(
+            format!("{error:#}"),
+            "read `repository` under `[image]` in flowyard.toml, or FLOWYARD_IMAGE_REPOSITORY: \
+             `https://acme.azurecr.io/flows` is no name of an image: leave out the scheme"
+        );
+    }
 }

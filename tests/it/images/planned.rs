@@ -261,3 +261,22 @@ fn without_an_account_images_are_in_a_layout() {
     );
     flowyard(&repo, "plan --local --check").run().expect_code(0);
 }
+
+#[test]
+fn a_password_without_its_registry_is_told() {
+    let repo = project("shown", "");
+    let plan = |repository: &str| {
+        let call = flowyard(&repo, "plan --local").env("FLOWYARD_REGISTRY_USERNAME", "robot");
+        call.env("FLOWYARD_REGISTRY_PASSWORD", "hush")
+            .env("FLOWYARD_IMAGE_REPOSITORY", repository)
+            .run()
+    };
+    let warning = "FLOWYARD_REGISTRY_USERNAME and FLOWYARD_REGISTRY_PASSWORD are shown to no registry: they are for that \
+                   of `repository` under `[image]` in flowyard.toml (FLOWYARD_IMAGE_REPOSITORY), which is missing";
+    let said = plan("").expect_code(0).stderr;
+    assert!(said.contains(warning), "{said}");
+    let said = plan("acme.azurecr.io/flows").expect_code(0).stderr;
+    assert!(!said.contains("FLOWYARD_REGISTRY"), "{said}");
+    let said = plan("https://acme.azurecr.io/flows").expect_code(2).stderr;
+    assert!(said.contains("leave out the scheme"), "{said}");
+}
