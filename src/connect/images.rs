@@ -89,8 +89,8 @@ fn credentials(
              `repository` under `[image]` in flowyard.toml (FLOWYARD_IMAGE_REPOSITORY), which is missing"
         );
     }
-    let given = own.iter().zip(&image.login);
-    let given = given.map(|(own, pair)| at(own, pair));
+    let logins = own.iter().zip(&image.login);
+    let logins = logins.map(|(own, pair)| at(own, pair)).collect();
     let github = image.github.iter().map(|pair| at("ghcr.io", pair));
     let get = |name: &str| environment.get(name).filter(|value| !value.is_empty());
     let docker = image
@@ -102,9 +102,10 @@ fn credentials(
         Some(Path::new(folder).join("containers").join("auth.json"))
     });
     Ok(Credentials {
-        logins: github.chain(given).collect(),
+        logins,
         files: docker.into_iter().chain(podman).collect(),
         helpers: get("PATH").map(Into::into),
+        fallbacks: github.collect(),
         // Only registries on Azure are shown it; where there is none, they are asked without.
         entra,
     })
@@ -292,15 +293,21 @@ fn parse(text: &str) -> Result<Reference> {
 mod tests {
     use super::*;
 
-    /// The user names by the hosts that they are for.
-    fn users(repository: Option<&str>) -> anyhow::Result<Vec<(String, String)>> {
+    /// The user names by the hosts that they are for, first those that count before files.
+    fn users(repository: Option<&str>) -> anyhow::Result<[Vec<(String, String)>; 2]> {
+        let pair = |user: &str| Some((user.to_owned(), SecretString::from("hush")));
         let image = config::Image {
             repository: repository.map(str::to_owned),
-            login: Some(("robot".to_owned(), SecretString::from("hush"))),
+            login: pair("robot"),
+            github: pair("job"),
             ..config::Image::default()
         };
-        let logins = credentials(&image, None)?.logins.into_iter();
-        Ok(logins.map(|(host, one)| (host, one.username)).collect())
+        let users = |logins: BTreeMap<String, Login>| {
+            let users = logins.into_iter().map(|(host, one)| (host, one.username));
+            users.collect()
+        };
+        let found = credentials(&image, None)?;
+        Ok([users(found.logins), users(found.fallbacks)])
     }
 
     #[test]
@@ -311,9 +318,10 @@ mod tests {
             (Some("ghcr.io/acme/flows"), Some("ghcr.io")),
             (Some("acme/flows"), Some("docker.io")),
         ] {
+            let [given, fallbacks] = users(repository).expect("a repository");
             let robot = host.map(|host| (host.to_owned(), "robot".to_owned()));
-            let given = users(repository).expect("a repository");
             assert_eq!(given, Vec::from_iter(robot), "{repository:?}");
+            assert_eq!(fallbacks, [("ghcr.io".to_owned(), "job".to_owned())]);
         }
         let error = users(Some("https://acme.azurecr.io/flows")).expect_err("no repository");
         assert_eq!(

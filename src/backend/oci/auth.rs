@@ -165,7 +165,9 @@ impl Auth {
             Challenge::Bearer { realm, service, .. } => (realm, service.as_deref()),
             Challenge::Basic => {
                 return match self.secret().await? {
-                    Some(Secret::Password(login)) => Ok(Some(self.basic(login)?)),
+                    Some(Secret::Given(login) | Secret::Password(login)) => {
+                        Ok(Some(self.basic(login)?))
+                    }
                     _ => Err(self.nobody().into()),
                 };
             }
@@ -199,14 +201,16 @@ impl Auth {
     /// What another program may log in with: a login that we were given, or what stands for an Entra identity. `None` for
     /// one from a file, which such a program reads itself.
     pub(super) async fn login(&self, base: &Url) -> Attempt<Option<(String, SecretString)>> {
-        if let Some(login) = self.credentials.logins.get(&self.registry) {
-            return Ok(Some((login.username.clone(), login.password.clone())));
+        match self.secret().await? {
+            Some(Secret::Given(login)) => {
+                Ok(Some((login.username.clone(), login.password.clone())))
+            }
+            Some(Secret::Entra(entra)) => {
+                let token = self.exchanged(entra.as_ref(), &self.registry, base).await?;
+                Ok(Some((acr::USER.to_owned(), token)))
+            }
+            None | Some(Secret::Password(_) | Secret::Identity(_)) => Ok(None),
         }
-        let Some(Secret::Entra(entra)) = self.secret().await? else {
-            return Ok(None);
-        };
-        let token = self.exchanged(entra.as_ref(), &self.registry, base).await?;
-        Ok(Some((acr::USER.to_owned(), token)))
     }
 
     /// The refresh token for an Entra identity.
@@ -244,7 +248,7 @@ impl Auth {
         let asked = async {
             match secret {
                 None => self.get(realm, service, scopes, None).await,
-                Some(Secret::Password(login)) => {
+                Some(Secret::Given(login) | Secret::Password(login)) => {
                     self.get(realm, service, scopes, Some(login)).await
                 }
                 Some(Secret::Identity(token)) => self.post(realm, service, scopes, token).await,

@@ -45,6 +45,9 @@ pub struct Credentials {
     pub files: Vec<PathBuf>,
     /// The `PATH` in which the credential helpers that the files name are looked for; `None` for that of the process.
     pub helpers: Option<OsString>,
+    /// What there is anyway, such as the token that every job has, by name of the registry's host: for registries that no
+    /// file knows.
+    pub fallbacks: BTreeMap<String, Login>,
     /// The Entra identity for registries on Azure (`*.azurecr.io`).
     pub entra: Option<Arc<dyn TokenCredential>>,
 }
@@ -54,6 +57,7 @@ impl fmt::Debug for Credentials {
         f.debug_struct("Credentials")
             .field("logins", &self.logins)
             .field("files", &self.files)
+            .field("fallbacks", &self.fallbacks)
             .field("entra", &self.entra.is_some())
             .finish()
     }
@@ -62,7 +66,9 @@ impl fmt::Debug for Credentials {
 /// What shows a registry, or its token server, who asks.
 #[derive(Clone)]
 pub(super) enum Secret {
-    /// A user name and a password.
+    /// A user name and a password that we were given.
+    Given(Login),
+    /// Those of a file or a helper, which other programs find there too.
     Password(Login),
     /// A token that the token server takes for an access token (OAuth 2's refresh token).
     Identity(SecretString),
@@ -76,7 +82,7 @@ impl Credentials {
     /// A broken file and a helper that fails are errors: whoever set them up does not want to be nobody.
     pub(super) async fn find(&self, registry: &str) -> Result<Option<Secret>> {
         if let Some(login) = self.logins.get(registry) {
-            return Ok(Some(Secret::Password(login.clone())));
+            return Ok(Some(Secret::Given(login.clone())));
         }
         for path in &self.files {
             let Some(file) = File::read(path, registry).await? else {
@@ -85,6 +91,9 @@ impl Credentials {
             if let Some(secret) = file.find(path, registry, self.helpers.as_deref()).await? {
                 return Ok(Some(secret));
             }
+        }
+        if let Some(login) = self.fallbacks.get(registry) {
+            return Ok(Some(Secret::Given(login.clone())));
         }
         let entra = self
             .entra
@@ -217,12 +226,24 @@ fn host(key: &str) -> Option<&str> {
 mod tests {
     use super::*;
 
+    fn someone(username: &str) -> Login {
+        Login {
+            username: username.to_owned(),
+            password: "hush".to_owned().into(),
+        }
+    }
+
     async fn found(config: &str, registry: &str) -> Result<String> {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("config.json");
         std::fs::write(&path, config).expect("a file");
         let credentials = Credentials {
             files: vec![folder.path().join("absent.json"), path],
+            fallbacks: BTreeMap::from([
+                ("ghcr.io".to_owned(), someone("job")),
+                ("absent.example".to_owned(), someone("job")),
+                ("empty.example".to_owned(), someone("job")),
+            ]),
             ..Credentials::default()
         };
         Ok(match credentials.find(registry).await? {
@@ -230,6 +251,7 @@ mod tests {
             Some(Secret::Password(login)) => {
                 format!("{} {}", login.username, login.password.expose_secret())
             }
+            Some(Secret::Given(login)) => format!("given {}", login.username),
             Some(Secret::Identity(token)) => format!("token {}", token.expose_secret()),
             Some(Secret::Entra(_)) => "entra".to_owned(),
         })
@@ -252,14 +274,16 @@ mod tests {
             ("localhost:5000", "u p"),
             ("acme.azurecr.io", "token refresh"),
             ("quay.io", "nobody"),
-            ("empty.example", "nobody"),
-            ("absent.example", "nobody"),
+            ("other.example", "nobody"),
+            // What there is anyway is for those that no file knows.
+            ("empty.example", "given job"),
+            ("absent.example", "given job"),
         ] {
             assert_eq!(found(config, registry).await.expect(registry), expected);
         }
         assert_eq!(
             found("{}", "ghcr.io").await.expect("an empty file"),
-            "nobody"
+            "given job"
         );
     }
 
@@ -283,17 +307,14 @@ mod tests {
 
     #[tokio::test]
     async fn given_ones_come_first_and_are_not_shown() {
-        let login = Login {
-            username: "me".to_owned(),
-            password: "hush".to_owned().into(),
-        };
         let credentials = Credentials {
-            logins: BTreeMap::from([("ghcr.io".to_owned(), login)]),
+            logins: BTreeMap::from([("ghcr.io".to_owned(), someone("me"))]),
+            fallbacks: BTreeMap::from([("ghcr.io".to_owned(), someone("job"))]),
             files: vec!["/proc/self/mem".into()],
             ..Credentials::default()
         };
         let found = credentials.find("ghcr.io").await.expect("no file is read");
-        assert!(matches!(found, Some(Secret::Password(login)) if login.username == "me"));
+        assert!(matches!(found, Some(Secret::Given(login)) if login.username == "me"));
         assert!(!format!("{credentials:?}").contains("hush"));
     }
 }

@@ -1,6 +1,6 @@
 //! Who is told who asks, and who is not: doubles that stand for hosts which must never see a credential.
 
-use flowyard::backend::Kind;
+use flowyard::backend::{Kind, Logins as _};
 use flowyard::backend::oci::{Credentials, Repository as _};
 use flowyard::model::Digest;
 use serde_json::json;
@@ -181,6 +181,37 @@ async fn a_credential_helper_is_asked_once() {
     assert_eq!(read(&repository, &digest).await.expect("the blob"), LAYER);
     let asked = std::fs::read_to_string(asked).expect("the helper was asked");
     assert_eq!(asked, format!("{}\n", registry.name()));
+}
+
+#[tokio::test]
+async fn the_token_of_a_job_is_for_whom_no_file_knows() {
+    let registry = Registry::start_with_password();
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = folder.path().join("config.json");
+    let job = login(&registry.name(), "job", "wrong-hush").logins;
+    let credentials = || Credentials {
+        files: vec![config.clone()],
+        fallbacks: job.clone(),
+        ..Credentials::default()
+    };
+    // Programs that build are given it, as they cannot know it.
+    let registries = with(credentials());
+    let found = registries.login(&registry.name()).await.expect("no fault");
+    assert_eq!(found.map(|(user, _)| user).as_deref(), Some("job"));
+    let repository = at(&registries, registry.port(), "acme/flows");
+    let error = repository.head(&tag("1")).await.expect_err("it is wrong");
+    assert_eq!(error.kind, Kind::Denied);
+
+    let entry = json!({"username": USER, "password": PASSWORD});
+    let text = json!({"auths": {registry.name(): entry}});
+    std::fs::write(&config, text.to_string()).expect("the folder is ours");
+    let registries = with(credentials());
+    let repository = at(&registries, registry.port(), "acme/flows");
+    let digest = put(&repository, LAYER).await;
+    assert_eq!(read(&repository, &digest).await.expect("the blob"), LAYER);
+    // They read the file themselves, and nothing of ours may stand before it.
+    let found = registries.login(&registry.name()).await.expect("no fault");
+    assert_eq!(found.map(|(user, _)| user), None);
 }
 
 /// As GHCR asks: for everybody a token, and the scope of the request in the challenge.
