@@ -26,38 +26,38 @@ pub struct Observed {
     pub tag: Option<Tag>,
     /// The releases whose manifests are in the store.
     pub complete: BTreeSet<ReleaseRef>,
-    /// The images that are needed, by their keys.
-    pub images: BTreeMap<String, ImageState>,
-    /// Images that cannot be: their bases or packages do not exist.
-    pub faults: Vec<Diagnostic>,
 }
 
 /// With more images than this, the rest waits.
 const IMAGES_AT_ONCE: usize = 8;
 
-/// Pins the inputs of every image that `desired` needs, and asks whether it is there already.
+/// Pins the inputs of every image that `desired` needs, and asks whether it is there already: what is known of the images,
+/// by their keys, and the faults of those that cannot be, as their bases or packages do not exist.
+///
+/// A registry that cannot be reached or refuses us is such a fault too where it is to `keep_going`, otherwise an error.
 pub async fn images(
     images: &dyn Images,
     desired: &Desired,
     files: &dyn Files,
-) -> anyhow::Result<(BTreeMap<String, ImageState>, Vec<Diagnostic>)> {
+    keep_going: bool,
+) -> anyhow::Result<(BTreeMap<String, ImageState>, BTreeMap<String, Diagnostic>)> {
     let needed = desired.needed_images().into_keys();
     let needed = needed.filter_map(|key| Some((key.to_owned(), desired.images.get(key)?)));
     let asked = futures::stream::iter(needed).map(|(key, image)| async move {
         let state = one_image(images, image, files).await;
         (key, image, state)
     });
-    let (mut states, mut faults) = (BTreeMap::new(), Vec::new());
+    let (mut states, mut faults) = (BTreeMap::new(), BTreeMap::new());
     let mut asked = asked.buffer_unordered(IMAGES_AT_ONCE);
     while let Some((key, image, state)) = asked.next().await {
         match state {
             Ok(state) => {
                 states.insert(key, state);
             }
-            Err(error) if matches!(error.kind, Kind::NotFound | Kind::Other) => {
+            Err(error) if keep_going || matches!(error.kind, Kind::NotFound | Kind::Other) => {
                 let mut fault = Diagnostic::error(image.place.clone(), error.to_string());
                 fault.hint = error.hint;
-                faults.push(fault);
+                faults.insert(key, fault);
             }
             Err(error) => return Err(error).context("ask for the images"),
         }
@@ -133,7 +133,6 @@ pub async fn live(
         applied,
         tag,
         complete,
-        ..Observed::default()
     })
 }
 

@@ -1,5 +1,6 @@
 //! What git declares beside what is live, and the plan from one to the other.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -14,7 +15,7 @@ use crate::config;
 use crate::connect::{Backends, LOCAL};
 use crate::discover::{self, Tree};
 use crate::error::Failure;
-use crate::model::{Desired, Diagnostic, RepoPath};
+use crate::model::{Desired, Diagnostic, Place, RepoPath};
 use crate::observe::{self, Observed};
 use crate::plan::{self, ImagePlan, Plan};
 use crate::report::progress::{self, Progress};
@@ -27,23 +28,29 @@ pub(super) struct Comparison {
     pub(super) observed: Observed,
     /// What a deploy would change.
     pub(super) plan: Plan,
+    /// The faults of images for which projects were left out at the last look; they are among those of `desired`.
+    pub(super) left_out: Vec<Diagnostic>,
     options: plan::Options,
+    keep_going: bool,
 }
 
 impl Comparison {
-    /// Asks what is live, and compares.
+    /// Asks what is live, and compares; with `keep_going` without the projects whose images cannot be.
     pub(super) async fn of(
         run: &Run,
         backends: &Backends,
         tree: &Tree,
         desired: Desired,
         options: plan::Options,
+        keep_going: bool,
     ) -> Result<Self, Failure> {
         let mut comparison = Self {
             desired,
             observed: Observed::default(),
             plan: Plan::default(),
+            left_out: Vec::new(),
             options,
+            keep_going,
         };
         comparison.again(run, backends, tree).await?;
         Ok(comparison)
@@ -65,15 +72,21 @@ impl Comparison {
             self.options.narrowed,
         );
         let files = TreeFiles(tree);
-        let images = observe::images(&*backends.images, &self.desired, &files);
+        let images = &*backends.images;
+        let images = observe::images(images, &self.desired, &files, self.keep_going);
         let both = tokio::try_join!(live, images);
         drop(waiting);
         let (observed, (images, faults)) = both.map_err(Failure::Unreachable)?;
         self.observed = observed;
         self.options.images = images;
-        self.diff();
-        self.plan.diagnostics.extend(faults);
-        self.plan.diagnostics.sort();
+        if self.keep_going {
+            self.left_out = leave_out(&mut self.desired, faults);
+            self.diff();
+        } else {
+            self.diff();
+            self.plan.diagnostics.extend(faults.into_values());
+            self.plan.diagnostics.sort();
+        }
         Ok(())
     }
 
@@ -159,6 +172,36 @@ pub(super) async fn read(
         }
     }
     Ok(desired)
+}
+
+/// Leaves out the projects that need an image that cannot be, as if its fault stood in their files; gives the faults.
+fn leave_out(desired: &mut Desired, mut faults: BTreeMap<String, Diagnostic>) -> Vec<Diagnostic> {
+    for project in &mut desired.projects {
+        let keys = project.deployments.iter().flat_map(|one| {
+            let keys = one.images.iter().filter(|key| faults.contains_key(*key));
+            keys.map(|key| (key.clone(), one.place.clone()))
+        });
+        // An image is told of once, also where it is that of many.
+        let needed: BTreeMap<String, Place> = keys.collect();
+        for (key, place) in &needed {
+            if let Some(fault) = faults.get_mut(key)
+                && fault.place.path != place.path
+            {
+                fault
+                    .related
+                    .push((place.clone(), "needs it too".to_owned()));
+            }
+        }
+        if !needed.is_empty() {
+            project.deployments.clear();
+            project.faulty = true;
+        }
+    }
+    let mut faults: Vec<Diagnostic> = faults.into_values().collect();
+    faults.sort();
+    desired.diagnostics.extend(faults.iter().cloned());
+    desired.diagnostics.sort();
+    faults
 }
 
 /// Says why nothing is removed although that was asked for.

@@ -92,8 +92,10 @@ async fn carry_out(
         }
     }
     steps::refuse_unknown(page, &desired).await?;
-    let mut now = Comparison::of(run, &backends, &tree, desired, plan_options.clone()).await?;
+    let (limits, keep_going) = (plan_options.clone(), options.keep_going);
+    let mut now = Comparison::of(run, &backends, &tree, desired, limits, keep_going).await?;
     tell_unpruned(&now.plan, &plan_options);
+    let _ = super::faulty(run, &now.left_out);
     page.refuse(&now.desired, &now.plan.diagnostics).await?;
     let environment = &run.config.environment;
     let share = saved.and_then(Saved::share);
@@ -165,6 +167,7 @@ impl Job<'_> {
             .map_err(Failure::Unreachable)?;
         if tag != now.observed.tag {
             now.again(run, backends, self.tree).await?;
+            let _ = super::faulty(run, &now.left_out);
             let faults = &now.plan.diagnostics;
             self.page.refuse(&now.desired, faults).await?;
             self.refuse_stale(&now.plan)?;

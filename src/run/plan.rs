@@ -108,7 +108,15 @@ async fn plan_live(
         observed,
         plan,
         ..
-    } = Comparison::of(run, &backends?, &tree, desired, plan_options).await?;
+    } = Comparison::of(
+        run,
+        &backends?,
+        &tree,
+        desired,
+        plan_options,
+        options.keep_going,
+    )
+    .await?;
     std::mem::forget(observed);
     tell_unpruned(&plan, &prune);
     let faults =

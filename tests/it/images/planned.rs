@@ -280,3 +280,61 @@ fn a_password_without_its_registry_is_told() {
     let said = plan("https://acme.azurecr.io/flows").expect_code(2).stderr;
     assert!(said.contains("leave out the scheme"), "{said}");
 }
+
+#[test]
+fn told_to_go_on_a_deploy_leaves_out_what_an_image_cannot_be_for() {
+    let repo = Repo::new();
+    for (name, image) in [
+        ("sound", ""),
+        ("nowhere", "image: {base: '127.0.0.1:9/none:1'}\n"),
+        ("other", "image: {base: '127.0.0.1:9/none:1'}\n"),
+        ("unnamed", "image: {base: not a name}\n"),
+    ] {
+        repo.write(
+            &format!("{name}/flow.py"),
+            FLOW.replace("FLOW", &format!("image_{name}")),
+        );
+        repo.write(
+            &format!("{name}/daily.deployment.yaml"),
+            format!("entrypoint: flow.py:image_{name}\nwork_pool: p\n{image}"),
+        );
+    }
+    repo.commit("Add projects");
+    // Without it nothing is written, and a registry that cannot be reached is no fault of the files.
+    let run = flowyard(&repo, "deploy --local").run().expect_code(4);
+    assert!(run.stderr.contains("ask for the images"), "{}", run.stderr);
+
+    let plan = flowyard(&repo, "plan --local --keep-going").run();
+    let plan = plan.expect_code(3);
+    assert!(plan.stdout.contains("image-sound/daily"), "{}", plan.stdout);
+    assert!(!plan.stdout.contains("image-other"), "{}", plan.stdout);
+    let run = flowyard(&repo, "deploy --local --keep-going").run();
+    let run = run.expect_code(3);
+    assert!(
+        run.stdout.contains("created   image-sound/daily"),
+        "{}",
+        run.stdout
+    );
+    for name in ["nowhere", "other", "unnamed"] {
+        assert!(
+            !run.stdout.contains(&format!("image-{name}")),
+            "{}",
+            run.stdout
+        );
+    }
+    for said in [&plan.stderr, &run.stderr] {
+        for part in [
+            "nowhere/daily.deployment.yaml:3:8: error: ",
+            "127.0.0.1:9",
+            "other/daily.deployment.yaml:1:1: needs it too",
+            "unnamed/daily.deployment.yaml:3:8: error: images: `not a name`",
+            "2 faults; the projects that hold them were left out",
+        ] {
+            assert!(said.contains(part), "{part}: {said}");
+        }
+    }
+    // What is there of a project that is left out stays.
+    let again = flowyard(&repo, "deploy --local --keep-going").run();
+    let again = again.expect_code(3).stdout;
+    assert!(again.starts_with("Nothing to do."), "{again}");
+}

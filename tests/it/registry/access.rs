@@ -1,7 +1,7 @@
 //! Who is told who asks, and who is not: doubles that stand for hosts which must never see a credential.
 
-use flowyard::backend::{Kind, Logins as _};
 use flowyard::backend::oci::{Credentials, Repository as _};
+use flowyard::backend::{Kind, Logins as _};
 use flowyard::model::Digest;
 use serde_json::json;
 use wiremock::matchers::{basic_auth, header, method, path, query_param};
