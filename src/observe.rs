@@ -73,7 +73,7 @@ async fn one_image(
     if matches!(image.recipe, Recipe::Named) {
         let found = images.resolve(&image.repository).await?;
         let Some(digest) = found else {
-            let message = format!("the image {} does not exist", image.repository);
+            let message = format!("the image {} does not exist", image.shown);
             let error = backend::Error::new(Kind::NotFound, images.subject(), message);
             return Err(error.hint("build and push it before, or correct its name"));
         };

@@ -24,9 +24,9 @@ pub(in crate::read) enum Asked {
 pub(in crate::read) struct Wish {
     /// Where it stands.
     pub(super) at: Position,
-    pub(super) repository: Option<String>,
+    pub(super) repository: Option<Name>,
     /// An image that is not built here.
-    pub(super) name: Option<String>,
+    pub(super) name: Option<Name>,
     pub(super) base: Option<String>,
     pub(super) builder: Option<Builder>,
     pub(super) platforms: Vec<String>,
@@ -43,6 +43,25 @@ pub(in crate::read) struct Wish {
     /// Likewise.
     pub(super) context: Option<(String, Position)>,
     pub(super) arguments: BTreeMap<String, String>,
+}
+
+/// The name of a repository or an image.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Name {
+    /// What it is.
+    pub(super) value: String,
+    /// What people are shown of it: as written where it holds a value of the process's environment.
+    pub(super) shown: String,
+}
+
+impl Name {
+    /// One that everybody may read.
+    pub(super) fn open(value: &str) -> Self {
+        Self {
+            value: value.to_owned(),
+            shown: value.to_owned(),
+        }
+    }
 }
 
 const KEYS: &[&str] = &[
@@ -93,11 +112,17 @@ pub(in crate::read) fn read(deployment: &Node, faults: &mut Faults<'_>) -> Asked
         let texts = faults.texts(node, key).unwrap_or_default();
         texts.into_iter().map(|(text, _)| text).collect()
     };
+    let name = |key: &str, faults: &mut Faults<'_>| {
+        let (value, _) = faults.text(node, key)?;
+        let written = node.get(key).and_then(|one| one.hidden.clone());
+        let shown = written.unwrap_or_else(|| value.clone());
+        Some(Name { value, shown })
+    };
     let builder = faults.text(node, "builder");
     let wish = Wish {
         at: node.at,
-        repository: text("repository", faults),
-        name: text("name", faults),
+        repository: name("repository", faults),
+        name: name("name", faults),
         base: text("base", faults),
         builder: builder.and_then(|(name, at)| match Builder::parse(&name) {
             Ok(builder) => Some(builder),

@@ -22,8 +22,8 @@ use crate::model::{
     Builder, CodeTree, Diagnostic, Dockerfile, Image, Layers, Place, Recipe, RepoPath, is_platform,
 };
 
-use asked::Wish;
 pub(super) use asked::{Asked, read};
+use asked::{Name, Wish};
 pub(super) use context::Copies;
 use context::Patterns;
 pub(super) use convert::{automatic, declare};
@@ -155,14 +155,15 @@ impl Composer<'_> {
                 Diagnostic::error(place.clone(), message).hint(hint.to_owned()),
             ])
         };
-        let name = wish.name.as_ref().or(defaults.name.as_ref());
+        let name = wish.name.clone();
+        let name = name.or_else(|| defaults.name.as_deref().map(Name::open));
         let base = wish.base.as_ref().or(defaults.base.as_ref());
         if let Some(name) =
             name.filter(|_| wish.name.is_some() || (base.is_none() && dockerfile.is_none()))
         {
             return Ok(Some(Image {
-                repository: name.clone(),
-                shown: name.clone(),
+                repository: name.value,
+                shown: name.shown,
                 builder: Builder::Oci,
                 platforms: vec![PLATFORM.to_owned()],
                 tags: Vec::new(),
@@ -180,7 +181,9 @@ impl Composer<'_> {
                 "give it a `base`, or name one as `base` under `[image]` in flowyard.toml",
             );
         }
-        let Some(repository) = wish.repository.as_ref().or(defaults.repository.as_ref()) else {
+        let repository = wish.repository.clone();
+        let repository = repository.or_else(|| defaults.repository.as_deref().map(Name::open));
+        let Some(repository) = repository else {
             if !said {
                 return Ok(None);
             }
@@ -219,7 +222,7 @@ impl Composer<'_> {
             &wish.platforms
         };
         self.image(
-            repository,
+            &repository,
             wish.builder,
             platforms,
             wish.tags.clone(),
@@ -261,23 +264,17 @@ impl Composer<'_> {
                 &build.place,
             )?
         };
-        let image = self.image(
-            &build.repository,
-            None,
-            &platforms,
-            tags,
-            recipe,
-            build.place.clone(),
-        )?;
-        Ok(image.map(|image| Image {
+        let repository = Name {
+            value: build.repository.clone(),
             shown: build.shown.clone(),
-            ..image
-        }))
+        };
+        let place = build.place.clone();
+        self.image(&repository, None, &platforms, tags, recipe, place)
     }
 
     fn image(
         &self,
-        repository: &str,
+        repository: &Name,
         builder: Option<Builder>,
         platforms: &[String],
         tags: Vec<String>,
@@ -309,8 +306,8 @@ impl Composer<'_> {
             ]);
         }
         Ok(Some(Image {
-            repository: repository.trim_end_matches('/').to_owned(),
-            shown: repository.to_owned(),
+            repository: repository.value.trim_end_matches('/').to_owned(),
+            shown: repository.shown.trim_end_matches('/').to_owned(),
             builder,
             platforms,
             tags,

@@ -93,7 +93,30 @@ impl<'a> Images<'a> {
             keys.push(key);
         }
         self.put_image(declared, keys.last(), &place);
+        self.hide(declared, &keys);
         keys
+    }
+
+    /// Notes where the reference of an image will stand whose name holds a value of the process's environment.
+    fn hide(&self, declared: &mut Declared, keys: &[String]) {
+        for key in keys {
+            let Some(image) = self.images.get(key) else {
+                continue;
+            };
+            if image.shown == image.repository {
+                continue;
+            }
+            let reference = template(key, "image");
+            for (field, value) in &declared.fields {
+                for_each_text(value, field.name(), &mut |path, text| {
+                    if text.contains(&reference) {
+                        let written = declared.hidden.get(path).map_or(text, String::as_str);
+                        let written = written.replace(&reference, &image.shown);
+                        declared.hidden.insert(path.to_owned(), written);
+                    }
+                });
+            }
+        }
     }
 
     /// Lets runs begin in the folder of the code that the image holds; steps that the file spells out stay.
@@ -168,6 +191,24 @@ impl<'a> Images<'a> {
 
 /// The pull step that changes the folder.
 const STEP: &str = "prefect.deployments.steps.set_working_directory";
+
+/// Calls `see` on every text in a value with its dotted path.
+fn for_each_text(value: &Value, path: &str, see: &mut dyn FnMut(&str, &str)) {
+    match value {
+        Value::String(text) => see(path, text),
+        Value::Array(items) => {
+            for (at, item) in items.iter().enumerate() {
+                for_each_text(item, &format!("{path}.{at}"), see);
+            }
+        }
+        Value::Object(entries) => {
+            for (key, one) in entries {
+                for_each_text(one, &format!("{path}.{key}"), see);
+            }
+        }
+        _ => {}
+    }
+}
 
 /// What stands for an image's reference or tag until it is known.
 fn template(key: &str, name: &str) -> String {

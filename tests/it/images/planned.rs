@@ -338,3 +338,61 @@ fn told_to_go_on_a_deploy_leaves_out_what_an_image_cannot_be_for() {
     let again = again.expect_code(3).stdout;
     assert!(again.starts_with("Nothing to do."), "{again}");
 }
+
+#[test]
+fn a_repository_from_the_environment_is_shown_as_written() {
+    let repo = Repo::new();
+    let image = format!("[image]\nbase = '{}'\n", base());
+    repo.write(
+        "flowyard.toml",
+        format!("env-files = ['.env']\n{image}code = true\n"),
+    );
+    repo.write(".gitignore", ".env\n");
+    repo.write(".env", "FLOWS_AT=hush.example/acme\n");
+    for name in ["asked", "built"] {
+        let flow = format!("from prefect import flow\n\n\n@flow\ndef shown_{name}():\n    pass\n");
+        repo.write(&format!("{name}/flow.py"), flow);
+    }
+    repo.write(
+        "asked/daily.deployment.yaml",
+        "entrypoint: flow.py:shown_asked\nwork_pool: p\nimage: {repository: '{{ $FLOWS_AT }}/asked'}\n\
+         job_variables: {env: {RUNS_IN: 'in {{ flowyard.image }}'}}\n",
+    );
+    repo.write(
+        "built/prefect.yaml",
+        "build:\n- prefect_docker.deployments.steps.build_docker_image:\n    id: build\n    \
+         image_name: '{{ $FLOWS_AT }}/built'\n    dockerfile: auto\ndeployments:\n- name: daily\n  \
+         entrypoint: flow.py:shown_built\n  work_pool: {name: p, job_variables: {image: '{{ build.image }}'}}\n",
+    );
+    repo.commit("Add flows");
+    let said = |line: &str| {
+        let run = flowyard(&repo, line).run().expect_code(0);
+        let said = format!("{}{}", run.stdout, run.stderr);
+        assert!(!said.contains("hush.example"), "{line}: {said}");
+        said
+    };
+    let plan = said("plan --local --out plan.json");
+    for part in [
+        "+ build {{ $FLOWS_AT }}/asked:",
+        "+ build {{ $FLOWS_AT }}/built:",
+    ] {
+        assert!(plan.contains(part), "{part}: {plan}");
+    }
+    let saved = std::fs::read_to_string(repo.path().join("plan.json")).expect("it is saved");
+    assert!(!saved.contains("hush.example"), "{saved}");
+    std::fs::remove_file(repo.path().join("plan.json")).expect("it is there");
+    said("plan --local --format json --verbose");
+    said("deploy --local --verbose");
+    // Another digest of the same name.
+    repo.replace("asked/flow.py", "pass", "return 1");
+    said("deploy --local --verbose");
+    let plan = said("plan --local --verbose --format json");
+    assert!(plan.contains("{{ $FLOWS_AT }}/asked"), "{plan}");
+    // Back at the first: what it becomes is known, and what it was.
+    repo.replace("asked/flow.py", "return 1", "pass");
+    let plan = said("plan --local");
+    assert!(
+        plan.contains("job_variables.image: (hidden) -> \"{{ $FLOWS_AT }}/asked\""),
+        "{plan}"
+    );
+}
