@@ -97,6 +97,14 @@ pub(super) fn variables(environment: &Environment) -> anyhow::Result<()> {
             refuse(name, check(value))?;
         }
     }
+    let is_set = |name: &&str| !given(name).is_empty();
+    let mut names = ["FLOWYARD_IMAGE_NAME", "BAKERY_IMAGE"].into_iter();
+    let base = "FLOWYARD_IMAGE_BASE";
+    if let Some(name) = names.find(is_set).filter(|_| is_set(&base)) {
+        bail!(
+            "{name} and {base} are both set; keep one of them: an image has a name, or is made on a base"
+        );
+    }
     Ok(())
 }
 
@@ -165,6 +173,15 @@ impl Faults {
         ];
         for (key, value, check) in names {
             self.text(key, value.as_ref(), check);
+        }
+        if let (Some(name), Some(base)) = (&image.name, &image.base) {
+            let later = if base.span().start < name.span().start {
+                name
+            } else {
+                base
+            };
+            let why = "`image` has both `name` and `base`; keep one of them";
+            self.add(later.span(), why.to_owned());
         }
         self.texts("platforms", image.platforms.as_ref(), platform);
         for (name, value) in vars {
@@ -396,7 +413,6 @@ url = "azure://{{ flowyard.terraform.account }}/flows"
 [image]
 repository = "localhost:5000/acme/data-flows__x/"
 name = "Registry.example.org/acme/flows@sha256:0000000000000000000000000000000000000000000000000000000000000000"
-base = "prefecthq/prefect:3-python3.12"
 builder = "oci"
 platforms = ["linux/arm/v7"]
 python = "3.14.0rc1"
@@ -405,7 +421,7 @@ compression = "zstd"
 day = 2026-01-01
 [environments."pr-*"]
 storage = { url = "file:///srv/flows" }
-image = { repository = "{{ flowyard.terraform.registry }}/flows" }
+image = { repository = "{{ flowyard.terraform.registry }}/flows", base = "prefecthq/prefect:3-python3.12" }
 [environments."{dev,test}-[0-9]"]
 [environments."kari@desk"]
 "#;

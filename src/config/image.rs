@@ -16,7 +16,7 @@ pub struct Image {
     pub repository: Option<String>,
     /// An image that is not built here, which deployments without one of their own run in, pinned by its digest.
     pub name: Option<String>,
-    /// What images without a Dockerfile are made on: `python:3.12-slim`.
+    /// What images without a Dockerfile are made on: `python:3.12-slim`; `None` where there is a `name`.
     pub base: Option<String>,
     /// Who makes them; `None` where that is left to each image.
     pub builder: Option<Builder>,
@@ -87,20 +87,27 @@ impl Image {
             Some((variable(user)?, SecretString::from(variable(password)?)))
         };
         let below_home = |folder: &str| variable("HOME").map(|home| format!("{home}/{folder}"));
+        // Either says what an image is, so that the first who says one of them has the word.
+        let sources = [
+            (
+                // Recipes of Pangeo Forge name it so.
+                variable("FLOWYARD_IMAGE_NAME").or_else(|| variable("BAKERY_IMAGE")),
+                variable("FLOWYARD_IMAGE_BASE"),
+            ),
+            (plain(over.name), plain(over.base)),
+            (plain(file.name), plain(file.base)),
+        ];
+        let said =
+            |(name, base): &(Option<String>, Option<String>)| name.is_some() || base.is_some();
+        let (name, base) = sources.into_iter().find(said).unwrap_or_default();
         let mut variables = file.environment.unwrap_or_default();
         variables.extend(over.environment.unwrap_or_default());
         Ok(Self {
             repository: variable("FLOWYARD_IMAGE_REPOSITORY")
                 .or(put.text(over.repository.as_ref())?)
                 .or(put.text(file.repository.as_ref())?),
-            // Recipes of Pangeo Forge name it so.
-            name: variable("FLOWYARD_IMAGE_NAME")
-                .or_else(|| variable("BAKERY_IMAGE"))
-                .or(plain(over.name))
-                .or(plain(file.name)),
-            base: variable("FLOWYARD_IMAGE_BASE")
-                .or(plain(over.base))
-                .or(plain(file.base)),
+            name,
+            base,
             builder: variable("FLOWYARD_IMAGE_BUILDER")
                 .or(plain(over.builder))
                 .or(plain(file.builder))
@@ -136,5 +143,68 @@ impl Image {
                 .or_else(|| variable("LOCALAPPDATA"))
                 .map(|folder| format!("{folder}/flowyard")),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::{Config, Terraform};
+
+    const TEXT: &str = "[image]\nbase = 'r.io/base:1'\n[environments.named.image]\nname = 'r.io/flows:1'\n\
+                        [environments.other]\n";
+
+    /// Name and base in an environment.
+    fn image(
+        environment: &str,
+        set: &[(&str, &str)],
+        text: &str,
+    ) -> anyhow::Result<(Option<String>, Option<String>)> {
+        let global = crate::cli::Global {
+            root: None,
+            env: Some(environment.to_owned()),
+            local: false,
+            run_steps: false,
+            run_python: false,
+            format: crate::cli::Format::Terminal,
+            verbose: 0,
+        };
+        let pair = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        let set = set.iter().map(pair).collect();
+        let image = Config::new(&global, &set, Some(text), &Terraform::default())?.image;
+        Ok((image.name, image.base))
+    }
+
+    #[test]
+    fn the_first_who_says_what_an_image_is_has_the_word() {
+        let bakery = ("BAKERY_IMAGE", "pangeo/forge:1");
+        let base = ("FLOWYARD_IMAGE_BASE", "r.io/base:2");
+        let named = TEXT
+            .replace("base =", "name =")
+            .replace("name = 'r.io/f", "base = 'r.io/f");
+        for (environment, set, text, expected) in [
+            ("other", &[][..], TEXT, (None, Some("r.io/base:1"))),
+            ("named", &[], TEXT, (Some("r.io/flows:1"), None)),
+            ("named", &[], &named, (None, Some("r.io/flows:1"))),
+            ("other", &[bakery], TEXT, (Some("pangeo/forge:1"), None)),
+            ("named", &[bakery], TEXT, (Some("pangeo/forge:1"), None)),
+            ("named", &[base], TEXT, (None, Some("r.io/base:2"))),
+        ] {
+            let (name, base) = image(environment, set, text).expect("valid");
+            assert_eq!(
+                (name.as_deref(), base.as_deref()),
+                expected,
+                "{environment} {set:?}"
+            );
+        }
+        let fault =
+            |set: &[_], text: &str| image("named", set, text).expect_err("both").to_string();
+        assert_eq!(
+            fault(&[bakery, base], TEXT),
+            "BAKERY_IMAGE and FLOWYARD_IMAGE_BASE are both set; keep one of them: an image has a name, or is made on a base"
+        );
+        assert_eq!(
+            fault(&[], &TEXT.replace("name =", "base = 'x'\nname =")),
+            "flowyard.toml:5:8: `image` has both `name` and `base`; keep one of them"
+        );
     }
 }
