@@ -73,7 +73,7 @@ pub(super) struct Build {
     pub(super) context: String,
     /// `--build-arg`.
     pub(super) arguments: BTreeMap<String, String>,
-    /// `linux/amd64`; the builder's own where it is `None`.
+    /// `linux/amd64`; what the configuration says where it is `None`.
     pub(super) platform: Option<String>,
     /// Where the step stands.
     pub(super) place: Place,
@@ -233,7 +233,10 @@ impl Composer<'_> {
 
     /// The image that a step of a `prefect.yaml` in the project's folder builds.
     pub(super) fn built(&self, build: &Build) -> Composed {
-        let platforms: Vec<String> = build.platform.iter().cloned().collect();
+        let platforms = match &build.platform {
+            Some(platform) => std::slice::from_ref(platform),
+            None => &self.defaults.platforms,
+        };
         let tags = build
             .tag
             .iter()
@@ -269,7 +272,7 @@ impl Composer<'_> {
             shown: build.shown.clone(),
         };
         let place = build.place.clone();
-        self.image(&repository, None, &platforms, tags, recipe, place)
+        self.image(&repository, None, platforms, tags, recipe, place)
     }
 
     fn image(

@@ -321,6 +321,18 @@ fn steps_of_a_prefect_yaml_become_images() {
             format!("{{{{ flowyard.step.{}.image }}}}", image.key())
         );
     }
+    // The configuration says for which machines, unless the step does.
+    let arm = || Defaults {
+        platforms: vec!["linux/arm64".to_owned()],
+        ..configured()
+    };
+    let own = PREFECT_YAML.replace("    tag: v1", "    platform: linux/amd64\n    tag: v1");
+    for (text, platform) in [(PREFECT_YAML, "linux/arm64"), (&own, "linux/amd64")] {
+        let desired = with(arm(), &[("p/prefect.yaml", text), files[1]]);
+        assert_eq!(faults(&desired), [""; 0]);
+        let image = desired.images.values().next().expect("an image");
+        assert_eq!(image.platforms, [platform]);
+    }
     // Someone else builds them.
     let elsewhere = with(
         Defaults {
