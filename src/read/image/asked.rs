@@ -32,7 +32,7 @@ pub(in crate::read) struct Wish {
     pub(super) platforms: Vec<String>,
     pub(super) python: Option<String>,
     pub(super) code: Option<bool>,
-    /// Where the code lies in the image.
+    /// Where the code lies in the image, an absolute path.
     pub(super) folder: Option<String>,
     /// Tags beside the digest of its inputs.
     pub(super) tags: Vec<String>,
@@ -119,6 +119,7 @@ pub(in crate::read) fn read(deployment: &Node, faults: &mut Faults<'_>) -> Asked
         Some(Name { value, shown })
     };
     let builder = faults.text(node, "builder");
+    let folder = faults.text(node, "folder");
     let wish = Wish {
         at: node.at,
         repository: name("repository", faults),
@@ -136,7 +137,15 @@ pub(in crate::read) fn read(deployment: &Node, faults: &mut Faults<'_>) -> Asked
         platforms: texts("platforms", faults),
         python: text("python", faults),
         code: faults.boolean(node, "code"),
-        folder: text("folder", faults),
+        folder: folder.and_then(|(folder, at)| {
+            if is_folder(&folder) {
+                return Some(folder);
+            }
+            faults
+                .error(at, format!("`{folder}` is no folder of an image"))
+                .hint("say where the code lies from the image's root on, such as /srv/app");
+            None
+        }),
         tags: texts("tags", faults),
         user: text("user", faults),
         environment: variables(node, "environment", faults),
@@ -168,6 +177,12 @@ pub(in crate::read) fn read(deployment: &Node, faults: &mut Faults<'_>) -> Asked
         _ => {}
     }
     Asked::Built(Box::new(wish))
+}
+
+/// Whether a path names a folder in an image: from its root on, not all of it, and without ways around.
+fn is_folder(path: &str) -> bool {
+    let mut parts = path.trim_matches('/').split('/');
+    path.starts_with('/') && parts.all(|part| !matches!(part, "" | "." | ".."))
 }
 
 fn variables(node: &Node, key: &str, faults: &mut Faults<'_>) -> BTreeMap<String, String> {

@@ -250,6 +250,15 @@ fn what_cannot_be_built_is_said_where_it_stands() {
             "2:8: `amd64` is no platform",
         ),
         (
+            "image: {folder: app}\n",
+            "2:17: `app` is no folder of an image",
+        ),
+        ("image: {folder: /}\n", "2:17: `/` is no folder of an image"),
+        (
+            "image: {folder: /srv/../x}\n",
+            "2:17: `/srv/../x` is no folder of an image",
+        ),
+        (
             "image: {environment: {A: [1]}}\n",
             "2:26: `A` is a text, not a list",
         ),
@@ -269,6 +278,10 @@ fn what_cannot_be_built_is_said_where_it_stands() {
             "{said:?}"
         );
     }
+    assert_eq!(
+        one("image: {folder: /srv/app/, code: true}\n", configured()),
+        [""; 0]
+    );
     assert_eq!(
         one("image: true\n", Defaults::default()),
         ["p/a.deployment.yaml:2:8: the image has neither a base nor a Dockerfile"]
