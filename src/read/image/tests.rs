@@ -199,6 +199,52 @@ fn a_dockerfile_sees_what_it_copies() {
     );
 }
 
+/// The files that the context of the only image holds.
+fn held(files: &[(&str, &str)]) -> Vec<String> {
+    let desired = with(configured(), files);
+    assert_eq!(faults(&desired), [""; 0]);
+    let image = desired.images.values().next().expect("an image");
+    let Recipe::Dockerfile(dockerfile) = &image.recipe else {
+        panic!("no Dockerfile: {image:?}");
+    };
+    let files = dockerfile.context.files().iter();
+    files.map(|file| file.path.clone()).collect()
+}
+
+#[test]
+fn ignore_files_are_read_as_docker_does() {
+    let files = vec![
+        ("p/a.deployment.yaml", "entrypoint: flow.py:load\n"),
+        ("p/Dockerfile", "FROM a\nCOPY . /app\n"),
+        (
+            "p/.dockerignore",
+            "\u{feff}secret.txt\n.\na.*\nDockerfile\n",
+        ),
+        ("p/secret.txt", "1"),
+    ];
+    assert_eq!(held(&files), [".dockerignore", "flow.py"]);
+}
+
+#[test]
+fn what_builders_take_is_taken() {
+    let deployment = ("p/a.deployment.yaml", "entrypoint: flow.py:load\n");
+    for (text, expected) in [
+        // A wildcard need not match.
+        ("FROM a\nCOPY flow.py requirements*.txt /app/\n", "flow.py"),
+        ("\u{feff}FROM a\nCOPY none/../flow.py /app/\n", "flow.py"),
+        (
+            "FROM a-$TARGETARCH\nRUN A=$((1 << 20))\nCOPY flow.py /\n",
+            "flow.py",
+        ),
+    ] {
+        assert_eq!(
+            held(&[deployment, ("p/Dockerfile", text)]),
+            [expected],
+            "{text}"
+        );
+    }
+}
+
 #[test]
 fn what_cannot_be_built_is_said_where_it_stands() {
     let dockerfile = |text: &str, image: &str| {
@@ -223,7 +269,14 @@ fn what_cannot_be_built_is_said_where_it_stands() {
     );
     assert_eq!(
         dockerfile("FROM a\n", "image: {context: ../..}\n"),
-        ["p/a.deployment.yaml:2:8: the build's context `../..` leads out of the repository"]
+        ["p/a.deployment.yaml:2:18: the build's context `../..` leads out of the repository"]
+    );
+    assert_eq!(
+        dockerfile("FROM a\nCOPY no.py flow.py nor/../none.py /\n", ""),
+        [
+            "p/Dockerfile:2:1: `no.py` is not in the build's context p",
+            "p/Dockerfile:2:1: `nor/../none.py` is not in the build's context p"
+        ]
     );
     assert_eq!(
         dockerfile("FROM a\n", "image: {dockerfile: Dockerfle}\n"),
