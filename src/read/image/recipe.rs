@@ -25,16 +25,12 @@ impl Composer<'_> {
         let fault = |place: &Place, message: String, hint: &str| {
             vec![Diagnostic::error(place.clone(), message).hint(hint.to_owned())]
         };
-        let Some(folder) = self.project.resolve(said.context) else {
-            return Err(fault(
-                &said.place_of_context,
-                format!(
-                    "the build's context `{}` leads out of the repository",
-                    said.context
-                ),
-                "a build sees files of the repository only",
-            ));
-        };
+        let folder = self
+            .folder_of_context(said.context)
+            .map_err(|(why, hint)| {
+                let message = format!("the build's context `{}` {why}", said.context);
+                fault(&said.place_of_context, message, hint)
+            })?;
         let file = self.project.resolve(said.dockerfile);
         let Some(file) = file.filter(|file| self.tree.position(file).is_some()) else {
             return Err(fault(
@@ -97,6 +93,28 @@ impl Composer<'_> {
             bases: needs.bases,
             named: needs.named,
         }))
+    }
+
+    /// The folder of a context; otherwise what is wrong with it, and what to do.
+    fn folder_of_context(&self, written: &str) -> Result<RepoPath, (&'static str, &'static str)> {
+        const HINT: &str = "name a folder of the repository, from that of the deployment file";
+        if written.starts_with('/') {
+            return Err(("is no path from the deployment file", HINT));
+        }
+        let Some(folder) = self.project.resolve(written) else {
+            let hint = "a build sees files of the repository only";
+            return Err(("leads out of the repository", hint));
+        };
+        if self.tree.is_folder(&folder) {
+            return Ok(folder);
+        }
+        Err(match self.tree.position(&folder) {
+            Some(_) => ("is no folder", HINT),
+            None => (
+                "does not exist",
+                "it is looked for from the folder of the deployment file, and has to hold a file that git does not ignore",
+            ),
+        })
     }
 }
 

@@ -271,6 +271,20 @@ fn what_cannot_be_built_is_said_where_it_stands() {
         dockerfile("FROM a\n", "image: {context: ../..}\n"),
         ["p/a.deployment.yaml:2:18: the build's context `../..` leads out of the repository"]
     );
+    for (context, why) in [
+        ("nosuch", "does not exist"),
+        ("flow.py", "is no folder"),
+        // Not that of the machine, and not the repository's either.
+        ("/p", "is no path from the deployment file"),
+    ] {
+        let image = format!("image: {{context: {context}}}\n");
+        assert_eq!(
+            dockerfile("FROM a\nCOPY . /app\n", &image),
+            [format!(
+                "p/a.deployment.yaml:2:18: the build's context `{context}` {why}"
+            )]
+        );
+    }
     assert_eq!(
         dockerfile("FROM a\nCOPY no.py flow.py nor/../none.py /\n", ""),
         [
