@@ -100,7 +100,12 @@ impl Copies {
             let text = tree.read(path).ok()?;
             Some(String::from_utf8_lossy(&text).into_owned())
         };
-        let ignored = text(&own).or_else(|| text(&common)).unwrap_or_default();
+        let ignored = match text(&own) {
+            // Builders that do not know the Dockerfile's own, or do not find it beside what they are given, would apply
+            // the common one to what they are given.
+            Some(own) => format!("{own}\n{IGNORE_FILE}"),
+            None => text(&common).unwrap_or_default(),
+        };
         Self {
             everything: needs.everything,
             copied: Patterns::of(needs.sources.iter().map(|(source, _)| source.as_str())),

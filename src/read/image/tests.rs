@@ -212,8 +212,8 @@ fn held(files: &[(&str, &str)]) -> Vec<String> {
 }
 
 #[test]
-fn ignore_files_are_read_as_docker_does() {
-    let files = vec![
+fn a_dockerfile_has_ignored_files_of_its_own() {
+    let mut files = vec![
         ("p/a.deployment.yaml", "entrypoint: flow.py:load\n"),
         ("p/Dockerfile", "FROM a\nCOPY . /app\n"),
         (
@@ -223,6 +223,13 @@ fn ignore_files_are_read_as_docker_does() {
         ("p/secret.txt", "1"),
     ];
     assert_eq!(held(&files), [".dockerignore", "flow.py"]);
+    // The common one does not count then, and no builder is to find it.
+    files[2].1 = "*";
+    files.push((
+        "p/Dockerfile.dockerignore",
+        "\u{feff}secret.txt\nDockerfile*\n",
+    ));
+    assert_eq!(held(&files), ["a.deployment.yaml", "flow.py"]);
 }
 
 #[test]
