@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::fmt;
+use std::ops::Range;
 
 use super::{CodeTree, Digest, Hasher, Place, RepoPath, fingerprint, nearest};
 
@@ -137,9 +138,20 @@ pub struct Dockerfile {
     pub context: CodeTree,
     /// `--build-arg`.
     pub arguments: BTreeMap<String, String>,
-    /// The images after `FROM` (with arguments put in) and `COPY --from=`, each once, without `scratch` and its own
-    /// stages.
+    /// The images after `FROM`, `COPY --from=` and `RUN --mount=from=`, with arguments put in, each once, without `scratch`
+    /// and its own stages.
     pub bases: Vec<String>,
+    /// Where its text names them, in order; without the places that mean another image on each of several platforms.
+    pub named: Vec<NamedBase>,
+}
+
+/// A base where a Dockerfile names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedBase {
+    /// The bytes of the text.
+    pub place: Range<usize>,
+    /// One of [`Dockerfile::bases`].
+    pub name: String,
 }
 
 /// What was open in an [`Image`] and is not any more: two runs with the same image and the same `Pinned` give the same
@@ -164,6 +176,8 @@ pub struct ImageState {
     pub inputs: Inputs,
     /// The digest of the manifest that the registry has for these inputs; `None` where it has to be made.
     pub found: Option<Digest>,
+    /// What the registry has below each of its other tags; without those that a step has yet to tell.
+    pub tags: BTreeMap<String, Option<Digest>>,
 }
 
 impl ImageState {

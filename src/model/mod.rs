@@ -29,8 +29,8 @@ pub use diagnostic::{Diagnostic, Place, Severity};
 pub use digest::{Digest, Hasher, ParseDigestError};
 pub use environment::{Ambiguous, check_declared, environment, is_environment_name};
 pub use image::{
-    Builder, Dockerfile, Image, ImageState, Inputs, Layers, Pinned, Recipe, Requirements,
-    is_platform,
+    Builder, Dockerfile, Image, ImageState, Inputs, Layers, NamedBase, Pinned, Recipe,
+    Requirements, is_platform,
 };
 pub use live::{Live, LiveDeployment, Owner, Refusal};
 pub use nearest::{listed, nearest};

@@ -45,7 +45,7 @@ impl BuildContext {
         }
         // In a folder of its own, so that any name is free.
         let dockerfile = folder.path().join("file").join(recipe.file.file_name());
-        let text = dockerfile::pinned(&recipe.text, &recipe.arguments, &pinned.bases);
+        let text = dockerfile::pinned(recipe, &pinned.bases);
         let write = {
             let dockerfile = dockerfile.clone();
             move || -> anyhow::Result<()> {
@@ -168,7 +168,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::model::{CodeTree, Digest, RepoPath};
+    use crate::model::{CodeTree, Digest, NamedBase, RepoPath};
 
     struct Here(BTreeMap<&'static str, &'static str>);
 
@@ -192,6 +192,10 @@ mod tests {
             context: CodeTree::new(RepoPath::new("p"), files.iter().map(file).collect()),
             arguments: BTreeMap::new(),
             bases: vec!["a".to_owned()],
+            named: vec![NamedBase {
+                place: 5..6,
+                name: "a".to_owned(),
+            }],
         }
     }
 

@@ -212,6 +212,7 @@ mod tests {
             context: CodeTree::new(RepoPath::new("p"), Vec::new()),
             arguments: std::collections::BTreeMap::new(),
             bases: Vec::new(),
+            named: Vec::new(),
         };
         let ended = Ended {
             success: false,

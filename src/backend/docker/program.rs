@@ -311,6 +311,8 @@ fn plain(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{BufRead as _, Read as _};
+
     use super::*;
 
     #[derive(Default)]
@@ -388,18 +390,32 @@ mod tests {
     #[tokio::test]
     async fn a_dropped_program_ends_with_its_group() {
         let folder = tempfile::tempdir().expect("a folder");
-        let mark = folder.path().join("mark");
+        let pipe = folder.path().join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+        assert!(made.is_ok_and(|status| status.success()));
+        // Whoever of the group lives holds the pipe open, and says so in the end.
         let script = format!(
-            "(sleep 1; touch {0}) & touch {0}.started; sleep 30",
-            mark.display()
+            "exec 9>'{}'; (sleep 60; echo alive >&9) & echo started >&9; sleep 60",
+            pipe.display()
         );
         let seen = Seen::default();
         let run = shell(&script).run(&seen);
-        let cut = tokio::time::timeout(Duration::from_millis(500), run).await;
-        assert!(cut.is_err(), "{cut:?}");
-        assert!(mark.with_extension("started").exists());
-        tokio::time::sleep(Duration::from_millis(1200)).await;
-        assert!(!mark.exists(), "the group was killed");
+        let (told, first) = tokio::sync::oneshot::channel();
+        std::thread::spawn(move || {
+            let pipe = std::fs::File::open(pipe).expect("the pipe is there");
+            let mut pipe = io::BufReader::new(pipe);
+            let mut line = String::new();
+            pipe.read_line(&mut line).expect("the pipe is read");
+            let _ = told.send((line, pipe));
+        });
+        let (line, mut pipe) = tokio::select! {
+            ended = run => panic!("it ended by itself: {ended:?}"),
+            first = first => first.expect("it has started"),
+        };
+        assert_eq!(line, "started\n");
+        let mut rest = String::new();
+        pipe.read_to_string(&mut rest).expect("the pipe is read");
+        assert_eq!(rest, "", "the group was killed");
         // What goes on in the background does not hold us up.
         let start = std::time::Instant::now();
         let ended = shell("sleep 30 & echo done").quiet().await;

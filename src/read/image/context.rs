@@ -6,16 +6,22 @@ use super::dockerfile::{self, Needs};
 use crate::discover::{EntryKind, Tree};
 use crate::model::{CodeFile, CodeTree, Dockerfile, Hasher, RepoPath};
 
+/// The byte order mark, which some editors of Windows put before a text; builders take it off.
+pub(super) const MARK: char = '\u{feff}';
+
 /// Patterns as `.dockerignore` and the sources of `COPY` have them: relative to the context, matching what they name and
 /// everything below it.
 pub(super) struct Patterns(Vec<(GlobMatcher, bool)>);
 
 impl Patterns {
-    /// Reads the lines of a `.dockerignore`; a line that is no pattern is passed over, as its own program does not.
+    /// Reads the lines of a `.dockerignore`; a line that is no pattern is passed over, as its own program does not, and
+    /// one that means the context itself, such as `.`, as it does.
     pub(super) fn ignore_file(text: &str) -> Self {
-        let lines = text.lines().map(str::trim);
-        let lines = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
-        Self::of(lines)
+        let lines = text.trim_start_matches(MARK).lines().map(str::trim);
+        Self::of(lines.filter(|line| {
+            let pattern = line.trim_start_matches('!').trim();
+            !line.starts_with('#') && !cleaned(pattern).is_empty()
+        }))
     }
 
     /// Reads patterns; one that begins with `!` takes back what those before it matched.
@@ -25,8 +31,7 @@ impl Patterns {
                 Some(pattern) => (pattern.trim(), true),
                 None => (pattern, false),
             };
-            let parts = pattern.split('/').filter(|part| !matches!(*part, "" | "."));
-            let pattern = parts.collect::<Vec<_>>().join("/");
+            let pattern = cleaned(pattern);
             let pattern = if pattern.is_empty() { "**" } else { &pattern };
             let glob = GlobBuilder::new(pattern)
                 .literal_separator(true)
@@ -50,6 +55,24 @@ impl Patterns {
     }
 }
 
+/// A path from the context, without what changes nothing: `./a//x/../b/` is `a/b`. Empty for the context itself.
+pub(super) fn cleaned(path: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." if parts.last().is_some_and(|last| *last != "..") => {
+                parts.pop();
+            }
+            part => parts.push(part),
+        }
+    }
+    parts.join("/")
+}
+
+/// What says which files of a context no build sees, where the Dockerfile has no such file of its own.
+const IGNORE_FILE: &str = ".dockerignore";
+
 /// Which files of its context a Dockerfile copies.
 pub(in crate::read) struct Copies {
     /// Whether any of them may count.
@@ -64,25 +87,29 @@ pub(in crate::read) struct Copies {
 impl Copies {
     /// Those of an image that was read.
     pub(in crate::read) fn of_image(tree: &Tree, image: &Dockerfile) -> Self {
-        let needs = dockerfile::needs(&image.text, &image.arguments);
+        let needs = dockerfile::needs(&image.text, &image.arguments, &[]);
         Self::of(tree, &image.file, image.context.base(), &needs)
     }
 
     /// Those of a Dockerfile `file` with the context `folder`.
     pub(super) fn of(tree: &Tree, file: &RepoPath, folder: &RepoPath, needs: &Needs) -> Self {
-        let ignore_files = [
-            RepoPath::new(format!("{file}.dockerignore")),
-            folder.join(".dockerignore"),
-        ];
-        let ignored = ignore_files.iter().find_map(|path| {
+        let own = RepoPath::new(format!("{file}.dockerignore"));
+        let common = folder.join(IGNORE_FILE);
+        let text = |path: &RepoPath| {
             tree.position(path)?;
-            tree.read(path).ok()
-        });
-        let [own, common] = ignore_files;
+            let text = tree.read(path).ok()?;
+            Some(String::from_utf8_lossy(&text).into_owned())
+        };
+        let ignored = match text(&own) {
+            // Builders that do not know the Dockerfile's own, or do not find it beside what they are given, would apply
+            // the common one to what they are given.
+            Some(own) => format!("{own}\n{IGNORE_FILE}"),
+            None => text(&common).unwrap_or_default(),
+        };
         Self {
             everything: needs.everything,
             copied: Patterns::of(needs.sources.iter().map(|(source, _)| source.as_str())),
-            ignored: Patterns::ignore_file(&String::from_utf8_lossy(&ignored.unwrap_or_default())),
+            ignored: Patterns::ignore_file(&ignored),
             folder: folder.clone(),
             read: [file.clone(), own, common],
         }
@@ -159,6 +186,11 @@ mod tests {
             ("lib/gen/x.py", false),
         ] {
             assert_eq!(ignored.match_path(path), yes, "{path}");
+        }
+        // Neither a mark before the text nor a line that means the context itself hides what it says.
+        let marked = Patterns::ignore_file("\u{feff}secret.txt\n.\n!./\n/\n\nlib/../*.key\n");
+        for (path, yes) in [("secret.txt", true), ("x.key", true), ("flow.py", false)] {
+            assert_eq!(marked.match_path(path), yes, "{path}");
         }
         let copied = Patterns::of(["./flows/", "*.py"].into_iter());
         assert!(copied.match_path("flows/a/b.sql") && copied.match_path("x.py"));

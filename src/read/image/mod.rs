@@ -9,25 +9,27 @@ mod context;
 mod convert;
 mod dockerfile;
 mod project;
+mod recipe;
 mod requirements;
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::document::Position;
 use super::faults::Faults;
 use super::template::{self, Values};
 use crate::discover::Tree;
 use crate::model::{
-    Builder, CodeTree, Diagnostic, Dockerfile, Image, Layers, Place, Recipe, RepoPath, is_platform,
+    Builder, CodeTree, Diagnostic, Image, Layers, Place, Recipe, RepoPath, is_platform,
 };
 
 pub(super) use asked::{Asked, read};
 use asked::{Name, Wish};
 pub(super) use context::Copies;
-use context::Patterns;
 pub(super) use convert::{automatic, declare};
 pub(super) use project::Images;
+use recipe::Said;
 
 /// `[image]` of the configuration.
 #[derive(Clone, Debug, Default)]
@@ -193,10 +195,23 @@ impl Composer<'_> {
                 "name one under `[image]` in flowyard.toml, or set FLOWYARD_IMAGE_REPOSITORY",
             );
         };
+        let platforms = if wish.platforms.is_empty() {
+            &defaults.platforms
+        } else {
+            &wish.platforms
+        };
         let recipe = match dockerfile {
             Some(written) => {
-                let context = wish.context.as_ref().map_or(".", |(context, _)| context);
-                self.dockerfile(&written, context, &wish.arguments, &place)?
+                let at = |at: &Position| Place::at(place.path.clone(), at.line, at.column);
+                let context = wish.context.as_ref();
+                self.dockerfile(&Said {
+                    dockerfile: &written,
+                    context: context.map_or(".", |(context, _)| context),
+                    arguments: &wish.arguments,
+                    platforms,
+                    place: place.clone(),
+                    place_of_context: context.map_or(place.clone(), |(_, place)| at(place)),
+                })?
             }
             None => {
                 let mut environment = defaults.environment.clone();
@@ -215,11 +230,6 @@ impl Composer<'_> {
                     &place,
                 )?
             }
-        };
-        let platforms = if wish.platforms.is_empty() {
-            &defaults.platforms
-        } else {
-            &wish.platforms
         };
         self.image(
             &repository,
@@ -260,12 +270,14 @@ impl Composer<'_> {
             };
             self.layers(layers, &build.place)?
         } else {
-            self.dockerfile(
-                &build.dockerfile,
-                &build.context,
-                &build.arguments,
-                &build.place,
-            )?
+            self.dockerfile(&Said {
+                dockerfile: &build.dockerfile,
+                context: &build.context,
+                arguments: &build.arguments,
+                platforms: &platforms,
+                place: build.place.clone(),
+                place_of_context: build.place.clone(),
+            })?
         };
         let repository = Name {
             value: build.repository.clone(),
@@ -333,87 +345,6 @@ impl Composer<'_> {
         }
         Ok(Recipe::Layers(layers))
     }
-
-    fn dockerfile(
-        &self,
-        written: &str,
-        context: &str,
-        arguments: &BTreeMap<String, String>,
-        place: &Place,
-    ) -> Result<Recipe, Vec<Diagnostic>> {
-        let fault = |message: String, hint: &str| {
-            vec![Diagnostic::error(place.clone(), message).hint(hint.to_owned())]
-        };
-        let Some(folder) = self.project.resolve(context) else {
-            let message = format!("the build's context `{context}` leads out of the repository");
-            return Err(fault(message, "a build sees files of the repository only"));
-        };
-        let file = self.project.resolve(written);
-        let Some(file) = file.filter(|file| self.tree.position(file).is_some()) else {
-            let message = format!("the Dockerfile `{written}` does not exist");
-            return Err(fault(
-                message,
-                "it is looked for from the folder of the deployment file",
-            ));
-        };
-        let text = match self.tree.read(&file).map(String::from_utf8) {
-            Ok(Ok(text)) => text,
-            Ok(Err(_)) => {
-                return Err(fault(
-                    format!("{file} is not UTF-8 text"),
-                    "save the file as UTF-8",
-                ));
-            }
-            Err(error) => return Err(fault(format!("{error:#}"), "make the file readable")),
-        };
-        let needs = dockerfile::needs(&text, arguments);
-        let mut faults: Vec<Diagnostic> = needs
-            .faults
-            .iter()
-            .map(|(line, why)| Diagnostic::error(Place::at(file.clone(), *line, 1), why.clone()))
-            .collect();
-        let copies = Copies::of(self.tree, &file, &folder, &needs);
-        let context = match context::files(self.tree, &folder, |path| copies.take(path)) {
-            Ok(context) => context,
-            Err((path, why)) => {
-                faults.push(
-                    Diagnostic::error(Place::file(path), why)
-                        .hint("leave it out with a .dockerignore"),
-                );
-                CodeTree::default()
-            }
-        };
-        for (source, line) in &needs.sources {
-            let one = Patterns::of(std::iter::once(source.as_str()));
-            let everything = matches!(source.trim_matches(['.', '/']), "" | "*");
-            if faults.is_empty()
-                && !everything
-                && !context
-                    .files()
-                    .iter()
-                    .any(|file| one.match_path(&file.path))
-            {
-                let message = format!(
-                    "`{source}` is not in the build's context {}",
-                    shown(&folder)
-                );
-                let hint =
-                    "it does not exist, is ignored by git, or is left out by a .dockerignore";
-                faults
-                    .push(Diagnostic::error(Place::at(file.clone(), *line, 1), message).hint(hint));
-            }
-        }
-        if !faults.is_empty() {
-            return Err(faults);
-        }
-        Ok(Recipe::Dockerfile(Dockerfile {
-            file,
-            text,
-            context,
-            arguments: arguments.clone(),
-            bases: needs.bases,
-        }))
-    }
 }
 
 /// What Prefect itself builds on where a file has no Dockerfile.
@@ -429,14 +360,6 @@ fn auto_folder(project: &RepoPath) -> String {
 
 /// The platform of images that name none: that of nearly every cluster.
 const PLATFORM: &str = "linux/amd64";
-
-fn shown(folder: &RepoPath) -> String {
-    if folder.is_root() {
-        "(the repository's root)".to_owned()
-    } else {
-        folder.to_string()
-    }
-}
 
 #[cfg(test)]
 mod tests;

@@ -199,6 +199,59 @@ fn a_dockerfile_sees_what_it_copies() {
     );
 }
 
+/// The files that the context of the only image holds.
+fn held(files: &[(&str, &str)]) -> Vec<String> {
+    let desired = with(configured(), files);
+    assert_eq!(faults(&desired), [""; 0]);
+    let image = desired.images.values().next().expect("an image");
+    let Recipe::Dockerfile(dockerfile) = &image.recipe else {
+        panic!("no Dockerfile: {image:?}");
+    };
+    let files = dockerfile.context.files().iter();
+    files.map(|file| file.path.clone()).collect()
+}
+
+#[test]
+fn a_dockerfile_has_ignored_files_of_its_own() {
+    let mut files = vec![
+        ("p/a.deployment.yaml", "entrypoint: flow.py:load\n"),
+        ("p/Dockerfile", "FROM a\nCOPY . /app\n"),
+        (
+            "p/.dockerignore",
+            "\u{feff}secret.txt\n.\na.*\nDockerfile\n",
+        ),
+        ("p/secret.txt", "1"),
+    ];
+    assert_eq!(held(&files), [".dockerignore", "flow.py"]);
+    // The common one does not count then, and no builder is to find it.
+    files[2].1 = "*";
+    files.push((
+        "p/Dockerfile.dockerignore",
+        "\u{feff}secret.txt\nDockerfile*\n",
+    ));
+    assert_eq!(held(&files), ["a.deployment.yaml", "flow.py"]);
+}
+
+#[test]
+fn what_builders_take_is_taken() {
+    let deployment = ("p/a.deployment.yaml", "entrypoint: flow.py:load\n");
+    for (text, expected) in [
+        // A wildcard need not match.
+        ("FROM a\nCOPY flow.py requirements*.txt /app/\n", "flow.py"),
+        ("\u{feff}FROM a\nCOPY none/../flow.py /app/\n", "flow.py"),
+        (
+            "FROM a-$TARGETARCH\nRUN A=$((1 << 20))\nCOPY flow.py /\n",
+            "flow.py",
+        ),
+    ] {
+        assert_eq!(
+            held(&[deployment, ("p/Dockerfile", text)]),
+            [expected],
+            "{text}"
+        );
+    }
+}
+
 #[test]
 fn what_cannot_be_built_is_said_where_it_stands() {
     let dockerfile = |text: &str, image: &str| {
@@ -223,7 +276,28 @@ fn what_cannot_be_built_is_said_where_it_stands() {
     );
     assert_eq!(
         dockerfile("FROM a\n", "image: {context: ../..}\n"),
-        ["p/a.deployment.yaml:2:8: the build's context `../..` leads out of the repository"]
+        ["p/a.deployment.yaml:2:18: the build's context `../..` leads out of the repository"]
+    );
+    for (context, why) in [
+        ("nosuch", "does not exist"),
+        ("flow.py", "is no folder"),
+        // Not that of the machine, and not the repository's either.
+        ("/p", "is no path from the deployment file"),
+    ] {
+        let image = format!("image: {{context: {context}}}\n");
+        assert_eq!(
+            dockerfile("FROM a\nCOPY . /app\n", &image),
+            [format!(
+                "p/a.deployment.yaml:2:18: the build's context `{context}` {why}"
+            )]
+        );
+    }
+    assert_eq!(
+        dockerfile("FROM a\nCOPY no.py flow.py nor/../none.py /\n", ""),
+        [
+            "p/Dockerfile:2:1: `no.py` is not in the build's context p",
+            "p/Dockerfile:2:1: `nor/../none.py` is not in the build's context p"
+        ]
     );
     assert_eq!(
         dockerfile("FROM a\n", "image: {dockerfile: Dockerfle}\n"),

@@ -30,6 +30,7 @@ fn on_nothing(project: &mut Project) {
     project.pinned.bases.clear();
     if let Recipe::Dockerfile(recipe) = &mut project.image.recipe {
         recipe.bases.clear();
+        recipe.named.clear();
     }
 }
 

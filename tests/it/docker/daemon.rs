@@ -54,8 +54,7 @@ async fn an_image_is_built_pushed_and_run() {
 async fn stages_take_from_each_other() {
     let dockerd = Dockerd::shared();
     let repository = repository("daemon-stages");
-    let text = "ARG FROM_ARGUMENT=BASE\n\
-                FROM ${FROM_ARGUMENT} AS made\n\
+    let text = "FROM BASE AS made\n\
                 RUN echo made > /said\n\
                 FROM BASE\n\
                 COPY --from=made /said /said\n";

@@ -13,8 +13,8 @@ use bytes::Bytes;
 use flowyard::backend::docker::Settings;
 use flowyard::backend::{self, Build, BuildLog, Content, Destination, Files, Logins};
 use flowyard::model::{
-    Builder, CodeFile, CodeTree, Digest, Dockerfile, FileMode, Image, Pinned, Place, Recipe,
-    RepoPath,
+    Builder, CodeFile, CodeTree, Digest, Dockerfile, FileMode, Image, NamedBase, Pinned, Place,
+    Recipe, RepoPath,
 };
 use secrecy::SecretString;
 
@@ -43,11 +43,13 @@ impl Project {
             mode: *mode,
         };
         let text = text.replace("BASE", base);
+        let named = named(&text, "FROM ", base);
         let recipe = Dockerfile {
             file: RepoPath::new("p/Dockerfile"),
             context: CodeTree::new(RepoPath::new("p"), files.iter().map(file).collect()),
             arguments: BTreeMap::from([("TOKEN".to_owned(), TOKEN.to_owned())]),
             bases: vec![base.to_owned()],
+            named,
             text,
         };
         Self {
@@ -138,6 +140,17 @@ impl BuildLog for Project {
     fn line(&self, line: &str) {
         self.log.lock().expect("no panic").push(line.to_owned());
     }
+}
+
+/// Where a text names a base, right behind another text.
+fn named(text: &str, before: &str, base: &str) -> Vec<NamedBase> {
+    let both = format!("{before}{base}");
+    text.match_indices(&both)
+        .map(|(at, found)| NamedBase {
+            place: at + before.len()..at + found.len(),
+            name: base.to_owned(),
+        })
+        .collect()
 }
 
 /// The base image in the shared registry, and its digest.

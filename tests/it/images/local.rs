@@ -1,6 +1,8 @@
 //! Images that stay on this machine: what `--local` leaves below `.flowyard/images`, by every builder.
 
 use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::Command;
 
 use serde_json::Value;
 
@@ -94,6 +96,64 @@ fn images_of_dockerfiles_are_in_the_layout_and_run() {
     let call = flowyard(&repo, "deploy --local");
     let again = with_programs(call, &buildah).run().expect_code(0).stdout;
     assert!(again.starts_with("Nothing to do."), "{again}");
+    let _ = std::fs::remove_dir_all(buildah);
+}
+
+/// The paths in the last layer of an image of the layout.
+fn last_layer(layout: &Path, name: &str) -> BTreeSet<String> {
+    let said = |command: &mut Command| {
+        let output = command.output().expect("it starts");
+        assert!(output.status.success(), "{command:?}: {output:?}");
+        String::from_utf8(output.stdout).expect("UTF-8")
+    };
+    let from = format!("oci:{}:{name}", layout.display());
+    let manifest = said(skopeo().args(["inspect", "--raw", &from]));
+    let manifest: Value = serde_json::from_str(&manifest).expect("JSON");
+    let layer = manifest["layers"].as_array().expect("layers").last();
+    let digest = layer.expect("a layer")["digest"].as_str().expect("a text");
+    let blob = layout.join("blobs").join(digest.replace(':', "/"));
+    let listed = said(Command::new("tar").arg("--list").arg("--file").arg(blob));
+    listed.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn a_build_sees_what_was_planned_and_nothing_else() {
+    let buildah = process::folder("buildah-of-seen");
+    let repo = projects(&["docker", "buildah"]);
+    for builder in ["docker", "buildah"] {
+        let mount = match builder {
+            "buildah" => format!(
+                "RUN --mount=type=bind,from={},source=/etc,target=/other ls /other > /listed\n",
+                base()
+            ),
+            // Without buildx it knows no mounts.
+            _ => String::new(),
+        };
+        let text = format!("FROM {}\n{mount}COPY . /app/\n", base());
+        repo.write(&format!("{builder}/Dockerfile"), text);
+        repo.write(&format!("{builder}/secret.txt"), "1");
+        repo.write(
+            &format!("{builder}/Dockerfile.dockerignore"),
+            "secret.txt\nD*\n",
+        );
+        repo.write(&format!("{builder}/.dockerignore"), "*");
+    }
+    repo.commit("Ignore files");
+    let call = flowyard(&repo, "deploy --local");
+    let said = with_programs(call, &buildah).run().expect_code(0);
+    let repository = base().rsplit_once(':').expect("a tag").0.to_owned();
+    let mounted = format!("from={repository}@sha256:");
+    assert!(said.stderr.contains(&mounted), "{}", said.stderr);
+    for (builder, _, name) in planned(&repo, &buildah) {
+        let paths = last_layer(&repo.path().join(".flowyard/images"), &name);
+        let files: Vec<&str> = paths
+            .iter()
+            .map(|path| path.trim_start_matches('/'))
+            .filter(|path| !path.ends_with('/'))
+            .collect();
+        let expected = ["app/daily.deployment.yaml", "app/flow.py"];
+        assert_eq!(files, expected, "{builder}");
+    }
     let _ = std::fs::remove_dir_all(buildah);
 }
 

@@ -4,6 +4,7 @@ mod built;
 mod local;
 mod planned;
 mod sharded;
+mod tags;
 
 use std::path::Path;
 

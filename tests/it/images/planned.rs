@@ -28,7 +28,7 @@ fn project(flow: &str, image: &str) -> Repo {
 }
 
 /// With registrations in a real Prefect.
-fn registered(repo: &Repo, line: &str) -> Flowyard {
+pub(super) fn registered(repo: &Repo, line: &str) -> Flowyard {
     flowyard(repo, line)
         .env("PREFECT_API_URL", Server::shared().api_url())
         .env(
@@ -37,7 +37,7 @@ fn registered(repo: &Repo, line: &str) -> Flowyard {
         )
 }
 
-async fn image_of(deployment: &str) -> String {
+pub(super) async fn image_of(deployment: &str) -> String {
     let all = Server::shared().api().deployments().await;
     let deployment = all
         .get(deployment)
@@ -140,7 +140,7 @@ fn layers(image: &str) -> Vec<String> {
         .collect()
 }
 
-fn inspected(image: &str) -> Value {
+pub(super) fn inspected(image: &str) -> Value {
     let mut command: Command = skopeo();
     let output = command
         .args(["inspect", "--raw", "--tls-verify=false", image])

@@ -136,6 +136,21 @@ impl Images for Oci {
         Ok(None)
     }
 
+    async fn tag(&self, written: &str, digest: &Digest, tags: &[String]) -> Result<()> {
+        let reference = reference(written)?;
+        let repository = self.target.repository(&reference);
+        let Some(manifest) = repository.manifest(&Version::Digest(*digest)).await? else {
+            let message = format!("{written}@sha256:{digest} is not there any more");
+            let error = Error::new(Kind::NotFound, self.subject(), message);
+            return Err(error.hint("run the deploy again, which makes it"));
+        };
+        for tag in tags {
+            let version = Version::Tag(tag.clone());
+            repository.put_manifest(&version, &manifest).await?;
+        }
+        Ok(())
+    }
+
     async fn pin(&self, image: &Image, files: &dyn Files) -> Result<Pinned> {
         let layers = recipe(image)?;
         let platforms = platforms(image)?;

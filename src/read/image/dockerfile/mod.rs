@@ -1,0 +1,469 @@
+//! What a Dockerfile builds on, and which files of its context it copies; nothing of it is run.
+//!
+//! Source: the [reference of Dockerfiles](https://docs.docker.com/reference/dockerfile/).
+
+mod arguments;
+mod text;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+
+use crate::model::NamedBase;
+use text::{Instruction, flags, instructions, unquoted};
+
+/// What a Dockerfile needs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Needs {
+    /// The images after `FROM`, `COPY --from=` and `RUN --mount=from=`, as written but with arguments put in; each once,
+    /// in order, without `scratch` and its own stages.
+    pub(super) bases: Vec<String>,
+    /// Where its text names them, in order; without the places that mean another image on each platform.
+    pub(super) named: Vec<NamedBase>,
+    /// The paths and patterns of its context that `COPY` and `ADD` name, with their lines.
+    pub(super) sources: Vec<(String, u32)>,
+    /// Whether anything of the context may count, because a source holds an argument or is mounted.
+    pub(super) everything: bool,
+    /// What is wrong with it: line and message.
+    pub(super) faults: Vec<(u32, String)>,
+}
+
+/// The instructions that there are.
+const KNOWN: &[&str] = &[
+    "ADD",
+    "ARG",
+    "CMD",
+    "COPY",
+    "ENTRYPOINT",
+    "ENV",
+    "EXPOSE",
+    "FROM",
+    "HEALTHCHECK",
+    "LABEL",
+    "MAINTAINER",
+    "ONBUILD",
+    "RUN",
+    "SHELL",
+    "STOPSIGNAL",
+    "USER",
+    "VOLUME",
+    "WORKDIR",
+];
+
+/// Reads a Dockerfile; `arguments` are those that the build is given, for each of `platforms`. Of what it copies no
+/// platform decides: without any the rest is told for [`super::PLATFORM`].
+pub(super) fn needs(
+    text: &str,
+    arguments: &BTreeMap<String, String>,
+    platforms: &[String],
+) -> Needs {
+    let instructions = instructions(text);
+    let on = |platform: &str| Reader::new(text, arguments, platform).read(&instructions);
+    let mut platforms = platforms.iter();
+    let mut needs = on(platforms.next().map_or(super::PLATFORM, String::as_str));
+    for platform in platforms {
+        let other = on(platform);
+        needs.named.retain(|base| other.named.contains(base));
+        for base in other.bases {
+            if !needs.bases.contains(&base) {
+                needs.bases.push(base);
+            }
+        }
+        for fault in other.faults {
+            if !needs.faults.contains(&fault) {
+                needs.faults.push(fault);
+            }
+        }
+    }
+    needs
+}
+
+/// Goes through a Dockerfile for one platform.
+struct Reader<'a> {
+    text: &'a str,
+    arguments: &'a BTreeMap<String, String>,
+    /// What a `FROM` may name: the arguments before the first one, and those that a builder has by itself.
+    known: BTreeMap<String, String>,
+    stages: BTreeSet<String>,
+    /// How many `FROM` there were.
+    count: usize,
+    needs: Needs,
+}
+
+impl<'a> Reader<'a> {
+    fn new(text: &'a str, arguments: &'a BTreeMap<String, String>, platform: &str) -> Self {
+        let mut known = arguments::of_platform(platform);
+        for (name, value) in &mut known {
+            if let Some(given) = arguments.get(name) {
+                value.clone_from(given);
+            }
+        }
+        Self {
+            text,
+            arguments,
+            known,
+            stages: BTreeSet::new(),
+            count: 0,
+            needs: Needs::default(),
+        }
+    }
+
+    fn read(mut self, instructions: &[Instruction]) -> Needs {
+        for instruction in instructions {
+            self.instruction(instruction);
+        }
+        if self.count == 0 && self.needs.faults.is_empty() {
+            self.needs.faults.push((1, "no `FROM` in it".to_owned()));
+        }
+        self.needs
+    }
+
+    fn instruction(&mut self, instruction: &Instruction) {
+        let line = instruction.line;
+        let (name, rest) = instruction.split();
+        let name = name.to_ascii_uppercase();
+        if !KNOWN.contains(&name.as_str()) {
+            self.fault(
+                line,
+                format!("unknown instruction `{name}` in a Dockerfile"),
+            );
+            return;
+        }
+        if self.count == 0 && !matches!(name.as_str(), "FROM" | "ARG") {
+            self.fault(line, format!("`{name}` before the first `FROM`"));
+        }
+        match name.as_str() {
+            "ARG" if self.count == 0 => self.argument(rest),
+            "FROM" => self.from(instruction),
+            "COPY" | "ADD" => self.copy(instruction, rest),
+            "RUN" => {
+                for flag in self.flags(instruction, "--mount=") {
+                    self.mount(flag, line);
+                }
+            }
+            // What a base runs in its children, under `ONBUILD`, may copy anything.
+            _ => {}
+        }
+    }
+
+    fn fault(&mut self, line: u32, message: String) {
+        self.needs.faults.push((line, message));
+    }
+
+    fn argument(&mut self, rest: &str) {
+        for one in rest.split_whitespace() {
+            let (name, default) = match one.split_once('=') {
+                Some((name, default)) => (name, Some(default)),
+                None => (one, None),
+            };
+            let default =
+                default.map(|text| arguments::put(unquoted(text), &self.known).unwrap_or_default());
+            match self.arguments.get(name).cloned().or(default) {
+                Some(value) => {
+                    self.known.insert(name.to_owned(), value);
+                }
+                // That of the platform stays.
+                None => {
+                    self.known.entry(name.to_owned()).or_default();
+                }
+            }
+        }
+    }
+
+    fn from(&mut self, instruction: &Instruction) {
+        self.count += 1;
+        let words: Vec<Range<usize>> = instruction.words[1..]
+            .iter()
+            .filter(|word| !self.text[(*word).clone()].starts_with("--"))
+            .cloned()
+            .collect();
+        let stage = match words.as_slice() {
+            [_] => None,
+            [_, r#as, stage] if self.text[r#as.clone()].eq_ignore_ascii_case("as") => {
+                Some(self.text[stage.clone()].to_ascii_lowercase())
+            }
+            _ => {
+                let message = "`FROM` is not `FROM image` or `FROM image AS stage`";
+                self.fault(instruction.line, message.to_owned());
+                return;
+            }
+        };
+        self.base(words[0].clone(), instruction.line);
+        self.stages.insert((self.count - 1).to_string());
+        self.stages.extend(stage);
+    }
+
+    /// An image that is named at a place of the text.
+    fn base(&mut self, place: Range<usize>, line: u32) {
+        let written = unquoted(&self.text[place.clone()]);
+        let name = arguments::put(written, &self.known).filter(|image| !image.is_empty());
+        let Some(name) = name else {
+            let message = if arguments::is_of_builder(written) {
+                format!("the image `{written}` depends on the machine that builds it")
+            } else {
+                format!("the image `{written}` names an argument without a value")
+            };
+            self.fault(line, message);
+            return;
+        };
+        if name == "scratch" || self.stages.contains(&name.to_ascii_lowercase()) {
+            return;
+        }
+        if !self.needs.bases.contains(&name) {
+            self.needs.bases.push(name.clone());
+        }
+        self.needs.named.push(NamedBase { place, name });
+    }
+
+    /// Where the values of an instruction's flags of that name stand.
+    fn flags(&self, instruction: &Instruction, name: &str) -> Vec<Range<usize>> {
+        flags(self.text, instruction)
+            .filter(|flag| self.text[(*flag).clone()].starts_with(name))
+            .map(|flag| flag.start + name.len()..flag.end)
+            .collect()
+    }
+
+    fn mount(&mut self, flag: Range<usize>, line: u32) {
+        const FROM: &str = "from=";
+        let text = self.text;
+        let mut start = flag.start;
+        for part in text[flag.clone()].split(',') {
+            if part.starts_with(FROM) {
+                self.base(start + FROM.len()..start + part.len(), line);
+                return;
+            }
+            start += part.len() + 1;
+        }
+        let flag = &text[flag];
+        if flag.contains("type=bind") || !flag.contains("type=") {
+            self.needs.everything = true;
+        }
+    }
+
+    fn copy(&mut self, instruction: &Instruction, rest: &str) {
+        let line = instruction.line;
+        if let Some(from) = self.flags(instruction, "--from=").into_iter().next() {
+            self.base(from, line);
+            return;
+        }
+        let mut words = rest;
+        while words.starts_with("--") {
+            words = words
+                .split_once(char::is_whitespace)
+                .map_or("", |(_, after)| after.trim_start());
+        }
+        let paths: Vec<String> = match serde_json::from_str(words) {
+            Ok(paths) => paths,
+            Err(_) => words.split_whitespace().map(str::to_owned).collect(),
+        };
+        let Some((_, sources)) = paths.split_last().filter(|(_, first)| !first.is_empty()) else {
+            let message = "`COPY` and `ADD` have a source and a destination";
+            self.fault(line, message.to_owned());
+            return;
+        };
+        for source in sources {
+            let source = unquoted(source);
+            if source.starts_with("<<") || source.contains("://") || source.starts_with("git@") {
+                continue;
+            }
+            if source.contains('$') {
+                self.needs.everything = true;
+                continue;
+            }
+            let leads_out = source
+                .trim_start_matches('/')
+                .split('/')
+                .try_fold(0_i32, |depth, part| match part {
+                    ".." => (depth > 0).then(|| depth - 1),
+                    "" | "." => Some(depth),
+                    _ => Some(depth + 1),
+                })
+                .is_none();
+            if leads_out {
+                self.fault(line, format!("`{source}` leads out of the build's context"));
+                continue;
+            }
+            self.needs.sources.push((source.to_owned(), line));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read_for(text: &str, platforms: &[&str]) -> Needs {
+        let arguments = BTreeMap::from([("GIVEN".to_owned(), "3.12".to_owned())]);
+        let platforms: Vec<String> = platforms.iter().map(|one| (*one).to_owned()).collect();
+        needs(text, &arguments, &platforms)
+    }
+
+    fn read(text: &str) -> Needs {
+        read_for(text, &["linux/arm64"])
+    }
+
+    #[test]
+    fn bases_are_told_with_their_arguments() {
+        let needs = read(
+            "# syntax=docker/dockerfile:1\nARG GIVEN=3.9\nARG TAG=${GIVEN}-slim\nFROM --platform=linux/amd64 \
+             python:$TAG AS build\nRUN --mount=type=bind,from=tools:1,target=/t x\nFROM ${REG:-ghcr.io}/base\n\
+             COPY --from=build /a /b\nCOPY --from=0 /a /c\nCOPY --from=nginx:1 /x /y\nFROM scratch\nFROM build\n",
+        );
+        assert_eq!(needs.faults, []);
+        assert_eq!(
+            needs.bases,
+            ["python:3.12-slim", "tools:1", "ghcr.io/base", "nginx:1"]
+        );
+        assert!(needs.sources.is_empty() && !needs.everything);
+    }
+
+    /// What the text is with every name that can be pinned in brackets.
+    fn named(text: &str, platforms: &[&str]) -> String {
+        let needs = read_for(text, platforms);
+        assert_eq!(needs.faults, []);
+        let mut text = text.to_owned();
+        for base in needs.named.iter().rev() {
+            assert!(needs.bases.contains(&base.name), "{base:?}");
+            text.replace_range(base.place.clone(), &format!("[{}]", base.name));
+        }
+        text
+    }
+
+    #[test]
+    fn bases_are_told_with_their_places() {
+        let text = "# syntax=docker/dockerfile:1\r\nARG GIVEN\nFROM --platform=$BUILDPLATFORM \\\n    # why\n\n    \
+                    python:${GIVEN} AS build\nRUN <<EOF\nFROM python:3.12\nEOF\ncopy --chown=1 --from=uv:0.9 /uv /bin/\nFROM \
+                    build\nRUN --network=none --mount=type=bind,from=uv:latest,source=/uv,target=/uv \\\n  \
+                    --mount=from=build,target=/b uv sync --mount=from=x\nCOPY --from=build /a /b\nfrom \"python:3.12\" as last\n";
+        let expected = text
+            .replace(" python:${GIVEN}", " [python:3.12]")
+            .replace("from=uv:0.9", "from=[uv:0.9]")
+            .replace("from=uv:latest", "from=[uv:latest]")
+            .replace("\"python:3.12\"", "[python:3.12]");
+        assert_eq!(named(text, &["linux/amd64"]), expected);
+    }
+
+    #[test]
+    fn a_base_may_depend_on_the_platform() {
+        let text = "ARG TARGETARCH\nFROM a AS base-amd64\nFROM base-${TARGETARCH}\nFROM c\n";
+        assert_eq!(
+            named(text, &["linux/arm64"]),
+            "ARG TARGETARCH\nFROM [a] AS base-amd64\nFROM [base-arm64]\nFROM [c]\n"
+        );
+        // A stage of its own on one of them, and so no single image to be named there.
+        let both = ["linux/amd64", "linux/arm64"];
+        assert_eq!(
+            named(text, &both),
+            "ARG TARGETARCH\nFROM [a] AS base-amd64\nFROM base-${TARGETARCH}\nFROM [c]\n"
+        );
+        assert_eq!(read_for(text, &both).bases, ["a", "c", "base-arm64"]);
+        let faults = read_for("FROM a-$BUILDARCH\nFROM $NONE\n", &both).faults;
+        assert_eq!(
+            faults,
+            [
+                (
+                    1,
+                    "the image `a-$BUILDARCH` depends on the machine that builds it".to_owned()
+                ),
+                (
+                    2,
+                    "the image `$NONE` names an argument without a value".to_owned()
+                )
+            ]
+        );
+    }
+
+    #[test]
+    fn a_shift_begins_no_here_document() {
+        for shift in ["A=$(( 1 << 20 ))", "echo $((1<<20))", "cat <<< x", "x <<"] {
+            let text = format!("FROM a\nRUN {shift}\nCOPY b /c\nFROM d\n");
+            let needs = read(&text);
+            assert_eq!((needs.bases.len(), needs.sources.len()), (2, 1), "{text}");
+            assert_eq!(needs.faults, []);
+        }
+        for begins in ["<<E", "<<-E sh", "cat << E", "3<<\"E\" <<'E F'"] {
+            let text = format!("FROM a\nRUN {begins}\nFORM b\nE\nE F\nCOPY b /c\n");
+            let text = if begins.contains("E F") {
+                text
+            } else {
+                text.replace("E F\n", "")
+            };
+            let needs = read(&text);
+            assert_eq!((needs.faults.len(), needs.sources.len()), (0, 1), "{text}");
+        }
+        // Only tabs may stand before its end.
+        let needs = read("FROM a\nRUN <<-E\n E\n\tE\nCOPY b /c\n");
+        assert_eq!((needs.faults.len(), needs.sources.len()), (0, 1));
+    }
+
+    #[test]
+    fn copied_paths_are_told() {
+        let needs = read(
+            "FROM a\nCOPY --chown=1:1 requirements.txt \\\n  # a comment\n  lib/ ./\nadd [\"a b.txt\", \"/x\"]\n\
+             COPY <<EOF /etc/x\nCOPY no no\nEOF\nADD https://example.org/x.tgz /x\nRUN <<-'END' sh\nFROM no\nEND\n\
+             COPY *.py /app/\n",
+        );
+        let sources: Vec<(&str, u32)> = needs
+            .sources
+            .iter()
+            .map(|(a, b)| (a.as_str(), *b))
+            .collect();
+        assert_eq!(
+            sources,
+            [
+                ("requirements.txt", 2),
+                ("lib/", 2),
+                ("a b.txt", 5),
+                ("*.py", 13)
+            ]
+        );
+        assert_eq!(needs.faults, []);
+        assert!(read("FROM a\nCOPY $SRC /x\n").everything);
+        assert!(read("FROM a\nRUN --mount=type=bind,target=/x x\n").everything);
+        assert!(!read("FROM a\nRUN --mount=type=cache,target=/x x\n").everything);
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_with_its_line() {
+        for (text, fault) in [
+            ("", "1: no `FROM` in it"),
+            (
+                "# x\n\nFORM python\n",
+                "3: unknown instruction `FORM` in a Dockerfile",
+            ),
+            ("RUN x\nFROM a\n", "1: `RUN` before the first `FROM`"),
+            (
+                "FROM a AS\n",
+                "1: `FROM` is not `FROM image` or `FROM image AS stage`",
+            ),
+            (
+                "FROM $NONE\n",
+                "1: the image `$NONE` names an argument without a value",
+            ),
+            (
+                "FROM a\nCOPY x\n",
+                "2: `COPY` and `ADD` have a source and a destination",
+            ),
+            (
+                "FROM a\nCOPY x/../../y /\n",
+                "2: `x/../../y` leads out of the build's context",
+            ),
+        ] {
+            let faults = read(text).faults;
+            let said: Vec<String> = faults
+                .iter()
+                .map(|(at, why)| format!("{at}: {why}"))
+                .collect();
+            assert_eq!(said, [fault], "{text:?}");
+        }
+    }
+
+    #[test]
+    fn escapes_and_open_ends_do_no_harm() {
+        let needs = read("# escape=`\nFROM a\nCOPY a `\n b /c\nRUN x \\\nCOPY d /e \\");
+        assert_eq!(needs.sources.len(), 4, "{needs:?}");
+        assert_eq!(read("FROM a\nCOPY a b \\").sources.len(), 1);
+        let open = read("FROM a\nRUN <<EOF\nnever ended").faults;
+        let fault = "unknown instruction `NEVER` in a Dockerfile";
+        assert_eq!(open, [(3, fault.to_owned())]);
+    }
+}
