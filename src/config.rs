@@ -316,9 +316,12 @@ fn branch_of_job(environment: &Environment, preview: bool) -> Option<String> {
         .map(str::to_owned)
 }
 
+/// Who this process is, for people. Containers often begin with the same number of a process and know no name of their
+/// machine: when it began tells them apart.
 fn holder(environment: &Environment) -> String {
     let get = |name: &str| environment.get(name);
-    let process = std::process::id();
+    let begun = chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Micros, true);
+    let process = format!("{} begun at {begun}", std::process::id());
     if let (Some(server), Some(repository), Some(run)) = (
         get("GITHUB_SERVER_URL"),
         get("GITHUB_REPOSITORY"),
