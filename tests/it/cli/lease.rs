@@ -135,7 +135,7 @@ fn the_second_of_two_deploys_is_told_who_is_first() {
     exit: 4
     ----- stdout -----
     ----- stderr -----
-    error: another deploy of this environment is running: someone at this machine, process [PID]; its lease ends at [TIME] unless it is renewed
+    error: another deploy of this environment is running: someone at this machine, process [PID] begun at [TIME]; its lease ends at [TIME] unless it is renewed
     ");
     // Looking is no deploying.
     local(&repo, "plan").expect_code(0);
