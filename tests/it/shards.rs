@@ -118,7 +118,7 @@ impl Stage {
         let mut told = vec![BTreeSet::new(); shards.len()];
         let call = |at: usize| self.shard(port, shards[at]);
         to_the_end(shards.len(), call, |at, _| {
-            told[at].extend(self.told(shards[at]))
+            told[at].extend(self.told(shards[at]));
         });
         told
     }
