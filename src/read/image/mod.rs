@@ -274,7 +274,7 @@ impl Composer<'_> {
                 dockerfile: &build.dockerfile,
                 context: &build.context,
                 arguments: &build.arguments,
-                platforms: &platforms,
+                platforms,
                 place: build.place.clone(),
                 place_of_context: build.place.clone(),
             })?
