@@ -8,6 +8,7 @@ mod check;
 mod destroy;
 mod diff;
 mod image;
+mod left;
 mod offline;
 mod part;
 mod parts;
@@ -30,6 +31,7 @@ use crate::model::{
 pub use destroy::destroy;
 pub use diff::{Cause, FieldChange};
 pub use image::{ImageAction, ImagePlan};
+pub use left::Begin;
 pub use offline::compare;
 pub use part::{Part, parts};
 pub use stale::{Snapshot, SnapshotEntry, moved, moved_since_begun};
@@ -115,6 +117,8 @@ pub struct Change {
     /// What we remember of it from now on; `None` where we do already. It may be there although nothing differs: when
     /// state was lost, or a run was killed between the registration and the state.
     pub remember: Option<AppliedDeployment>,
+    /// What is written down before it is registered; `None` for [`Action::Keep`].
+    pub begin: Option<Begin>,
     /// What was decided about it that no file says; see [`Deployment::notes`](crate::model::Deployment::notes).
     pub notes: Vec<String>,
     /// The fields that have the output of a step in them, whether it is known already or only at deploy.
@@ -238,24 +242,41 @@ impl Plan {
 
     /// Whether applying writes anything at all, also to our own state.
     pub fn writes_nothing(&self) -> bool {
-        let changes = || self.projects.iter().flat_map(|project| &project.changes);
-        self.is_empty() && changes().all(|change| change.remember.is_none())
+        self.is_empty() && self.changes().all(|change| change.remember.is_none())
+    }
+
+    /// What we remember while the deployments that `will` be registered are: whatever of them is there in the end, the
+    /// next comparison tells whose it is.
+    pub fn next_begun(&self, applied: &Applied, will: impl Fn(&DeploymentId) -> bool) -> Applied {
+        let mut next = applied.clone();
+        for change in self.changes().filter(|change| will(&change.id)) {
+            if let Some(begin) = &change.begin {
+                begin.write_down(&change.id, &mut next);
+            }
+        }
+        next
     }
 
     /// What we remember after `done` deployments were registered or removed.
     pub fn next_applied(&self, applied: &Applied, done: impl Fn(&DeploymentId) -> bool) -> Applied {
         let mut next = applied.clone();
-        for change in self.projects.iter().flat_map(|project| &project.changes) {
-            if let Some(remember) = change.remember.as_ref().filter(|_| done(&change.id)) {
+        for change in self.changes().filter(|change| done(&change.id)) {
+            next.begun.remove(&change.id);
+            if let Some(remember) = &change.remember {
                 next.deployments.insert(change.id.clone(), remember.clone());
             }
         }
         if self.prune {
             for orphan in self.orphans.iter().filter(|orphan| done(&orphan.id)) {
                 next.deployments.remove(&orphan.id);
+                next.begun.remove(&orphan.id);
             }
         }
         next
+    }
+
+    fn changes(&self) -> impl Iterator<Item = &Change> {
+        self.projects.iter().flat_map(|project| &project.changes)
     }
 }
 

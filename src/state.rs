@@ -5,10 +5,14 @@
 //! | `.flowyard/state/<environment>/applied.json` | the [`Applied`] of the environment, one document, so that it is read with one request |
 //! | `.flowyard/lock/<environment>` | who deploys, and until when that holds unless it is renewed; of a plan in shards, which of them have begun |
 //!
+//! A deploy writes the document twice: before it registers anything it says what it sets out to do (`begun`), and at the
+//! end what it has done. One that was killed in between leaves the first to the next, which finds out with it what of
+//! what is live is ours. A flowyard that does not know the field drops it when it writes.
+//!
 //! # The deployed revision
 //!
 //! `revision` of the document is the commit that everything in the environment is deployed as. A deploy that is about to
-//! write takes it out first ([`forget_revision`]), and puts its own commit in at the end if it has brought all of the
+//! write takes it out first, and puts its own commit in at the end if it has brought all of the
 //! repository there: without a failure, from a work tree that is just that commit, and either not narrowed or narrowed
 //! to what differs from the revision that was there. So a run that failed, was killed, deployed a part (`--project`, a
 //! shard) or had uncommitted changes leaves none, and the next `--since auto` compares everything. A deploy that
@@ -34,6 +38,8 @@ pub use lease::{Lease, Share, has_begun};
 struct Document {
     version: u32,
     deployments: BTreeMap<DeploymentId, AppliedDeployment>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    begun: BTreeMap<DeploymentId, AppliedDeployment>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     revision: Option<Revision>,
 }
@@ -101,6 +107,7 @@ async fn read(store: &dyn Store, environment: &str) -> anyhow::Result<Read> {
         Ok(document) if document.version == 1 => Ok(Read {
             applied: Applied {
                 deployments: document.deployments,
+                begun: document.begun,
                 revision: document.revision,
             },
             tag: Some(tag),
@@ -119,19 +126,6 @@ async fn read(store: &dyn Store, environment: &str) -> anyhow::Result<Read> {
     }
 }
 
-/// Takes the deployed revision out of the state, before something is written that would make it untrue. Writes nothing
-/// where there is none.
-pub async fn forget_revision(store: &dyn Store, environment: &str) -> anyhow::Result<()> {
-    if revision(store, environment).await?.is_none() {
-        return Ok(());
-    }
-    let without = |before: &Applied| Applied {
-        revision: None,
-        ..before.clone()
-    };
-    save(store, environment, without).await
-}
-
 /// Forgets an environment: deletes all that we remember of it. Deleting what is not there is no error.
 pub async fn remove(store: &dyn Store, environment: &str) -> anyhow::Result<()> {
     let prefix = format!(".flowyard/state/{environment}/");
@@ -144,6 +138,7 @@ pub async fn remove(store: &dyn Store, environment: &str) -> anyhow::Result<()> 
 }
 
 /// Writes what is applied now: `change` is made to the current document, again whenever someone else wrote meanwhile.
+/// Where it changes nothing, nothing is written.
 pub async fn save(
     store: &dyn Store,
     environment: &str,
@@ -157,12 +152,13 @@ pub async fn save(
             ..
         } = read(store, environment).await?;
         let after = change(&before);
-        if after == before && tag.is_some() {
+        if after == before {
             return Ok(());
         }
         let document = Document {
             version: 1,
             deployments: after.deployments,
+            begun: after.begun,
             revision: after.revision,
         };
         let bytes = serde_json::to_vec(&document).context("write the state as JSON")?;

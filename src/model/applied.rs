@@ -15,6 +15,9 @@ use super::{DeploymentId, Digest, Field, Fields, RepoPath, fingerprint};
 pub struct Applied {
     /// By flow and name.
     pub deployments: BTreeMap<DeploymentId, AppliedDeployment>,
+    /// What a deploy set out to do and has not told the end of, because it was killed, or failed: any part of it may be
+    /// there. Of each deployment only the fields that were to be written.
+    pub begun: BTreeMap<DeploymentId, AppliedDeployment>,
     /// The commit that all of the environment is deployed as; `None` where none is known to be.
     pub revision: Option<Revision>,
 }
@@ -84,13 +87,9 @@ impl AppliedDeployment {
 
     /// Whether a live field is as we left it; `name` looks at one schedule or trigger alone.
     pub fn holds(&self, field: Field, live: &Value, name: Option<&str>) -> bool {
-        let parts = match field {
-            Field::Schedules => &self.schedules,
-            Field::Triggers => &self.triggers,
-            _ => {
-                let digest = self.fields.get(&field);
-                return digest.is_some_and(|digest| fingerprint(live) == *digest);
-            }
+        let Some(parts) = self.parts(field) else {
+            let digest = self.fields.get(&field);
+            return digest.is_some_and(|digest| fingerprint(live) == *digest);
         };
         let one = |name: &str| match (parts.get(name), live.get(name)) {
             (Some(applied), Some(live)) => applied.holds(live),
@@ -103,6 +102,45 @@ impl AppliedDeployment {
                 let live = live.as_object().into_iter().flat_map(Map::keys);
                 parts.keys().chain(live).all(|name| one(name))
             }
+        }
+    }
+
+    /// Learns that what a deploy had `begun` to make of a field is what is live, where it is. Schedules and triggers are
+    /// looked at one by one: some of them may be there.
+    pub fn learn(&mut self, begun: &Self, field: Field, live: &Value) {
+        let Some(digest) = begun.fields.get(&field) else {
+            return;
+        };
+        let Some(theirs) = begun.parts(field) else {
+            if begun.holds(field, live, None) {
+                self.fields.insert(field, *digest);
+            }
+            return;
+        };
+        self.fields.insert(field, *digest);
+        let mine = match field {
+            Field::Schedules => &mut self.schedules,
+            _ => &mut self.triggers,
+        };
+        let names: BTreeSet<String> = mine.keys().chain(theirs.keys()).cloned().collect();
+        for name in names {
+            // One that someone has changed since is still one that we made.
+            let made = !mine.contains_key(&name) && live.get(&name).is_some();
+            if made || begun.holds(field, live, Some(&name)) {
+                match theirs.get(&name) {
+                    Some(part) => mine.insert(name, part.clone()),
+                    None => mine.remove(&name),
+                };
+            }
+        }
+    }
+
+    /// What is remembered of a field by names; `None` where its value is one.
+    fn parts(&self, field: Field) -> Option<&BTreeMap<String, AppliedPart>> {
+        match field {
+            Field::Schedules => Some(&self.schedules),
+            Field::Triggers => Some(&self.triggers),
+            _ => None,
         }
     }
 }

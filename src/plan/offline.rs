@@ -67,6 +67,6 @@ fn as_applied(desired: &Desired) -> Applied {
     });
     Applied {
         deployments: deployments.collect(),
-        revision: None,
+        ..Applied::default()
     }
 }

@@ -17,7 +17,7 @@ use crate::cli;
 use crate::connect::Backends;
 use crate::discover::Tree;
 use crate::error::Failure;
-use crate::model::{DeploymentId, Desired, RepoPath, Revision, Shard};
+use crate::model::{Applied, DeploymentId, Desired, RepoPath, Revision, Shard};
 use crate::plan::Plan;
 use crate::report::progress::Progress;
 use crate::state;
@@ -173,11 +173,8 @@ impl Job<'_> {
             self.refuse_stale(&now.plan)?;
         }
         let leaves = self.leaves(now);
-        state::forget_revision(&*backends.store, environment)
-            .await
-            .map_err(Failure::Unreachable)?;
         self.page.deploying().await;
-        let outcomes = self.apply(now, stop).await;
+        let outcomes = self.apply(now, stop).await?;
         let whole = incomplete(&now.desired, &outcomes).is_ok() && !stop.load(Ordering::Relaxed);
         let leaves = leaves.filter(|_| whole);
         let kept = remember(&now.plan, &outcomes, backends, environment, leaves).await;
@@ -202,8 +199,12 @@ impl Job<'_> {
         revision::left_by(self.run, self.tree, self.narrow, now, orchestrator)
     }
 
-    /// Makes the images, and then all that is registered with them.
-    async fn apply(&self, now: &mut Comparison, stop: &AtomicBool) -> Vec<Outcome> {
+    /// Makes the images, and then all that is registered with them. An error says that nothing was written.
+    async fn apply(
+        &self,
+        now: &mut Comparison,
+        stop: &AtomicBool,
+    ) -> Result<Vec<Outcome>, Failure> {
         let (run, backends) = (self.run, self.backends);
         let progress = Arc::new(Progress::new(&now.plan, run.global.verbose > 0));
         let quiet = github::quiet(run);
@@ -212,6 +213,15 @@ impl Job<'_> {
             .make_images(run, backends, self.tree, builds, &progress, stop)
             .await;
         drop(quiet);
+        // Only now is all known that is about to be registered.
+        let blocked = |id: &DeploymentId| built.blocked.contains_key(id);
+        if let Err(error) = begin(&now.plan, blocked, backends, &run.config.environment).await {
+            if built.outcomes.is_empty() {
+                return Err(Failure::Unreachable(error));
+            }
+            tracing::warn!("{error:#}; nothing but images was made");
+            stop.store(true, Ordering::Relaxed);
+        }
         let files = TreeFiles(self.tree);
         let content = |path: &RepoPath| files.content(path);
         let projects = now.desired.projects.iter();
@@ -227,7 +237,7 @@ impl Job<'_> {
         };
         let mut outcomes = built.outcomes;
         outcomes.extend(apply::execute(&now.plan, &work, &*progress).await);
-        outcomes
+        Ok(outcomes)
     }
 }
 
@@ -235,6 +245,20 @@ impl Job<'_> {
 fn builds_at_once(jobs: usize) -> usize {
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     jobs.min(processors.max(2))
+}
+
+/// Writes down what is about to be applied, but for what is `blocked`; from then on no revision is all that is deployed.
+pub(super) async fn begin(
+    plan: &Plan,
+    blocked: impl Fn(&DeploymentId) -> bool,
+    backends: &Backends,
+    environment: &str,
+) -> anyhow::Result<()> {
+    let next = |before: &Applied| Applied {
+        revision: None,
+        ..plan.next_begun(before, |id| !blocked(id))
+    };
+    state::save(&*backends.store, environment, next).await
 }
 
 /// Writes down what was applied, also where a part of it failed, and the revision that all of it is now.
@@ -253,7 +277,7 @@ pub(super) async fn remember(
             apply::Item::Image(_) | apply::Item::Tags(_) | apply::Item::Release(_) => None,
         })
         .collect();
-    let next = |before: &crate::model::Applied| {
+    let next = |before: &Applied| {
         let mut next = plan.next_applied(before, |id| !undone.contains(id));
         next.revision.clone_from(&revision);
         next

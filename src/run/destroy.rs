@@ -56,7 +56,7 @@ async fn carry_out(
     let environment = &run.config.environment;
     let plan = look(run, backends).await?;
     allow(run, options, &plan)?;
-    state::forget_revision(&*backends.store, environment)
+    deploy::begin(&plan, |_| false, backends, environment)
         .await
         .map_err(Failure::Unreachable)?;
     let progress = Arc::new(Progress::new(&plan, run.global.verbose > 0));
