@@ -126,15 +126,24 @@ async fn read(store: &dyn Store, environment: &str) -> anyhow::Result<Read> {
     }
 }
 
-/// Forgets an environment: deletes all that we remember of it. Deleting what is not there is no error.
-pub async fn remove(store: &dyn Store, environment: &str) -> anyhow::Result<()> {
-    let prefix = format!(".flowyard/state/{environment}/");
-    let found = store.list(&prefix).await;
-    for entry in found.context("list what was last applied")? {
-        let deleted = store.delete(&entry.key).await;
-        deleted.context("delete what was last applied")?;
+/// Forgets the deployments of an environment but for those that `stay`, and deletes the document where that leaves nothing.
+/// Only for who holds the lease alone.
+pub async fn forget(
+    store: &dyn Store,
+    environment: &str,
+    stay: impl Fn(&DeploymentId) -> bool,
+) -> anyhow::Result<()> {
+    let without = |before: &Applied| {
+        let mut left = before.clone();
+        left.deployments.retain(|id, _| stay(id));
+        left.begun.retain(|id, _| stay(id));
+        left
+    };
+    if without(&read(store, environment).await?.applied) == Applied::default() {
+        let deleted = store.delete(&key(environment)).await;
+        return deleted.context("delete what was last applied");
     }
-    Ok(())
+    save(store, environment, without).await
 }
 
 /// Writes what is applied now: `change` is made to the current document, again whenever someone else wrote meanwhile.
