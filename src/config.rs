@@ -78,6 +78,9 @@ pub struct Projects {
     pub shared: Vec<String>,
     /// Patterns, from the root, of files whose change reaches every project.
     pub depends_on: Vec<String>,
+    /// The variable of the environment by which this run looks at other projects than the next one may; `None` where the
+    /// file alone says which there are.
+    pub narrowed_by: Option<&'static str>,
 }
 
 /// `[prefect]`.
@@ -210,6 +213,9 @@ impl Config {
                 exclude: texts("FLOWYARD_PROJECTS_EXCLUDE", file.projects.exclude),
                 shared: texts("FLOWYARD_PROJECTS_SHARED", file.projects.shared),
                 depends_on: texts("FLOWYARD_PROJECTS_DEPENDS_ON", file.projects.depends_on),
+                narrowed_by: ["FLOWYARD_PROJECTS_INCLUDE", "FLOWYARD_PROJECTS_EXCLUDE"]
+                    .into_iter()
+                    .find(|name| variable(name).is_some()),
             },
             prefect: Prefect {
                 version: variable("FLOWYARD_PREFECT_VERSION")

@@ -10,6 +10,7 @@ mod diff;
 mod image;
 mod left;
 mod offline;
+mod owned;
 mod part;
 mod parts;
 mod stale;
@@ -143,6 +144,8 @@ pub struct Options {
     pub repository: String,
     /// The environment's name.
     pub environment: String,
+    /// The root, as a path in the git repository.
+    pub root: RepoPath,
     /// Whether orphans are to be removed.
     pub prune: bool,
     /// Whether only a part of the repository was read; nothing is an orphan then.
@@ -330,7 +333,7 @@ pub fn diff(
     let orphans = if options.narrowed {
         Vec::new()
     } else {
-        orphans(desired, live, options)
+        owned::orphans(desired, live, options)
     };
     diagnostics.sort();
     Plan {
@@ -343,42 +346,6 @@ pub fn diff(
         diagnostics,
         since: desired.since.clone(),
     }
-}
-
-fn orphans(desired: &Desired, live: &Live, options: &Options) -> Vec<Orphan> {
-    let declared: BTreeSet<&DeploymentId> = desired
-        .projects
-        .iter()
-        .flat_map(|project| &project.deployments)
-        .map(|deployment| &deployment.id)
-        .collect();
-    // What a faulty project declares is not known, so nothing of it counts as gone.
-    let faulty: BTreeMap<&RepoPath, bool> = desired
-        .projects
-        .iter()
-        .map(|project| (&project.path, project.faulty || project.unread))
-        .collect();
-    live.deployments
-        .iter()
-        .filter(|(id, _)| !declared.contains(id))
-        .filter(|(id, _)| {
-            options
-                .removals
-                .as_ref()
-                .is_none_or(|some| some.contains(id))
-        })
-        .filter_map(|(id, deployment)| {
-            let owner = deployment.owner.as_ref()?;
-            let ours =
-                owner.repository == options.repository && owner.environment == options.environment;
-            let unknown = faulty.get(&owner.project).copied().unwrap_or(false);
-            (ours && !unknown).then(|| Orphan {
-                id: id.clone(),
-                project: owner.project.clone(),
-                live: deployment.clone(),
-            })
-        })
-        .collect()
 }
 
 /// One digest for a whole set of fields.

@@ -11,8 +11,9 @@
 //!
 //! # The deployed revision
 //!
-//! `revision` of the document is the commit that everything in the environment is deployed as. A deploy that is about to
-//! write takes it out first, and puts its own commit in at the end if it has brought all of the
+//! `revisions` of the document has the commits that everything in the environment is deployed as, one of each repository,
+//! or of each `--root` in it. A deploy that is about to write takes out its own, and those of roots that it shares
+//! projects with, first, and puts its own commit in at the end if it has brought all of the
 //! repository there: without a failure, from a work tree that is just that commit, and either not narrowed or narrowed
 //! to what differs from the revision that was there. So a run that failed, was killed, deployed a part (`--project`, a
 //! shard) or had uncommitted changes leaves none, and the next `--since auto` compares everything. A deploy that
@@ -29,7 +30,7 @@ use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
 use crate::backend::{Kind, Store, Tag};
-use crate::model::{Applied, AppliedDeployment, DeploymentId, Revision};
+use crate::model::{Applied, AppliedDeployment, DeploymentId, RepoPath, Revision};
 
 pub use lease::{Lease, Share, has_begun};
 
@@ -40,8 +41,8 @@ struct Document {
     deployments: BTreeMap<DeploymentId, AppliedDeployment>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     begun: BTreeMap<DeploymentId, AppliedDeployment>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    revision: Option<Revision>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    revisions: Vec<Revision>,
 }
 
 /// How often a write is tried again when another one was first. Each time one of them lands, so that this is how many
@@ -82,9 +83,15 @@ pub async fn tag(store: &dyn Store, environment: &str) -> anyhow::Result<Option<
     Ok(read(store, environment).await?.tag)
 }
 
-/// The revision that is deployed; `None` where that is not known.
-pub async fn revision(store: &dyn Store, environment: &str) -> anyhow::Result<Option<Revision>> {
-    Ok(read(store, environment).await?.applied.revision)
+/// The revision that a root of a repository is deployed as; `None` where that is not known.
+pub async fn revision(
+    store: &dyn Store,
+    environment: &str,
+    repository: &str,
+    root: &RepoPath,
+) -> anyhow::Result<Option<Revision>> {
+    let applied = read(store, environment).await?.applied;
+    Ok(applied.revision(repository, root).cloned())
 }
 
 /// What is there.
@@ -108,7 +115,7 @@ async fn read(store: &dyn Store, environment: &str) -> anyhow::Result<Read> {
             applied: Applied {
                 deployments: document.deployments,
                 begun: document.begun,
-                revision: document.revision,
+                revisions: document.revisions,
             },
             tag: Some(tag),
             lost: None,
@@ -168,7 +175,7 @@ pub async fn save(
             version: 1,
             deployments: after.deployments,
             begun: after.begun,
-            revision: after.revision,
+            revisions: after.revisions,
         };
         let bytes = serde_json::to_vec(&document).context("write the state as JSON")?;
         match store

@@ -18,17 +18,38 @@ pub struct Applied {
     /// What a deploy set out to do and has not told the end of, because it was killed, or failed: any part of it may be
     /// there. Of each deployment only the fields that were to be written.
     pub begun: BTreeMap<DeploymentId, AppliedDeployment>,
-    /// The commit that all of the environment is deployed as; `None` where none is known to be.
-    pub revision: Option<Revision>,
+    /// The commits that what repositories have in the environment is deployed as; none of a repository or root where none
+    /// is known to be.
+    pub revisions: Vec<Revision>,
 }
 
-/// A commit that everything is deployed as.
+impl Applied {
+    /// The commit that all of a root of a repository is deployed as.
+    pub fn revision(&self, repository: &str, root: &RepoPath) -> Option<&Revision> {
+        let is_it = |one: &&Revision| one.repository == repository && one.root == *root;
+        self.revisions.iter().find(is_it)
+    }
+
+    /// Forgets the commits that a deploy of a root makes untrue: its own, and those of roots around it and inside of it.
+    pub fn forget_revisions(&mut self, repository: &str, root: &RepoPath) {
+        self.revisions.retain(|one| {
+            let shares = one.root.below(root).is_some() || root.below(&one.root).is_some();
+            one.repository != repository || !shares
+        });
+    }
+}
+
+/// A commit that everything below a root is deployed as.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Revision {
     /// 40 or 64 hexadecimal digits.
     pub commit: String,
     /// Where it is registered, in the orchestrator's own words: one store may outlive a server.
     pub server: String,
+    /// The mark of the repository.
+    pub repository: String,
+    /// The root of the run, as a path in the git repository.
+    pub root: RepoPath,
 }
 
 /// What we remember of one registration: digests, never values, because a value may come from a secret.

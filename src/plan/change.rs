@@ -26,11 +26,7 @@ pub(super) fn of(
     let last = last.as_deref();
     let live = live.map(|live| ours(live, &deployment.fields, last));
     let live = live.as_ref();
-    let owner = Owner {
-        repository: options.repository.clone(),
-        environment: options.environment.clone(),
-        project: project.path.clone(),
-    };
+    let owner = options.owner(&project.path);
     let current = live.map(|live| live_side(live, &deployment.fields));
     let wanted = wanted(deployment, current.as_deref(), last, options);
 

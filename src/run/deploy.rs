@@ -76,7 +76,7 @@ async fn carry_out(
         page.refuse(&desired, &desired.diagnostics).await?;
     }
     let backends = backends?;
-    let mut plan_options = run.plan_options(prune && !options.keep_going, narrow.narrows());
+    let mut plan_options = run.plan_options(prune && !options.keep_going, narrow.hides(run));
     if let Some(saved) = saved {
         saved.limit(&mut plan_options, &desired);
         saved.restrict(&mut desired);
@@ -94,7 +94,7 @@ async fn carry_out(
     steps::refuse_unknown(page, &desired).await?;
     let (limits, keep_going) = (plan_options.clone(), options.keep_going);
     let mut now = Comparison::of(run, &backends, &tree, desired, limits, keep_going).await?;
-    tell_unpruned(&now.plan, &plan_options);
+    tell_unpruned(run, &now.plan, &plan_options);
     let _ = super::faulty(run, &now.left_out);
     page.refuse(&now.desired, &now.plan.diagnostics).await?;
     let environment = &run.config.environment;
@@ -177,7 +177,7 @@ impl Job<'_> {
         let outcomes = self.apply(now, stop).await?;
         let whole = incomplete(&now.desired, &outcomes).is_ok() && !stop.load(Ordering::Relaxed);
         let leaves = leaves.filter(|_| whole);
-        let kept = remember(&now.plan, &outcomes, backends, environment, leaves).await;
+        let kept = remember(run, backends, &now.plan, &outcomes, leaves).await;
         if let Err(error) = kept {
             tracing::warn!("{error:#}; the next deploy mends it");
         }
@@ -215,7 +215,7 @@ impl Job<'_> {
         drop(quiet);
         // Only now is all known that is about to be registered.
         let blocked = |id: &DeploymentId| built.blocked.contains_key(id);
-        if let Err(error) = begin(&now.plan, blocked, backends, &run.config.environment).await {
+        if let Err(error) = begin(run, backends, &now.plan, blocked).await {
             if built.outcomes.is_empty() {
                 return Err(Failure::Unreachable(error));
             }
@@ -249,24 +249,25 @@ fn builds_at_once(jobs: usize) -> usize {
 
 /// Writes down what is about to be applied, but for what is `blocked`; from then on no revision is all that is deployed.
 pub(super) async fn begin(
+    run: &Run,
+    backends: &Backends,
     plan: &Plan,
     blocked: impl Fn(&DeploymentId) -> bool,
-    backends: &Backends,
-    environment: &str,
 ) -> anyhow::Result<()> {
-    let next = |before: &Applied| Applied {
-        revision: None,
-        ..plan.next_begun(before, |id| !blocked(id))
+    let next = |before: &Applied| {
+        let mut next = plan.next_begun(before, |id| !blocked(id));
+        next.forget_revisions(&run.repository(), &run.root_in_git());
+        next
     };
-    state::save(&*backends.store, environment, next).await
+    state::save(&*backends.store, &run.config.environment, next).await
 }
 
 /// Writes down what was applied, also where a part of it failed, and the revision that all of it is now.
 pub(super) async fn remember(
+    run: &Run,
+    backends: &Backends,
     plan: &Plan,
     outcomes: &[Outcome],
-    backends: &Backends,
-    environment: &str,
     revision: Option<Revision>,
 ) -> anyhow::Result<()> {
     let undone: std::collections::BTreeSet<&DeploymentId> = outcomes
@@ -279,10 +280,11 @@ pub(super) async fn remember(
         .collect();
     let next = |before: &Applied| {
         let mut next = plan.next_applied(before, |id| !undone.contains(id));
-        next.revision.clone_from(&revision);
+        next.forget_revisions(&run.repository(), &run.root_in_git());
+        next.revisions.extend(revision.clone());
         next
     };
-    state::save(&*backends.store, environment, next).await
+    state::save(&*backends.store, &run.config.environment, next).await
 }
 
 pub(super) fn incomplete(desired: &Desired, outcomes: &[Outcome]) -> Result<(), Failure> {

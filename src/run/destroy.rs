@@ -57,7 +57,7 @@ async fn carry_out(
     let environment = &run.config.environment;
     let Found { plan, others } = look(run, backends).await?;
     allow(run, options, &plan)?;
-    deploy::begin(&plan, |_| false, backends, environment)
+    deploy::begin(run, backends, &plan, |_| false)
         .await
         .map_err(Failure::Unreachable)?;
     let progress = Arc::new(Progress::new(&plan, run.global.verbose > 0));
@@ -78,7 +78,7 @@ async fn carry_out(
         // What is not registered needs no memory either.
         state::forget(&*backends.store, environment, |id| others.contains(id)).await
     } else {
-        deploy::remember(&plan, &outcomes, backends, environment, None).await
+        deploy::remember(run, backends, &plan, &outcomes, None).await
     };
     if let Err(error) = kept {
         tracing::warn!("{error:#}; the same command again mends it");
