@@ -144,6 +144,8 @@ pub struct Options {
     pub repository: String,
     /// The environment's name.
     pub environment: String,
+    /// Another environment of this repository, whose deployments become this one's where they are declared.
+    pub takes_over: Option<String>,
     /// The root, as a path in the git repository.
     pub root: RepoPath,
     /// Whether orphans are to be removed.

@@ -365,6 +365,7 @@ impl Run {
         crate::plan::Options {
             repository: self.repository(),
             environment: self.config.environment.clone(),
+            takes_over: self.config.takes_over.clone(),
             root: self.root_in_git(),
             prune,
             narrowed,

@@ -30,6 +30,18 @@ impl Applied {
         self.revisions.iter().find(is_it)
     }
 
+    /// Adds what is known of deployments that another environment has had, as far as nothing is known of them here.
+    pub fn take_over(&mut self, other: Self) {
+        for (id, one) in other.begun {
+            if !self.deployments.contains_key(&id) {
+                self.begun.entry(id).or_insert(one);
+            }
+        }
+        for (id, one) in other.deployments {
+            self.deployments.entry(id).or_insert(one);
+        }
+    }
+
     /// Forgets the commits that a deploy of a root makes untrue: its own, and those of roots around it and inside of it.
     pub fn forget_revisions(&mut self, repository: &str, root: &RepoPath) {
         self.revisions.retain(|one| {

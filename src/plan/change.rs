@@ -124,7 +124,9 @@ pub(super) fn of(
         registration,
         live: live.cloned(),
         declared,
-        remember: (!left::is_known(&deployment.id, &remembered, applied)).then_some(remembered),
+        // What is written is remembered, also where it was in the memory of another environment.
+        remember: (action != Action::Keep || !left::is_known(&deployment.id, &remembered, applied))
+            .then_some(remembered),
         begin,
         notes: notes(deployment),
         later,

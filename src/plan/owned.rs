@@ -15,6 +15,13 @@ impl Options {
         }
     }
 
+    /// Whether what has this mark may get ours.
+    pub(super) fn may_take(&self, owner: &Owner) -> bool {
+        let other = self.takes_over.as_ref();
+        owner.repository == self.repository
+            && (owner.environment == self.environment || Some(&owner.environment) == other)
+    }
+
     /// The project that a mark of ours names, as a path from the root; `None` where the mark is that of another repository
     /// or environment, or of what lies outside of the root.
     pub fn project_of(&self, owner: &Owner) -> Option<RepoPath> {

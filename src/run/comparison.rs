@@ -69,6 +69,7 @@ impl Comparison {
             &*backends.orchestrator,
             &self.desired,
             &run.config.environment,
+            self.options.takes_over.as_deref(),
             self.options.narrowed,
         );
         let files = TreeFiles(tree);
