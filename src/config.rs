@@ -19,14 +19,12 @@ use toml::Spanned;
 
 use crate::cli::Global;
 use crate::model;
+pub use crate::model::DEFAULT_ENVIRONMENT;
 use file::{File, Text};
 pub use github::{Event, GitHub, PullRequest, is_a_job, is_debugged};
 pub use image::Image;
 pub use outside::{Beside, Terraform, Withheld, add_env_file};
 pub use secrets::values as secret_values;
-
-/// The environment's name without `--env`.
-pub const DEFAULT_ENVIRONMENT: &str = "default";
 
 /// The name of the configuration file, at the root.
 pub const FILE: &str = "flowyard.toml";
@@ -45,6 +43,8 @@ pub struct Config {
     pub environments: BTreeSet<String>,
     /// Whether what is deployed to the environment is a preview: suffixed with its name, and starting nothing by itself.
     pub preview: bool,
+    /// The environment whose place it takes: what that has of the same names becomes this one's.
+    pub takes_over: Option<String>,
     /// Our mark on what we register; `None` where only the repository can tell.
     pub repository: Option<String>,
     /// Which folders may be projects.
@@ -78,6 +78,9 @@ pub struct Projects {
     pub shared: Vec<String>,
     /// Patterns, from the root, of files whose change reaches every project.
     pub depends_on: Vec<String>,
+    /// The variable of the environment by which this run looks at other projects than the next one may; `None` where the
+    /// file alone says which there are.
+    pub narrowed_by: Option<&'static str>,
 }
 
 /// `[prefect]`.
@@ -202,6 +205,7 @@ impl Config {
             environment: name,
             environments,
             preview: overlay.preview,
+            takes_over: overlay.takes_over.map(Text::into_inner),
             repository: variable("FLOWYARD_REPOSITORY")
                 .or(file.repository.map(Text::into_inner))
                 .or_else(|| variable("GITHUB_REPOSITORY")),
@@ -210,6 +214,9 @@ impl Config {
                 exclude: texts("FLOWYARD_PROJECTS_EXCLUDE", file.projects.exclude),
                 shared: texts("FLOWYARD_PROJECTS_SHARED", file.projects.shared),
                 depends_on: texts("FLOWYARD_PROJECTS_DEPENDS_ON", file.projects.depends_on),
+                narrowed_by: ["FLOWYARD_PROJECTS_INCLUDE", "FLOWYARD_PROJECTS_EXCLUDE"]
+                    .into_iter()
+                    .find(|name| variable(name).is_some()),
             },
             prefect: Prefect {
                 version: variable("FLOWYARD_PREFECT_VERSION")
@@ -263,7 +270,7 @@ impl Config {
                 .collect::<anyhow::Result<_>>()?,
             holder: holder(environment),
             github: GitHub::new(environment),
-            branch: branch_of_job(environment, overlay.preview),
+            branch: github::branch_of_job(environment, overlay.preview),
         })
     }
 }
@@ -297,23 +304,6 @@ impl Put<'_> {
         put.map(Some)
             .map_err(|error| anyhow!("{}: {error}", check::place(self.file, &text.span())))
     }
-}
-
-/// The branch that a job of GitHub Actions is for. For a pull request it is the one that this is merged into, because that
-/// is where it will be deployed from; for the preview of one, its own.
-fn branch_of_job(environment: &Environment, preview: bool) -> Option<String> {
-    let get = |name: &str| environment.get(name).filter(|value| !value.is_empty());
-    get("GITHUB_ACTIONS").filter(|value| *value == "true")?;
-    let of_request = if preview {
-        "GITHUB_HEAD_REF"
-    } else {
-        "GITHUB_BASE_REF"
-    };
-    let of_push = || get("GITHUB_REF")?.strip_prefix("refs/heads/");
-    get(of_request)
-        .map(String::as_str)
-        .or_else(of_push)
-        .map(str::to_owned)
 }
 
 /// Who this process is, for people. Containers often begin with the same number of a process and know no name of their
@@ -397,7 +387,7 @@ mod tests {
     fn a_job_is_for_a_branch() {
         let of = |preview, set: &[(&str, &str)]| {
             let pair = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
-            branch_of_job(&set.iter().map(pair).collect(), preview)
+            github::branch_of_job(&set.iter().map(pair).collect(), preview)
         };
         let job = ("GITHUB_ACTIONS", "true");
         let push = [job, ("GITHUB_REF", "refs/heads/feature/x")];

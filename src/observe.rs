@@ -101,13 +101,14 @@ async fn one_image(
 
 /// Reads everything that a plan for `desired` needs, at once.
 ///
-/// In a `narrowed` run the orchestrator is asked only for the deployments that `desired` declares; otherwise for all,
+/// What `takes_over` names is another environment, of whose deployments what was last applied counts too. In a `narrowed` run the orchestrator is asked only for the deployments that `desired` declares; otherwise for all,
 /// so that what is declared nowhere any more is found.
 pub async fn live(
     store: &dyn Store,
     orchestrator: &dyn Orchestrator,
     desired: &Desired,
     environment: &str,
+    takes_over: Option<&str>,
     narrowed: bool,
 ) -> anyhow::Result<Observed> {
     let deployments = || {
@@ -130,7 +131,7 @@ pub async fn live(
     };
     let (live, (applied, tag), complete) = tokio::try_join!(
         read,
-        state::load(store, environment),
+        applied(store, environment, takes_over),
         complete(store, desired)
     )?;
     Ok(Observed {
@@ -139,6 +140,19 @@ pub async fn live(
         tag,
         complete,
     })
+}
+
+/// What was last applied to an environment, or to the one whose place it takes.
+async fn applied(
+    store: &dyn Store,
+    environment: &str,
+    takes_over: Option<&str>,
+) -> anyhow::Result<(Applied, Option<Tag>)> {
+    let (mut applied, tag) = state::load(store, environment).await?;
+    if let Some(other) = takes_over {
+        applied.take_over(state::load(store, other).await?.0);
+    }
+    Ok((applied, tag))
 }
 
 async fn complete(store: &dyn Store, desired: &Desired) -> anyhow::Result<BTreeSet<ReleaseRef>> {

@@ -8,7 +8,9 @@ mod check;
 mod destroy;
 mod diff;
 mod image;
+mod left;
 mod offline;
+mod owned;
 mod part;
 mod parts;
 mod stale;
@@ -30,6 +32,7 @@ use crate::model::{
 pub use destroy::destroy;
 pub use diff::{Cause, FieldChange};
 pub use image::{ImageAction, ImagePlan};
+pub use left::Begin;
 pub use offline::compare;
 pub use part::{Part, parts};
 pub use stale::{Snapshot, SnapshotEntry, moved, moved_since_begun};
@@ -115,6 +118,8 @@ pub struct Change {
     /// What we remember of it from now on; `None` where we do already. It may be there although nothing differs: when
     /// state was lost, or a run was killed between the registration and the state.
     pub remember: Option<AppliedDeployment>,
+    /// What is written down before it is registered; `None` for [`Action::Keep`].
+    pub begin: Option<Begin>,
     /// What was decided about it that no file says; see [`Deployment::notes`](crate::model::Deployment::notes).
     pub notes: Vec<String>,
     /// The fields that have the output of a step in them, whether it is known already or only at deploy.
@@ -139,6 +144,10 @@ pub struct Options {
     pub repository: String,
     /// The environment's name.
     pub environment: String,
+    /// Another environment of this repository, whose deployments become this one's where they are declared.
+    pub takes_over: Option<String>,
+    /// The root, as a path in the git repository.
+    pub root: RepoPath,
     /// Whether orphans are to be removed.
     pub prune: bool,
     /// Whether only a part of the repository was read; nothing is an orphan then.
@@ -238,24 +247,41 @@ impl Plan {
 
     /// Whether applying writes anything at all, also to our own state.
     pub fn writes_nothing(&self) -> bool {
-        let changes = || self.projects.iter().flat_map(|project| &project.changes);
-        self.is_empty() && changes().all(|change| change.remember.is_none())
+        self.is_empty() && self.changes().all(|change| change.remember.is_none())
+    }
+
+    /// What we remember while the deployments that `will` be registered are: whatever of them is there in the end, the
+    /// next comparison tells whose it is.
+    pub fn next_begun(&self, applied: &Applied, will: impl Fn(&DeploymentId) -> bool) -> Applied {
+        let mut next = applied.clone();
+        for change in self.changes().filter(|change| will(&change.id)) {
+            if let Some(begin) = &change.begin {
+                begin.write_down(&change.id, &mut next);
+            }
+        }
+        next
     }
 
     /// What we remember after `done` deployments were registered or removed.
     pub fn next_applied(&self, applied: &Applied, done: impl Fn(&DeploymentId) -> bool) -> Applied {
         let mut next = applied.clone();
-        for change in self.projects.iter().flat_map(|project| &project.changes) {
-            if let Some(remember) = change.remember.as_ref().filter(|_| done(&change.id)) {
+        for change in self.changes().filter(|change| done(&change.id)) {
+            next.begun.remove(&change.id);
+            if let Some(remember) = &change.remember {
                 next.deployments.insert(change.id.clone(), remember.clone());
             }
         }
         if self.prune {
             for orphan in self.orphans.iter().filter(|orphan| done(&orphan.id)) {
                 next.deployments.remove(&orphan.id);
+                next.begun.remove(&orphan.id);
             }
         }
         next
+    }
+
+    fn changes(&self) -> impl Iterator<Item = &Change> {
+        self.projects.iter().flat_map(|project| &project.changes)
     }
 }
 
@@ -309,7 +335,7 @@ pub fn diff(
     let orphans = if options.narrowed {
         Vec::new()
     } else {
-        orphans(desired, live, options)
+        owned::orphans(desired, live, options)
     };
     diagnostics.sort();
     Plan {
@@ -322,42 +348,6 @@ pub fn diff(
         diagnostics,
         since: desired.since.clone(),
     }
-}
-
-fn orphans(desired: &Desired, live: &Live, options: &Options) -> Vec<Orphan> {
-    let declared: BTreeSet<&DeploymentId> = desired
-        .projects
-        .iter()
-        .flat_map(|project| &project.deployments)
-        .map(|deployment| &deployment.id)
-        .collect();
-    // What a faulty project declares is not known, so nothing of it counts as gone.
-    let faulty: BTreeMap<&RepoPath, bool> = desired
-        .projects
-        .iter()
-        .map(|project| (&project.path, project.faulty || project.unread))
-        .collect();
-    live.deployments
-        .iter()
-        .filter(|(id, _)| !declared.contains(id))
-        .filter(|(id, _)| {
-            options
-                .removals
-                .as_ref()
-                .is_none_or(|some| some.contains(id))
-        })
-        .filter_map(|(id, deployment)| {
-            let owner = deployment.owner.as_ref()?;
-            let ours =
-                owner.repository == options.repository && owner.environment == options.environment;
-            let unknown = faulty.get(&owner.project).copied().unwrap_or(false);
-            (ours && !unknown).then(|| Orphan {
-                id: id.clone(),
-                project: owner.project.clone(),
-                live: deployment.clone(),
-            })
-        })
-        .collect()
 }
 
 /// One digest for a whole set of fields.

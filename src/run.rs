@@ -355,10 +355,18 @@ impl Run {
             .unwrap_or_else(|| "root".to_owned())
     }
 
+    /// The root as a path in the git repository, in which there may be others; the root path outside of one.
+    fn root_in_git(&self) -> RepoPath {
+        let git = self.git.as_ref();
+        git.map_or_else(RepoPath::root, |git| git.prefix().clone())
+    }
+
     fn plan_options(&self, prune: bool, narrowed: bool) -> crate::plan::Options {
         crate::plan::Options {
             repository: self.repository(),
             environment: self.config.environment.clone(),
+            takes_over: self.config.takes_over.clone(),
+            root: self.root_in_git(),
             prune,
             narrowed,
             images: BTreeMap::new(),

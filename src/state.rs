@@ -5,10 +5,15 @@
 //! | `.flowyard/state/<environment>/applied.json` | the [`Applied`] of the environment, one document, so that it is read with one request |
 //! | `.flowyard/lock/<environment>` | who deploys, and until when that holds unless it is renewed; of a plan in shards, which of them have begun |
 //!
+//! A deploy writes the document twice: before it registers anything it says what it sets out to do (`begun`), and at the
+//! end what it has done. One that was killed in between leaves the first to the next, which finds out with it what of
+//! what is live is ours. A flowyard that does not know the field drops it when it writes.
+//!
 //! # The deployed revision
 //!
-//! `revision` of the document is the commit that everything in the environment is deployed as. A deploy that is about to
-//! write takes it out first ([`forget_revision`]), and puts its own commit in at the end if it has brought all of the
+//! `revisions` of the document has the commits that everything in the environment is deployed as, one of each repository,
+//! or of each `--root` in it. A deploy that is about to write takes out its own, and those of roots that it shares
+//! projects with, first, and puts its own commit in at the end if it has brought all of the
 //! repository there: without a failure, from a work tree that is just that commit, and either not narrowed or narrowed
 //! to what differs from the revision that was there. So a run that failed, was killed, deployed a part (`--project`, a
 //! shard) or had uncommitted changes leaves none, and the next `--since auto` compares everything. A deploy that
@@ -25,7 +30,7 @@ use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
 use crate::backend::{Kind, Store, Tag};
-use crate::model::{Applied, AppliedDeployment, DeploymentId, Revision};
+use crate::model::{Applied, AppliedDeployment, DeploymentId, RepoPath, Revision};
 
 pub use lease::{Lease, Share, has_begun};
 
@@ -34,8 +39,10 @@ pub use lease::{Lease, Share, has_begun};
 struct Document {
     version: u32,
     deployments: BTreeMap<DeploymentId, AppliedDeployment>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    revision: Option<Revision>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    begun: BTreeMap<DeploymentId, AppliedDeployment>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    revisions: Vec<Revision>,
 }
 
 /// How often a write is tried again when another one was first. Each time one of them lands, so that this is how many
@@ -76,9 +83,15 @@ pub async fn tag(store: &dyn Store, environment: &str) -> anyhow::Result<Option<
     Ok(read(store, environment).await?.tag)
 }
 
-/// The revision that is deployed; `None` where that is not known.
-pub async fn revision(store: &dyn Store, environment: &str) -> anyhow::Result<Option<Revision>> {
-    Ok(read(store, environment).await?.applied.revision)
+/// The revision that a root of a repository is deployed as; `None` where that is not known.
+pub async fn revision(
+    store: &dyn Store,
+    environment: &str,
+    repository: &str,
+    root: &RepoPath,
+) -> anyhow::Result<Option<Revision>> {
+    let applied = read(store, environment).await?.applied;
+    Ok(applied.revision(repository, root).cloned())
 }
 
 /// What is there.
@@ -101,7 +114,8 @@ async fn read(store: &dyn Store, environment: &str) -> anyhow::Result<Read> {
         Ok(document) if document.version == 1 => Ok(Read {
             applied: Applied {
                 deployments: document.deployments,
-                revision: document.revision,
+                begun: document.begun,
+                revisions: document.revisions,
             },
             tag: Some(tag),
             lost: None,
@@ -119,31 +133,28 @@ async fn read(store: &dyn Store, environment: &str) -> anyhow::Result<Read> {
     }
 }
 
-/// Takes the deployed revision out of the state, before something is written that would make it untrue. Writes nothing
-/// where there is none.
-pub async fn forget_revision(store: &dyn Store, environment: &str) -> anyhow::Result<()> {
-    if revision(store, environment).await?.is_none() {
-        return Ok(());
-    }
-    let without = |before: &Applied| Applied {
-        revision: None,
-        ..before.clone()
+/// Forgets the deployments of an environment but for those that `stay`, and deletes the document where that leaves nothing.
+/// Only for who holds the lease alone.
+pub async fn forget(
+    store: &dyn Store,
+    environment: &str,
+    stay: impl Fn(&DeploymentId) -> bool,
+) -> anyhow::Result<()> {
+    let without = |before: &Applied| {
+        let mut left = before.clone();
+        left.deployments.retain(|id, _| stay(id));
+        left.begun.retain(|id, _| stay(id));
+        left
     };
+    if without(&read(store, environment).await?.applied) == Applied::default() {
+        let deleted = store.delete(&key(environment)).await;
+        return deleted.context("delete what was last applied");
+    }
     save(store, environment, without).await
 }
 
-/// Forgets an environment: deletes all that we remember of it. Deleting what is not there is no error.
-pub async fn remove(store: &dyn Store, environment: &str) -> anyhow::Result<()> {
-    let prefix = format!(".flowyard/state/{environment}/");
-    let found = store.list(&prefix).await;
-    for entry in found.context("list what was last applied")? {
-        let deleted = store.delete(&entry.key).await;
-        deleted.context("delete what was last applied")?;
-    }
-    Ok(())
-}
-
 /// Writes what is applied now: `change` is made to the current document, again whenever someone else wrote meanwhile.
+/// Where it changes nothing, nothing is written.
 pub async fn save(
     store: &dyn Store,
     environment: &str,
@@ -157,13 +168,14 @@ pub async fn save(
             ..
         } = read(store, environment).await?;
         let after = change(&before);
-        if after == before && tag.is_some() {
+        if after == before {
             return Ok(());
         }
         let document = Document {
             version: 1,
             deployments: after.deployments,
-            revision: after.revision,
+            begun: after.begun,
+            revisions: after.revisions,
         };
         let bytes = serde_json::to_vec(&document).context("write the state as JSON")?;
         match store

@@ -80,6 +80,7 @@ fn change(project: &RepoPath, name: usize) -> Change {
         live: None,
         declared: Digest::of(b""),
         remember: None,
+        begin: None,
         notes: Vec::new(),
         later: BTreeSet::new(),
     }

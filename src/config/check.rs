@@ -49,6 +49,9 @@ pub(super) fn file(file: &File, text: &str) -> anyhow::Result<()> {
         if let Err(why) = environment(name.get_ref()) {
             faults.add(name.span(), why);
         }
+        faults.text("takes-over", overlay.takes_over.as_ref(), |other| {
+            takes_over(name.get_ref(), overlay.preview, other)
+        });
         faults.sections(
             &overlay.prefect,
             &overlay.storage,
@@ -104,6 +107,24 @@ pub(super) fn variables(environment: &Environment) -> anyhow::Result<()> {
         bail!(
             "{name} and {base} are both set; keep one of them: an image has a name, or is made on a base"
         );
+    }
+    Ok(())
+}
+
+/// An environment takes the place of one other.
+fn takes_over(name: &str, preview: bool, other: &str) -> Verdict {
+    if preview {
+        return Err("a preview takes nothing over: its deployments have names of their own".into());
+    }
+    if !model::is_environment_name(other) {
+        return Err(format!(
+            "`{other}` is no environment's name; `takes-over` names one, without a glob"
+        ));
+    }
+    if other == name {
+        return Err(format!(
+            "`{name}` cannot take over from itself; name the environment that was there before"
+        ));
     }
     Ok(())
 }
@@ -377,6 +398,12 @@ zones = ["a"]
 prefect = { api-url = "ftp://host" }
 image = { platforms = ["bar"] }
 vars = { none = nan }
+takes-over = "prod"
+[environments.staging]
+takes-over = "pr-*"
+[environments."x-*"]
+preview = true
+takes-over = "prod"
 "#;
         insta::assert_snapshot!(said(text), @r#"
         flowyard.toml:1:14: `repository` is empty; leave it away to say nothing
@@ -397,6 +424,9 @@ vars = { none = nan }
                flowyard.toml:29:23: `api-url` is no address of a server: its scheme is `ftp`; write it as https://host/api
                flowyard.toml:30:24: `bar` is no platform; such as linux/amd64 or linux/arm64
                flowyard.toml:31:17: `none` under `vars` is no finite number
+               flowyard.toml:32:14: `prod` cannot take over from itself; name the environment that was there before
+               flowyard.toml:34:14: `pr-*` is no environment's name; `takes-over` names one, without a glob
+               flowyard.toml:37:14: a preview takes nothing over: its deployments have names of their own
         "#);
     }
 

@@ -97,6 +97,8 @@ pub(super) struct Image {
 pub(super) struct Overlay {
     /// Whether it is that of a preview.
     pub(super) preview: bool,
+    /// The environment whose place it takes.
+    pub(super) takes_over: Option<Text>,
     pub(super) prefect: Prefect,
     pub(super) storage: Storage,
     pub(super) image: Image,

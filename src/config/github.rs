@@ -188,6 +188,23 @@ impl PullRequest {
     }
 }
 
+/// The branch that a job of GitHub Actions is for. For a pull request it is the one that this is merged into, because that
+/// is where it will be deployed from; for the preview of one, its own.
+pub(super) fn branch_of_job(environment: &Environment, preview: bool) -> Option<String> {
+    let get = |name: &str| environment.get(name).filter(|value| !value.is_empty());
+    get("GITHUB_ACTIONS").filter(|value| *value == "true")?;
+    let of_request = if preview {
+        "GITHUB_HEAD_REF"
+    } else {
+        "GITHUB_BASE_REF"
+    };
+    let of_push = || get("GITHUB_REF")?.strip_prefix("refs/heads/");
+    get(of_request)
+        .map(String::as_str)
+        .or_else(of_push)
+        .map(str::to_owned)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -15,17 +15,53 @@ use super::{DeploymentId, Digest, Field, Fields, RepoPath, fingerprint};
 pub struct Applied {
     /// By flow and name.
     pub deployments: BTreeMap<DeploymentId, AppliedDeployment>,
-    /// The commit that all of the environment is deployed as; `None` where none is known to be.
-    pub revision: Option<Revision>,
+    /// What a deploy set out to do and has not told the end of, because it was killed, or failed: any part of it may be
+    /// there. Of each deployment only the fields that were to be written.
+    pub begun: BTreeMap<DeploymentId, AppliedDeployment>,
+    /// The commits that what repositories have in the environment is deployed as; none of a repository or root where none
+    /// is known to be.
+    pub revisions: Vec<Revision>,
 }
 
-/// A commit that everything is deployed as.
+impl Applied {
+    /// The commit that all of a root of a repository is deployed as.
+    pub fn revision(&self, repository: &str, root: &RepoPath) -> Option<&Revision> {
+        let is_it = |one: &&Revision| one.repository == repository && one.root == *root;
+        self.revisions.iter().find(is_it)
+    }
+
+    /// Adds what is known of deployments that another environment has had, as far as nothing is known of them here.
+    pub fn take_over(&mut self, other: Self) {
+        for (id, one) in other.begun {
+            if !self.deployments.contains_key(&id) {
+                self.begun.entry(id).or_insert(one);
+            }
+        }
+        for (id, one) in other.deployments {
+            self.deployments.entry(id).or_insert(one);
+        }
+    }
+
+    /// Forgets the commits that a deploy of a root makes untrue: its own, and those of roots around it and inside of it.
+    pub fn forget_revisions(&mut self, repository: &str, root: &RepoPath) {
+        self.revisions.retain(|one| {
+            let shares = one.root.below(root).is_some() || root.below(&one.root).is_some();
+            one.repository != repository || !shares
+        });
+    }
+}
+
+/// A commit that everything below a root is deployed as.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Revision {
     /// 40 or 64 hexadecimal digits.
     pub commit: String,
     /// Where it is registered, in the orchestrator's own words: one store may outlive a server.
     pub server: String,
+    /// The mark of the repository.
+    pub repository: String,
+    /// The root of the run, as a path in the git repository.
+    pub root: RepoPath,
 }
 
 /// What we remember of one registration: digests, never values, because a value may come from a secret.
@@ -84,13 +120,9 @@ impl AppliedDeployment {
 
     /// Whether a live field is as we left it; `name` looks at one schedule or trigger alone.
     pub fn holds(&self, field: Field, live: &Value, name: Option<&str>) -> bool {
-        let parts = match field {
-            Field::Schedules => &self.schedules,
-            Field::Triggers => &self.triggers,
-            _ => {
-                let digest = self.fields.get(&field);
-                return digest.is_some_and(|digest| fingerprint(live) == *digest);
-            }
+        let Some(parts) = self.parts(field) else {
+            let digest = self.fields.get(&field);
+            return digest.is_some_and(|digest| fingerprint(live) == *digest);
         };
         let one = |name: &str| match (parts.get(name), live.get(name)) {
             (Some(applied), Some(live)) => applied.holds(live),
@@ -103,6 +135,45 @@ impl AppliedDeployment {
                 let live = live.as_object().into_iter().flat_map(Map::keys);
                 parts.keys().chain(live).all(|name| one(name))
             }
+        }
+    }
+
+    /// Learns that what a deploy had `begun` to make of a field is what is live, where it is. Schedules and triggers are
+    /// looked at one by one: some of them may be there.
+    pub fn learn(&mut self, begun: &Self, field: Field, live: &Value) {
+        let Some(digest) = begun.fields.get(&field) else {
+            return;
+        };
+        let Some(theirs) = begun.parts(field) else {
+            if begun.holds(field, live, None) {
+                self.fields.insert(field, *digest);
+            }
+            return;
+        };
+        self.fields.insert(field, *digest);
+        let mine = match field {
+            Field::Schedules => &mut self.schedules,
+            _ => &mut self.triggers,
+        };
+        let names: BTreeSet<String> = mine.keys().chain(theirs.keys()).cloned().collect();
+        for name in names {
+            // One that someone has changed since is still one that we made.
+            let made = !mine.contains_key(&name) && live.get(&name).is_some();
+            if made || begun.holds(field, live, Some(&name)) {
+                match theirs.get(&name) {
+                    Some(part) => mine.insert(name, part.clone()),
+                    None => mine.remove(&name),
+                };
+            }
+        }
+    }
+
+    /// What is remembered of a field by names; `None` where its value is one.
+    fn parts(&self, field: Field) -> Option<&BTreeMap<String, AppliedPart>> {
+        match field {
+            Field::Schedules => Some(&self.schedules),
+            Field::Triggers => Some(&self.triggers),
+            _ => None,
         }
     }
 }

@@ -4,6 +4,9 @@ use std::fmt;
 
 use globset::{GlobBuilder, GlobMatcher};
 
+/// The environment's name without `--env`.
+pub const DEFAULT_ENVIRONMENT: &str = "default";
+
 /// Several declared environments that one name would mean.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ambiguous {

@@ -54,6 +54,6 @@ pub struct Owner {
     pub repository: String,
     /// The environment's name; `default` without `--env`.
     pub environment: String,
-    /// The project that declared it.
+    /// The project that declared it, as a path in the git repository, in which there may be several roots.
     pub project: RepoPath,
 }

@@ -27,7 +27,9 @@ pub use code::{CodeFile, CodeTree, FileMode, Manifest, ReleaseRef};
 pub use deployment::{Deployment, DeploymentId, Desired, Dialect, Project, Reference};
 pub use diagnostic::{Diagnostic, Place, Severity};
 pub use digest::{Digest, Hasher, ParseDigestError};
-pub use environment::{Ambiguous, check_declared, environment, is_environment_name};
+pub use environment::{
+    Ambiguous, DEFAULT_ENVIRONMENT, check_declared, environment, is_environment_name,
+};
 pub use image::{
     Builder, Dockerfile, Image, ImageState, Inputs, Layers, NamedBase, Pinned, Recipe,
     Requirements, is_platform,

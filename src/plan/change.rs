@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::diff::{self, Cause, FieldChange};
 use super::parts::{complete, is_of_parts, ours};
-use super::{Action, Change, Options, image};
+use super::{Action, Begin, Change, Options, image, left};
 use crate::model::{
     Applied, AppliedDeployment, Deployment, Digest, Field, Fields, Hasher, Live, LiveDeployment,
     Owner, Project, Registration, ReleaseRef, awaits_output, fingerprint, same, without_outputs,
@@ -21,15 +21,12 @@ pub(super) fn of(
     applied: &Applied,
     options: &Options,
 ) -> Change {
-    let last = applied.deployments.get(&deployment.id);
     let live = live.deployments.get(&deployment.id);
+    let last = left::at(&deployment.id, live, applied, options.dialect);
+    let last = last.as_deref();
     let live = live.map(|live| ours(live, &deployment.fields, last));
     let live = live.as_ref();
-    let owner = Owner {
-        repository: options.repository.clone(),
-        environment: options.environment.clone(),
-        project: project.path.clone(),
-    };
+    let owner = options.owner(&project.path);
     let current = live.map(|live| live_side(live, &deployment.fields));
     let wanted = wanted(deployment, current.as_deref(), last, options);
 
@@ -90,6 +87,8 @@ pub(super) fn of(
         (Some(_), true) => Action::Keep,
         (Some(_), false) => Action::Update,
     };
+    let begin =
+        (action != Action::Keep).then(|| Begin::of(project, deployment, &wanted, &changed, last));
     let registration = (action != Action::Keep).then(|| {
         let mut all = current.map(Cow::into_owned).unwrap_or_default();
         all.extend(
@@ -125,7 +124,10 @@ pub(super) fn of(
         registration,
         live: live.cloned(),
         declared,
-        remember: (last != Some(&remembered)).then_some(remembered),
+        // What is written is remembered, also where it was in the memory of another environment.
+        remember: (action != Action::Keep || !left::is_known(&deployment.id, &remembered, applied))
+            .then_some(remembered),
+        begin,
         notes: notes(deployment),
         later,
     }
@@ -189,7 +191,7 @@ fn wanted<'a>(
 
 /// Whether a field cannot be read from where it is registered, so that what was last applied has to do. Prefect Cloud
 /// takes SLAs and has no request that gives them.
-fn is_unread(field: Field, live: &Fields) -> bool {
+pub(super) fn is_unread(field: Field, live: &Fields) -> bool {
     field == Field::Slas && !live.contains_key(&field)
 }
 

@@ -3,7 +3,10 @@
 use serde_json::Value;
 
 use super::Options;
-use crate::model::{Deployment, Diagnostic, Dialect, Field, Live, Reference, Refusal, nearest};
+use crate::model::{
+    DEFAULT_ENVIRONMENT, Deployment, Diagnostic, Dialect, Field, Live, Owner, Reference, Refusal,
+    nearest,
+};
 
 /// What only the comparison can find wrong: owners, pools, queues, blocks and variables, and what the orchestrator
 /// cannot hold.
@@ -24,17 +27,13 @@ pub(super) fn against_live(
         .deployments
         .get(&deployment.id)
         .and_then(|live| live.owner.as_ref())
-        && (owner.repository != options.repository || owner.environment != options.environment)
+        && !options.may_take(owner)
     {
         let message = format!(
             "`{}` is already deployed by repository `{}`, environment `{}`",
             deployment.id, owner.repository, owner.environment
         );
-        let hint = format!(
-            "rename one of the two; where that is this repository by another name, set `repository = \"{}\"` in \
-             flowyard.toml; remove its `flowyard.*` labels (in Prefect 2: tags) to hand it over",
-            owner.repository
-        );
+        let hint = way_out(owner, options);
         diagnostics.push(Diagnostic::error(deployment.place.clone(), message).hint(hint));
     }
     for reference in deployment
@@ -110,6 +109,25 @@ pub(super) fn against_live(
         diagnostics.push(Diagnostic::warning(place(Field::WorkQueue), message).hint(hint));
     }
     diagnostics
+}
+
+/// What can be done where a deployment is somebody else's.
+fn way_out(owner: &Owner, options: &Options) -> String {
+    let (theirs, ours) = (&owner.environment, &options.environment);
+    if owner.repository != options.repository {
+        let name = &owner.repository;
+        return format!(
+            "rename one of the two, or remove that one there first; where that is this repository by another name, set \
+             `repository = \"{name}\"` in flowyard.toml"
+        );
+    }
+    if ours == DEFAULT_ENVIRONMENT {
+        return format!("deploy with `--env {theirs}`, or rename one of the two");
+    }
+    format!(
+        "rename one of the two; where `{ours}` takes the place of `{theirs}`, add `takes-over = \"{theirs}\"` under \
+         `[environments.{ours}]` in flowyard.toml"
+    )
 }
 
 /// Whether a deployment declares what the orchestrator cannot hold.

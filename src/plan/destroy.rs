@@ -1,6 +1,7 @@
 //! The end of an environment.
 
-use super::{Options, Plan, orphans};
+use super::owned::orphans;
+use super::{Options, Plan};
 use crate::model::{Desired, Live};
 
 /// The plan that removes all that carries our mark for the environment, as if no file declared anything; what is of others

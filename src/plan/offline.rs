@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::parts::{complete, is_of_parts};
 use super::{Options, Plan, diff};
-use crate::model::{Applied, AppliedDeployment, Desired, Live, LiveDeployment, Owner, ReleaseRef};
+use crate::model::{Applied, AppliedDeployment, Desired, Live, LiveDeployment, ReleaseRef};
 
 /// The plan from `before` to `after`, as if `before` were deployed everywhere and completely.
 ///
@@ -14,11 +14,6 @@ pub fn compare(before: &Desired, after: &Desired, options: &Options) -> Plan {
     let mut live = Live::default();
     for project in &before.projects {
         for deployment in &project.deployments {
-            let owner = Owner {
-                repository: options.repository.clone(),
-                environment: options.environment.clone(),
-                project: project.path.clone(),
-            };
             let mut fields = deployment.fields.clone();
             for (field, value) in &mut fields {
                 if is_of_parts(*field) {
@@ -28,7 +23,7 @@ pub fn compare(before: &Desired, after: &Desired, options: &Options) -> Plan {
             let one = LiveDeployment {
                 handle: String::new(),
                 fields,
-                owner: Some(owner),
+                owner: Some(options.owner(&project.path)),
             };
             live.deployments
                 .insert(deployment.id.clone(), Arc::new(one));
@@ -67,6 +62,6 @@ fn as_applied(desired: &Desired) -> Applied {
     });
     Applied {
         deployments: deployments.collect(),
-        revision: None,
+        ..Applied::default()
     }
 }

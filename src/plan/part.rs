@@ -176,6 +176,7 @@ mod tests {
                 live: None,
                 declared: Digest::of(b"declared"),
                 remember: None,
+                begin: None,
                 notes: Vec::new(),
                 later: BTreeSet::new(),
             };

@@ -14,7 +14,7 @@ fn id(name: &str) -> DeploymentId {
     }
 }
 
-fn options() -> Options {
+pub(super) fn options() -> Options {
     Options {
         repository: "acme/flows".into(),
         environment: "prod".into(),

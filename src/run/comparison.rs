@@ -69,6 +69,7 @@ impl Comparison {
             &*backends.orchestrator,
             &self.desired,
             &run.config.environment,
+            self.options.takes_over.as_deref(),
             self.options.narrowed,
         );
         let files = TreeFiles(tree);
@@ -205,11 +206,16 @@ fn leave_out(desired: &mut Desired, mut faults: BTreeMap<String, Diagnostic>) ->
 }
 
 /// Says why nothing is removed although that was asked for.
-pub(super) fn tell_unpruned(plan: &Plan, options: &plan::Options) {
+pub(super) fn tell_unpruned(run: &Run, plan: &Plan, options: &plan::Options) {
     if !options.prune || plan.prune {
         return;
     }
-    if options.narrowed {
+    if let Some(variable) = run.config.projects.narrowed_by {
+        tracing::warn!(
+            "--prune removes nothing as long as {variable} says what is looked at; say it under `[projects]` in {}",
+            config::FILE
+        );
+    } else if options.narrowed {
         tracing::warn!("--prune removes nothing together with --project or --since");
     } else {
         tracing::warn!("--prune removes nothing as long as a deployment file cannot be read");

@@ -17,7 +17,7 @@ use crate::cli;
 use crate::connect::Backends;
 use crate::discover::Tree;
 use crate::error::Failure;
-use crate::model::{DeploymentId, Desired, RepoPath, Revision, Shard};
+use crate::model::{Applied, DeploymentId, Desired, RepoPath, Revision, Shard};
 use crate::plan::Plan;
 use crate::report::progress::Progress;
 use crate::state;
@@ -76,7 +76,7 @@ async fn carry_out(
         page.refuse(&desired, &desired.diagnostics).await?;
     }
     let backends = backends?;
-    let mut plan_options = run.plan_options(prune && !options.keep_going, narrow.narrows());
+    let mut plan_options = run.plan_options(prune && !options.keep_going, narrow.hides(run));
     if let Some(saved) = saved {
         saved.limit(&mut plan_options, &desired);
         saved.restrict(&mut desired);
@@ -94,7 +94,7 @@ async fn carry_out(
     steps::refuse_unknown(page, &desired).await?;
     let (limits, keep_going) = (plan_options.clone(), options.keep_going);
     let mut now = Comparison::of(run, &backends, &tree, desired, limits, keep_going).await?;
-    tell_unpruned(&now.plan, &plan_options);
+    tell_unpruned(run, &now.plan, &plan_options);
     let _ = super::faulty(run, &now.left_out);
     page.refuse(&now.desired, &now.plan.diagnostics).await?;
     let environment = &run.config.environment;
@@ -173,14 +173,11 @@ impl Job<'_> {
             self.refuse_stale(&now.plan)?;
         }
         let leaves = self.leaves(now);
-        state::forget_revision(&*backends.store, environment)
-            .await
-            .map_err(Failure::Unreachable)?;
         self.page.deploying().await;
-        let outcomes = self.apply(now, stop).await;
+        let outcomes = self.apply(now, stop).await?;
         let whole = incomplete(&now.desired, &outcomes).is_ok() && !stop.load(Ordering::Relaxed);
         let leaves = leaves.filter(|_| whole);
-        let kept = remember(&now.plan, &outcomes, backends, environment, leaves).await;
+        let kept = remember(run, backends, &now.plan, &outcomes, leaves).await;
         if let Err(error) = kept {
             tracing::warn!("{error:#}; the next deploy mends it");
         }
@@ -202,8 +199,12 @@ impl Job<'_> {
         revision::left_by(self.run, self.tree, self.narrow, now, orchestrator)
     }
 
-    /// Makes the images, and then all that is registered with them.
-    async fn apply(&self, now: &mut Comparison, stop: &AtomicBool) -> Vec<Outcome> {
+    /// Makes the images, and then all that is registered with them. An error says that nothing was written.
+    async fn apply(
+        &self,
+        now: &mut Comparison,
+        stop: &AtomicBool,
+    ) -> Result<Vec<Outcome>, Failure> {
         let (run, backends) = (self.run, self.backends);
         let progress = Arc::new(Progress::new(&now.plan, run.global.verbose > 0));
         let quiet = github::quiet(run);
@@ -212,6 +213,15 @@ impl Job<'_> {
             .make_images(run, backends, self.tree, builds, &progress, stop)
             .await;
         drop(quiet);
+        // Only now is all known that is about to be registered.
+        let blocked = |id: &DeploymentId| built.blocked.contains_key(id);
+        if let Err(error) = begin(run, backends, &now.plan, blocked).await {
+            if built.outcomes.is_empty() {
+                return Err(Failure::Unreachable(error));
+            }
+            tracing::warn!("{error:#}; nothing but images was made");
+            stop.store(true, Ordering::Relaxed);
+        }
         let files = TreeFiles(self.tree);
         let content = |path: &RepoPath| files.content(path);
         let projects = now.desired.projects.iter();
@@ -227,7 +237,7 @@ impl Job<'_> {
         };
         let mut outcomes = built.outcomes;
         outcomes.extend(apply::execute(&now.plan, &work, &*progress).await);
-        outcomes
+        Ok(outcomes)
     }
 }
 
@@ -237,12 +247,27 @@ fn builds_at_once(jobs: usize) -> usize {
     jobs.min(processors.max(2))
 }
 
+/// Writes down what is about to be applied, but for what is `blocked`; from then on no revision is all that is deployed.
+pub(super) async fn begin(
+    run: &Run,
+    backends: &Backends,
+    plan: &Plan,
+    blocked: impl Fn(&DeploymentId) -> bool,
+) -> anyhow::Result<()> {
+    let next = |before: &Applied| {
+        let mut next = plan.next_begun(before, |id| !blocked(id));
+        next.forget_revisions(&run.repository(), &run.root_in_git());
+        next
+    };
+    state::save(&*backends.store, &run.config.environment, next).await
+}
+
 /// Writes down what was applied, also where a part of it failed, and the revision that all of it is now.
 pub(super) async fn remember(
+    run: &Run,
+    backends: &Backends,
     plan: &Plan,
     outcomes: &[Outcome],
-    backends: &Backends,
-    environment: &str,
     revision: Option<Revision>,
 ) -> anyhow::Result<()> {
     let undone: std::collections::BTreeSet<&DeploymentId> = outcomes
@@ -253,12 +278,13 @@ pub(super) async fn remember(
             apply::Item::Image(_) | apply::Item::Tags(_) | apply::Item::Release(_) => None,
         })
         .collect();
-    let next = |before: &crate::model::Applied| {
+    let next = |before: &Applied| {
         let mut next = plan.next_applied(before, |id| !undone.contains(id));
-        next.revision.clone_from(&revision);
+        next.forget_revisions(&run.repository(), &run.root_in_git());
+        next.revisions.extend(revision.clone());
         next
     };
-    state::save(&*backends.store, environment, next).await
+    state::save(&*backends.store, &run.config.environment, next).await
 }
 
 pub(super) fn incomplete(desired: &Desired, outcomes: &[Outcome]) -> Result<(), Failure> {

@@ -1,6 +1,6 @@
 //! `destroy`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -15,12 +15,13 @@ use crate::cli;
 use crate::config;
 use crate::connect::{self, Backends};
 use crate::error::Failure;
-use crate::model::{Applied, Desired, RepoPath};
+use crate::model::{Applied, DeploymentId, Desired, RepoPath};
 use crate::plan::{self, Plan};
 use crate::report::progress::{self, Progress};
 use crate::state;
 
-/// Removes all that carries our mark for the environment, and what we remember of it. Releases and images stay: they are
+/// Removes all that carries our mark for the environment, and what we remember of it; what another repository has in the
+/// environment stays, and so does the memory of it. Releases and images stay: they are
 /// named by their content, and other environments may run them.
 pub(super) async fn destroy(run: &Run, options: &cli::Destroy) -> Result<(), Failure> {
     let wishes = Wishes::of("destroy", &options.tell);
@@ -29,7 +30,7 @@ pub(super) async fn destroy(run: &Run, options: &cli::Destroy) -> Result<(), Fai
 
 async fn remove(run: &Run, options: &cli::Destroy, page: &Page<'_>) -> Result<(), Failure> {
     let backends = connect::backends(&run.config, run.path(), &github::hiding(run))?;
-    let plan = look(run, &backends).await?;
+    let plan = look(run, &backends).await?.plan;
     if options.dry_run {
         let nothing = Desired::default();
         show::plan(&plan, &nothing, run)?;
@@ -54,9 +55,9 @@ async fn carry_out(
     stop: &AtomicBool,
 ) -> Result<(Plan, Vec<Outcome>), Failure> {
     let environment = &run.config.environment;
-    let plan = look(run, backends).await?;
+    let Found { plan, others } = look(run, backends).await?;
     allow(run, options, &plan)?;
-    state::forget_revision(&*backends.store, environment)
+    deploy::begin(run, backends, &plan, |_| false)
         .await
         .map_err(Failure::Unreachable)?;
     let progress = Arc::new(Progress::new(&plan, run.global.verbose > 0));
@@ -74,9 +75,10 @@ async fn carry_out(
     let outcomes = apply::execute(&plan, &work, &*progress).await;
     // Last of all: as long as it is there, a run that was killed is known not to have ended.
     let kept = if outcomes.iter().all(|one| one.status == Status::Done) {
-        state::remove(&*backends.store, environment).await
+        // What is not registered needs no memory either.
+        state::forget(&*backends.store, environment, |id| others.contains(id)).await
     } else {
-        deploy::remember(&plan, &outcomes, backends, environment, None).await
+        deploy::remember(run, backends, &plan, &outcomes, None).await
     };
     if let Err(error) = kept {
         tracing::warn!("{error:#}; the same command again mends it");
@@ -102,15 +104,27 @@ fn allow(run: &Run, options: &cli::Destroy, plan: &Plan) -> Result<(), Failure> 
     Err(Failure::Usage(error))
 }
 
-/// What is there to be removed.
-async fn look(run: &Run, backends: &Backends) -> Result<Plan, Failure> {
+/// What is registered.
+struct Found {
+    /// What is there to be removed.
+    plan: Plan,
+    /// What stays.
+    others: BTreeSet<DeploymentId>,
+}
+
+async fn look(run: &Run, backends: &Backends) -> Result<Found, Failure> {
     let waiting = progress::spinner(&format!("reading {}", backends.orchestrator.subject()));
     let live = backends.orchestrator.read(&Question::default()).await;
     drop(waiting);
     let live = live
         .context("read what is registered")
         .map_err(Failure::Unreachable)?;
-    Ok(plan::destroy(&live, &run.plan_options(true, false)))
+    let plan = plan::destroy(&live, &run.plan_options(true, false));
+    let mut others: BTreeSet<DeploymentId> = live.deployments.into_keys().collect();
+    for orphan in &plan.orphans {
+        others.remove(&orphan.id);
+    }
+    Ok(Found { plan, others })
 }
 
 async fn tell(

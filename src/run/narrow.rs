@@ -63,6 +63,11 @@ impl Narrow {
         !self.projects.is_empty() || self.since.is_some()
     }
 
+    /// Whether the run looks at a part of what may be registered: what it does not see is not gone.
+    pub(super) fn hides(&self, run: &Run) -> bool {
+        self.narrows() || run.config.projects.narrowed_by.is_some()
+    }
+
     /// The revision to write down for a later run, which finds the same one.
     pub(super) fn revision(&self) -> Option<String> {
         let since = self.since.as_ref()?;

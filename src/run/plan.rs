@@ -101,7 +101,7 @@ async fn plan_live(
 ) -> Result<(Plan, Desired, usize), Failure> {
     let tree = run.tree_without(&[options.out.as_deref()])?;
     let desired = read(run, &tree, narrow, false, options.keep_going).await?;
-    let plan_options = run.plan_options(options.prune && !options.keep_going, narrow.narrows());
+    let plan_options = run.plan_options(options.prune && !options.keep_going, narrow.hides(run));
     let prune = plan_options.clone();
     let Comparison {
         desired,
@@ -118,7 +118,7 @@ async fn plan_live(
     )
     .await?;
     std::mem::forget(observed);
-    tell_unpruned(&plan, &prune);
+    tell_unpruned(run, &plan, &prune);
     let faults =
         errors(&desired.diagnostics, options.keep_going) + errors(&plan.diagnostics, false);
     Ok((plan, desired, faults))

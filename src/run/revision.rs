@@ -43,7 +43,9 @@ impl Auto {
         let Ok(backends) = backends else {
             return Ok(Self::Deployed(None));
         };
-        let loaded = state::revision(&*backends.store, &run.config.environment).await;
+        let (repository, root) = (run.repository(), run.root_in_git());
+        let environment = &run.config.environment;
+        let loaded = state::revision(&*backends.store, environment, &repository, &root).await;
         let revision = loaded.map_err(Failure::Unreachable)?;
         let server = backends.orchestrator.subject();
         let revision = revision.filter(|revision| revision.server == server);
@@ -104,11 +106,13 @@ pub(super) fn left_by(
         .as_ref()
         .and_then(|since| since.revision.as_deref());
     let server = orchestrator.subject();
+    let (repository, root) = (run.repository(), run.root_in_git());
     let from_there = |since: &str| {
-        let recorded = now.observed.applied.revision.as_ref();
+        let recorded = now.observed.applied.revision(&repository, &root);
         recorded.is_some_and(|one| one.server == server && one.commit == since)
     };
-    if !narrow.projects.is_empty() || !since.is_none_or(from_there) {
+    let whole = narrow.projects.is_empty() && run.config.projects.narrowed_by.is_none();
+    if !whole || !since.is_none_or(from_there) {
         return None;
     }
     let commit = match (tree.commit(), &run.git) {
@@ -120,7 +124,12 @@ pub(super) fn left_by(
         },
         (None, None) => return None,
     };
-    Some(Revision { commit, server })
+    Some(Revision {
+        commit,
+        server,
+        repository,
+        root,
+    })
 }
 
 /// Says why no commit is written down: to those who narrow by it aloud, as their next run compares everything.

@@ -185,6 +185,7 @@ impl ChangeFile {
             live: None,
             declared: Digest::of(&[]),
             remember: None,
+            begin: None,
             notes: Vec::new(),
             later: BTreeSet::new(),
         }

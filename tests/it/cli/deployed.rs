@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::since::{ALL, B, Clone, LIBRARY, Remote, push, told};
 use super::{expect_untouched, local, small};
-use crate::support::{Run, git};
+use crate::support::{Flowyard, Run, git};
 
 const AUTO: &str = "deploy --since auto";
 const NONE: &str = "no commit is known to be all that is deployed to default";
@@ -22,7 +22,7 @@ fn document(folder: &Path) -> Value {
 
 /// The commit that is written down; null without one.
 fn recorded(folder: &Path) -> Value {
-    document(folder)["revision"]["commit"].clone()
+    document(folder)["revisions"][0]["commit"].clone()
 }
 
 /// What `plan --since auto` compares with, and the chains of its projects.
@@ -186,8 +186,8 @@ fn a_commit_of_another_server_does_not_count() {
     let repo = small();
     local(&repo, "deploy").expect_code(0);
     let mut other = document(repo.path());
-    assert!(other["revision"]["commit"].is_string(), "{other}");
-    other["revision"]["server"] = "elsewhere".into();
+    assert!(other["revisions"][0]["commit"].is_string(), "{other}");
+    other["revisions"][0]["server"] = "elsewhere".into();
     std::fs::write(state(repo.path()), other.to_string()).expect("the state");
     let run = local(&repo, "plan --since auto --format json").expect_code(0);
     assert_eq!(told(&run).0, json!({"revision": null, "why": NONE}));
@@ -274,11 +274,44 @@ fn a_state_from_before_is_read_and_gets_one() {
     clone.call("deploy").expect_code(0);
     let mut old = document(clone.path());
     let fields = old.as_object_mut().expect("an object");
-    assert!(fields.remove("revision").is_some());
+    assert!(fields.remove("revisions").is_some());
     std::fs::write(state(clone.path()), old.to_string()).expect("the state");
     assert_eq!(planned(&clone), nothing_known());
     clone.anew(&remote, &remote.second);
     let run = clone.call("deploy").expect_code(0);
     assert_eq!(written(&run), ["hello/b"]);
     assert_eq!(recorded(clone.path()), remote.second);
+}
+
+#[test]
+fn projects_that_variables_leave_out_are_not_deployed() {
+    let remote = Remote::new();
+    let clone = remote.clone(&remote.first);
+    let narrowed = |line: &str| {
+        let call = Flowyard::new(clone.path(), format!("{line} --local").split(' '));
+        call.env("FLOWYARD_PROJECTS_INCLUDE", "projects/a")
+            .run()
+            .expect_code(0)
+    };
+    assert_eq!(written(&narrowed("deploy")), ["hello/a"]);
+    assert_eq!(recorded(clone.path()), Value::Null);
+    assert_eq!(
+        written(&clone.call("deploy --since auto")),
+        ["hello/b", "hello/c"]
+    );
+    // Nor are they gone.
+    let before = std::fs::read(state(clone.path())).expect("the state");
+    for line in ["plan --check --prune", "deploy --prune"] {
+        let run = narrowed(line);
+        assert!(!run.stdout.contains("hello/b"), "{}", run.snapshot());
+        assert_eq!(
+            run.stderr,
+            " WARN --prune removes nothing as long as FLOWYARD_PROJECTS_INCLUDE says what is looked at; say it under \
+             `[projects]` in flowyard.toml\n"
+        );
+    }
+    assert_eq!(
+        std::fs::read(state(clone.path())).expect("the state"),
+        before
+    );
 }

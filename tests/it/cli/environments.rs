@@ -3,7 +3,8 @@
 use serde_json::Value;
 
 use super::{changes, expect_untouched, flowyard, kept, local, small};
-use crate::support::Repo;
+use crate::services::prefect::Server;
+use crate::support::{Flowyard, Repo};
 
 /// A registration of an environment.
 fn registration(repo: &Repo, environment: &str, id: &str) -> Value {
@@ -147,4 +148,86 @@ fn a_variable_that_is_empty_is_none() {
     // What is written is meant.
     let run = flowyard(&repo, "plan --local --env=").env("FLOWYARD_ENV", "dev");
     run.run().expect_code(2);
+}
+
+#[tokio::test]
+async fn an_environment_takes_the_place_of_another() {
+    let server = Server::shared();
+    let api = server.api();
+    let (repo, storage) = (Repo::new(), tempfile::tempdir().expect("a folder"));
+    super::project(&repo, "p", "taken-over");
+    let file = "p/taken-over.deployment.yaml";
+    let declared = repo.read(file);
+    repo.write(
+        file,
+        format!("{declared}description: text\ntriggers: [{{name: taken-over, expect: [x]}}]\n"),
+    );
+    repo.write("flowyard.toml", "repository = 'acme/taken-over'\n");
+    let call = |line: &str| -> Flowyard {
+        let storage = format!("file://{}", storage.path().display());
+        flowyard(&repo, line)
+            .env("PREFECT_API_URL", server.api_url())
+            .env("FLOWYARD_STORAGE_URL", storage)
+    };
+    call("deploy").run().expect_code(0);
+    let before = api.deployments().await["hello/taken-over"].clone();
+    api.patch(
+        &format!("/deployments/{}", before["id"].as_str().expect("an id")),
+        serde_json::json!({"paused": true}),
+    )
+    .await;
+
+    let toml = repo.read("flowyard.toml");
+    repo.write("flowyard.toml", format!("{toml}[environments.prod]\n"));
+    let run = call("plan --env prod").run().expect_code(3);
+    insta::assert_snapshot!(run.stderr, @r#"
+    p/taken-over.deployment.yaml:1:1: error: `hello/taken-over` is already deployed by repository `acme/taken-over`, environment `default`
+      1 | entrypoint: flow.py:hello
+        | ^
+      hint: rename one of the two; where `prod` takes the place of `default`, add `takes-over = "default"` under `[environments.prod]` in flowyard.toml
+    1 error in 1 file
+
+    error: 1 fault; nothing was written
+    "#);
+    repo.write(
+        "flowyard.toml",
+        format!("{toml}[environments.prod]\ntakes-over = 'default'\n"),
+    );
+    // What git lets go of at the same time goes, and what was set on the server stays.
+    repo.write(file, declared);
+    let plan = call("plan --env prod").run().expect_code(0);
+    insta::assert_snapshot!(plan.stdout, @r#"
+    p
+      ~ update hello/taken-over
+        - description: "text"
+          owner: "acme/taken-over default p" -> "acme/taken-over prod p"
+        - trigger taken-over: on "x"
+
+    Plan for prod: 0 to create, 1 to update, 0 unchanged, 0 to remove.
+    "#);
+    call("deploy --env prod").run().expect_code(0);
+    let now = api.deployments().await["hello/taken-over"].clone();
+    assert_eq!(now["id"], before["id"]);
+    assert_eq!(
+        (&now["paused"], &now["description"]),
+        (&Value::Bool(true), &Value::Null)
+    );
+    assert_eq!(now["labels"]["flowyard.environment"], "prod");
+    let id = now["id"].as_str().expect("an id");
+    let triggers = format!("/automations/related-to/prefect.deployment.{id}");
+    assert_eq!(api.get(&triggers).await, serde_json::json!([]));
+    let run = call("deploy --env prod").run().expect_code(0);
+    assert!(
+        run.stdout.starts_with("Nothing to do"),
+        "{}",
+        run.snapshot()
+    );
+
+    let run = call("plan").run().expect_code(3);
+    assert!(
+        run.stderr
+            .contains("hint: deploy with `--env prod`, or rename one of the two"),
+        "{}",
+        run.stderr
+    );
 }

@@ -317,3 +317,44 @@ fn a_deploy_that_is_killed_anywhere_is_mended_by_the_next() {
         "only {killed} deploys were killed in time"
     );
 }
+
+#[test]
+fn what_a_killed_deploy_has_registered_goes_with_the_commit_that_asked_for_it() {
+    let repo = large();
+    local(&repo, "deploy").expect_code(0);
+    let path = kept(&repo).join("registrations/default/hello/a.json");
+    let registered = || -> Value {
+        let text = fs::read(&path).expect("it is registered");
+        serde_json::from_slice::<Value>(&text).expect("it is JSON")["fields"].clone()
+    };
+    let (before, file) = (registered(), "a/a.deployment.yaml");
+    let declared = repo.read(file);
+    let more = "paused: true\nconcurrency_limit: 1\nschedule: {cron: '0 4 * * *', slug: nightly}\n";
+    let more = format!("{declared}{more}triggers: [{{name: arrival, expect: [x]}}]\n");
+    repo.write(file, more);
+    // Two other projects keep the deploy at work when this one is registered.
+    for path in &PROJECTS[1..] {
+        for at in 0..DATA_FILES {
+            repo.write(&format!("{path}/data/{at}.txt"), format!("{at}, new\n"));
+        }
+    }
+    let mut running = flowyard(&repo, "deploy --local --jobs 1").start();
+    wait_until(&mut running, || registered() != before);
+    running.signal("KILL");
+    assert_eq!(running.wait().code, None, "killed in time");
+
+    repo.write(file, declared);
+    lease(&repo, "default", -1);
+    local(&repo, "plan --check --project a").expect_code(5);
+    local(&repo, "deploy").expect_code(0);
+    let now = registered();
+    for (field, value) in [
+        ("paused", json!(false)),
+        ("concurrency_limit", json!(null)),
+        ("schedules", json!({})),
+        ("triggers", json!({})),
+    ] {
+        assert_eq!(now[field], value, "{field}");
+    }
+    expect_untouched(&repo, "deploy", 0);
+}

@@ -17,6 +17,7 @@ mod prefect_steps;
 mod prefect_yaml;
 mod previews;
 mod prune;
+mod roots;
 mod run_python;
 mod saved;
 mod secrets;

@@ -183,6 +183,33 @@ fn what_is_no_preview_is_destroyed_only_when_that_is_said() {
 }
 
 #[test]
+fn what_another_repository_has_in_the_environment_stays_and_is_remembered() {
+    let repo = repo();
+    let call = |owner: &str, line: &str| {
+        let call = flowyard(&repo, &format!("{line} --env pr-1 --local"));
+        call.env("FLOWYARD_REPOSITORY", owner).run().expect_code(0)
+    };
+    call("acme/a", "deploy");
+    for file in ["hello", "other"] {
+        repo.remove(&format!("p/{file}.deployment.yaml"));
+    }
+    super::project(&repo, "q", "theirs");
+    call("acme/b", "deploy");
+    call("acme/a", "destroy");
+    let path = kept(&repo).join("storage/.flowyard/state/pr-1/applied.json");
+    let state: Value =
+        serde_json::from_slice(&std::fs::read(&path).expect("it is there")).expect("it is JSON");
+    let known: Vec<&String> = state["deployments"]
+        .as_object()
+        .expect("a mapping")
+        .keys()
+        .collect();
+    assert_eq!(known, ["hello/theirs-pr-1"]);
+    call("acme/b", "destroy");
+    assert!(!path.exists(), "nothing is left to remember");
+}
+
+#[test]
 fn a_destroy_waits_for_nobody_and_one_that_was_killed_is_ended_by_the_next() {
     let repo = repo();
     local(&repo, "deploy --env pr-1").expect_code(0);

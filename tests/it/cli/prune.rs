@@ -160,7 +160,7 @@ fn what_another_repository_registered_is_nobody_elses() {
     p/hello.deployment.yaml:1:1: error: `hello/hello` is already deployed by repository `acme/flows`, environment `default`
       1 | entrypoint: flow.py:hello
         | ^
-      hint: rename one of the two; where that is this repository by another name, set `repository = "acme/flows"` in flowyard.toml; remove its `flowyard.*` labels (in Prefect 2: tags) to hand it over
+      hint: rename one of the two, or remove that one there first; where that is this repository by another name, set `repository = "acme/flows"` in flowyard.toml
     1 error in 1 file
     error: 1 fault; nothing was written
     "#);

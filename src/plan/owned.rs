@@ -1,0 +1,116 @@
+//! What is ours of what is registered, and what of that nobody declares any more.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Options, Orphan};
+use crate::model::{DeploymentId, Desired, Live, Owner, RepoPath};
+
+impl Options {
+    /// Our mark on what a project declares.
+    pub fn owner(&self, project: &RepoPath) -> Owner {
+        Owner {
+            repository: self.repository.clone(),
+            environment: self.environment.clone(),
+            project: self.root.join(project.as_str()),
+        }
+    }
+
+    /// Whether what has this mark may get ours.
+    pub(super) fn may_take(&self, owner: &Owner) -> bool {
+        let other = self.takes_over.as_ref();
+        owner.repository == self.repository
+            && (owner.environment == self.environment || Some(&owner.environment) == other)
+    }
+
+    /// The project that a mark of ours names, as a path from the root; `None` where the mark is that of another repository
+    /// or environment, or of what lies outside of the root.
+    pub fn project_of(&self, owner: &Owner) -> Option<RepoPath> {
+        let ours = owner.repository == self.repository && owner.environment == self.environment;
+        let path = owner.project.below(&self.root).filter(|_| ours)?;
+        Some(RepoPath::new(path))
+    }
+}
+
+/// What carries our mark and is declared nowhere.
+pub(super) fn orphans(desired: &Desired, live: &Live, options: &Options) -> Vec<Orphan> {
+    let declared: BTreeSet<&DeploymentId> = desired
+        .projects
+        .iter()
+        .flat_map(|project| &project.deployments)
+        .map(|deployment| &deployment.id)
+        .collect();
+    // What a faulty project declares is not known, so nothing of it counts as gone.
+    let faulty: BTreeMap<&RepoPath, bool> = desired
+        .projects
+        .iter()
+        .map(|project| (&project.path, project.faulty || project.unread))
+        .collect();
+    live.deployments
+        .iter()
+        .filter(|(id, _)| !declared.contains(id))
+        .filter(|(id, _)| {
+            options
+                .removals
+                .as_ref()
+                .is_none_or(|some| some.contains(id))
+        })
+        .filter_map(|(id, deployment)| {
+            let project = options.project_of(deployment.owner.as_ref()?)?;
+            let unknown = faulty.get(&project).copied().unwrap_or(false);
+            (!unknown).then(|| Orphan {
+                id: id.clone(),
+                project,
+                live: deployment.clone(),
+            })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::model::LiveDeployment;
+    use crate::plan::tests::{declares, deployed, options};
+
+    #[test]
+    fn a_root_has_no_say_in_what_lies_outside_of_it() {
+        let at = |root: &str| Options {
+            root: RepoPath::new(root),
+            ..options()
+        };
+        let mut live = Live::default();
+        for (name, project) in [
+            ("a", "team-a/p"),
+            ("root of a", "team-a"),
+            ("b", "team-b/p"),
+            ("other", "team-ab/p"),
+            ("top", "p"),
+        ] {
+            let one = LiveDeployment {
+                owner: Some(options().owner(&RepoPath::new(project))),
+                ..LiveDeployment::default()
+            };
+            let id = DeploymentId {
+                flow: "f".to_owned(),
+                name: name.to_owned(),
+            };
+            live.deployments.insert(id, Arc::new(one));
+        }
+        let gone = |root: &str| -> Vec<String> {
+            let found = orphans(&Desired::default(), &live, &at(root));
+            let shown = |one: &Orphan| format!("{} of {}", one.id.name, one.project);
+            found.iter().map(shown).collect()
+        };
+        assert_eq!(gone("team-a"), ["a of p", "root of a of ."]);
+        assert_eq!(gone("team-b"), ["b of p"]);
+        assert_eq!(gone("team-c"), [""; 0]);
+        assert_eq!(gone("").len(), 5);
+        // What such a root registers has the mark of it, and is the top's own where that is deployed too.
+        let desired = declares(&[]);
+        let (live, _) = deployed(&desired);
+        let ours = |root: &str| orphans(&Desired::default(), &live, &at(root)).len();
+        assert_eq!([ours(""), ours("p"), ours("q")], [1, 1, 0]);
+    }
+}
