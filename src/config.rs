@@ -80,7 +80,15 @@ pub struct Projects {
     pub depends_on: Vec<String>,
     /// The variable of the environment by which this run looks at other projects than the next one may; `None` where the
     /// file alone says which there are.
-    pub narrowed_by: Option<&'static str>,
+    /// By their keys the lists that a variable gives, which is named, in the place of the file's.
+    pub variables: BTreeMap<&'static str, &'static str>,
+}
+
+impl Projects {
+    pub fn narrowed_by(&self) -> Option<&'static str> {
+        let mut keys = ["include", "exclude"].into_iter();
+        keys.find_map(|key| self.variables.get(key).copied())
+    }
 }
 
 /// `[prefect]`.
@@ -214,9 +222,10 @@ impl Config {
                 exclude: texts("FLOWYARD_PROJECTS_EXCLUDE", file.projects.exclude),
                 shared: texts("FLOWYARD_PROJECTS_SHARED", file.projects.shared),
                 depends_on: texts("FLOWYARD_PROJECTS_DEPENDS_ON", file.projects.depends_on),
-                narrowed_by: ["FLOWYARD_PROJECTS_INCLUDE", "FLOWYARD_PROJECTS_EXCLUDE"]
+                variables: LISTS
                     .into_iter()
-                    .find(|name| variable(name).is_some()),
+                    .filter(|(_, name)| variable(name).is_some())
+                    .collect(),
             },
             prefect: Prefect {
                 version: variable("FLOWYARD_PREFECT_VERSION")
@@ -296,6 +305,21 @@ struct Put<'a> {
 }
 
 impl Put<'_> {
+/// The keys of `[projects]`, with the variables that come before them.
+const LISTS: [(&str, &str); 4] = [
+    ("include", "FLOWYARD_PROJECTS_INCLUDE"),
+    ("exclude", "FLOWYARD_PROJECTS_EXCLUDE"),
+    ("shared", "FLOWYARD_PROJECTS_SHARED"),
+    ("depends-on", "FLOWYARD_PROJECTS_DEPENDS_ON"),
+];
+
+/// The variables of ours that count without the file: the others may be what is wrong.
+const ALWAYS: [&str; 3] = [
+    "FLOWYARD_REPOSITORY",
+    "FLOWYARD_REGISTRY_USERNAME",
+    "FLOWYARD_REGISTRY_PASSWORD",
+];
+
     fn text(&self, text: Option<&Text>) -> anyhow::Result<Option<String>> {
         let Some(text) = text else {
             return Ok(None);

@@ -250,7 +250,7 @@ impl Run {
             values: self.template_values(config, offline)?,
             work_pool: config.prefect.work_pool.clone(),
             work_queue: config.prefect.work_queue.clone(),
-            include: config.projects.include.clone(),
+            variables: variables(config),
             shared: shared(config),
             dialect: self.dialect(),
             run_steps: self.global.run_steps,
@@ -426,6 +426,21 @@ fn configured(
 ) -> anyhow::Result<(Config, Terraform)> {
     let text = read(config::FILE)?;
     let beside = Beside::of(text.as_deref())?;
+/// What variables say of the projects, in the place of the file.
+fn variables(config: &Config) -> BTreeMap<String, (String, Vec<String>)> {
+    let projects = &config.projects;
+    let named = projects.variables.iter().map(|(key, variable)| {
+        let list = match *key {
+            "include" => &projects.include,
+            "exclude" => &projects.exclude,
+            "shared" => &projects.shared,
+            _ => &projects.depends_on,
+        };
+        ((*key).to_owned(), ((*variable).to_owned(), list.clone()))
+    });
+    named.collect()
+}
+
     for path in &beside.env_files {
         // People keep theirs out of git, and CI sets the variables itself.
         if let Some(text) = read(path)? {
