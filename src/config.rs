@@ -4,6 +4,7 @@
 //! variable, the overlay of the chosen environment, the file, the default.
 
 mod check;
+mod faulty;
 mod file;
 mod github;
 mod image;
@@ -20,10 +21,11 @@ use toml::Spanned;
 use crate::cli::Global;
 use crate::model;
 pub use crate::model::DEFAULT_ENVIRONMENT;
+pub use faulty::Faulty;
 use file::{File, Text};
 pub use github::{Event, GitHub, PullRequest, is_a_job, is_debugged};
 pub use image::Image;
-pub use outside::{Beside, Terraform, Withheld, add_env_file};
+pub use outside::{Beside, Named, Terraform, Withheld, add_env_file};
 pub use secrets::values as secret_values;
 
 /// The name of the configuration file, at the root.
@@ -172,7 +174,7 @@ impl Config {
         if !model::is_environment_name(&name) {
             bail!(
                 "`{name}` cannot be an environment's name: it is part of a path in the storage and of names at the \
-                 orchestrator; use letters, digits, `-`, `_` and `.`"
+                 orchestrator; use letters, digits, `-`, `_`, `.`, `+` and `@`"
             );
         }
         let overlay = match &global.env {
@@ -282,6 +284,25 @@ impl Config {
             branch: github::branch_of_job(environment, overlay.preview),
         })
     }
+
+    /// What the environment says alone, for the file is of no use; of its `text` only our mark counts, where that can be told.
+    /// An error where the environment's name is none.
+    pub fn without_file(
+        global: &Global,
+        environment: &Environment,
+        text: Option<&str>,
+    ) -> anyhow::Result<Self> {
+        let counts = |name: &str| !name.starts_with("FLOWYARD_") || ALWAYS.contains(&name);
+        let mut environment = environment.clone();
+        environment.retain(|name, _| counts(name));
+        let mut config = Self::new(global, &environment, None, &Terraform::default())?;
+        let table = text.and_then(|text| text.parse::<toml::Table>().ok());
+        let mark = table.and_then(|table| Some(table.get("repository")?.as_str()?.to_owned()));
+        if !environment.contains_key(ALWAYS[0]) {
+            config.repository = mark.or(config.repository);
+        }
+        Ok(config)
+    }
 }
 
 /// The process's environment; a name or value that is not Unicode is left out.
@@ -326,7 +347,7 @@ const ALWAYS: [&str; 3] = [
         };
         let put = self.terraform.put(text.get_ref());
         put.map(Some)
-            .map_err(|error| anyhow!("{}: {error}", check::place(self.file, &text.span())))
+            .map_err(|error| Faulty::at(faulty::place(self.file, &text.span()), error.to_string()))
     }
 }
 

@@ -31,13 +31,14 @@ use std::sync::{Arc, Mutex, OnceLock};
 use anyhow::Context as _;
 
 use crate::cli::{self, Cli, Command, Global};
-use crate::config::{self, Beside, Config, Environment, Terraform};
+use crate::config::{self, Beside, Config, Environment, Faulty, Named, Terraform};
 use crate::connect::{self, Backends};
 use crate::discover::{self, Found, Git, Root, Scope, Tree};
 use crate::error::Failure;
 use crate::model::{Captured, Desired, Diagnostic, Dialect, Outputs, RepoPath, Secrets};
 use crate::read;
 use crate::report::{self, progress};
+use github::Wishes;
 use narrow::Narrow;
 use revision::Auto;
 
@@ -47,21 +48,25 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         show::completions(shell)?;
         return Ok(());
     }
-    let run = Run::open(cli.global).map_err(github::unopened)?;
-    let (name, result) = match cli.command {
-        Command::Completions { .. } => return Ok(()),
-        Command::List(narrow) => ("list", list(&run, &narrow).await),
-        Command::Check(narrow) => ("check", check(&run, &narrow).await),
-        Command::Plan(options) => ("plan", plan::plan(&run, &options).await),
-        Command::Deploy(options) => ("deploy", deploy::deploy(&run, &options).await),
-        Command::Convert(options) => ("convert", convert::convert(&run, &options).await),
-        Command::Gather(options) => ("gather", gather::gather(&run, &options).await),
-        Command::Status => ("status", status::status(&run).await),
-        Command::Destroy(options) => ("destroy", destroy::destroy(&run, &options).await),
-        Command::Init(options) => ("init", init::init(&run, &options)),
-        Command::New(options) => ("new", new::new(&run, &options)),
+    let wishes = Wishes::of(&cli.command);
+    let run = match Run::open(cli.global.clone()) {
+        Ok(run) => run,
+        Err(failure) => return github::unopened(cli.global, wishes, failure).await,
     };
-    github::end(&run, name, result)
+    let result = match cli.command {
+        Command::Completions { .. } => return Ok(()),
+        Command::List(narrow) => list(&run, &narrow).await,
+        Command::Check(narrow) => check(&run, &narrow).await,
+        Command::Plan(options) => plan::plan(&run, &options, wishes).await,
+        Command::Deploy(options) => deploy::deploy(&run, &options, wishes).await,
+        Command::Convert(options) => convert::convert(&run, &options).await,
+        Command::Gather(options) => gather::gather(&run, &options, wishes).await,
+        Command::Status => status::status(&run).await,
+        Command::Destroy(options) => destroy::destroy(&run, &options, wishes).await,
+        Command::Init(options) => init::init(&run, &options),
+        Command::New(options) => new::new(&run, &options),
+    };
+    github::end(&run, wishes.command, result)
 }
 
 /// How much a command is to tell of what it does inside: 0 to 2.
@@ -115,8 +120,7 @@ struct Run {
 
 impl Run {
     fn open(global: Global) -> Result<Self, Failure> {
-        let start = std::env::current_dir().context("find the current folder")?;
-        let root = discover::root(&start, global.root.as_deref())?;
+        let root = root(&global)?;
         let git = Git::open(root.path())?;
         let mut process = config::environment();
         let (config, terraform) = match &root {
@@ -126,6 +130,28 @@ impl Run {
                 configured(&global, &mut process, &|name| read_of(&tree, name))?
             }
         };
+        Ok(Self::with(global, root, git, process, config, terraform))
+    }
+
+    /// A run whose configuration is what the environment says alone: to tell why there is no other.
+    fn unconfigured(global: Global) -> anyhow::Result<Self> {
+        let root = root(&global)?;
+        let git = Git::open(root.path()).ok().flatten();
+        let process = config::environment();
+        let text = read_beside(root.path(), config::FILE).ok().flatten();
+        let config = Config::without_file(&global, &process, text.as_deref())?;
+        let terraform = Terraform::default();
+        Ok(Self::with(global, root, git, process, config, terraform))
+    }
+
+    fn with(
+        global: Global,
+        root: Root,
+        git: Option<Git>,
+        process: Environment,
+        config: Config,
+        terraform: Terraform,
+    ) -> Self {
         let run = Self {
             global,
             root,
@@ -142,7 +168,7 @@ impl Run {
             summed_up: AtomicBool::new(false),
         };
         github::hide(&run, run.config.secrets());
-        Ok(run)
+        run
     }
 
     /// Makes the backends, and asks the orchestrator for its major release: what files may say depends on it. Faults of
@@ -386,6 +412,12 @@ fn shared(config: &Config) -> Vec<RepoPath> {
     let written = config.projects.shared.iter();
     written
         .filter_map(|path| RepoPath::root().resolve(path))
+/// The root that is meant.
+fn root(global: &Global) -> anyhow::Result<Root> {
+    let start = std::env::current_dir().context("find the current folder")?;
+    discover::root(&start, global.root.as_deref())
+}
+
         .collect()
 }
 
@@ -441,24 +473,24 @@ fn variables(config: &Config) -> BTreeMap<String, (String, Vec<String>)> {
     named.collect()
 }
 
-    for path in &beside.env_files {
+    for file in &beside.env_files {
         // People keep theirs out of git, and CI sets the variables itself.
-        if let Some(text) = read(path)? {
-            config::add_env_file(path, &text, process)?;
+        if let Some(text) = read(&file.path)? {
+            config::add_env_file(&file.path, &text, process)?;
         }
     }
     let mut terraform = Terraform::default();
-    for path in &beside.terraform_outputs {
+    for Named { path, place } in &beside.terraform_outputs {
         let Some(text) = read(path)? else {
-            anyhow::bail!(
-                "{}: {path} under `terraform-outputs` does not exist; write it with `terraform output -json > {path}`",
-                config::FILE
+            let message = format!(
+                "{path} under `terraform-outputs` does not exist; write it with `terraform output -json > {path}`"
             );
         };
         terraform.add(path, &text)?;
     }
     let config = Config::new(global, process, text.as_deref(), &terraform)?;
     Ok((config, terraform))
+            return Err(Faulty::at(place.clone(), message));
 }
 
 fn read_beside(root: &Path, name: &str) -> anyhow::Result<Option<String>> {

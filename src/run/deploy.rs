@@ -23,11 +23,11 @@ use crate::report::progress::Progress;
 use crate::state;
 
 /// Makes everything as the files declare.
-pub(super) async fn deploy(run: &Run, options: &cli::Deploy) -> Result<(), Failure> {
-    let wishes = Wishes {
-        deployment: options.github_deployment,
-        ..Wishes::of("deploy", &options.tell)
-    };
+pub(super) async fn deploy(
+    run: &Run,
+    options: &cli::Deploy,
+    wishes: Wishes,
+) -> Result<(), Failure> {
     Page::during(run, wishes, async |page| make_so(run, options, page).await).await
 }
 

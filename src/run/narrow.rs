@@ -166,8 +166,7 @@ pub(super) fn reached(
     let text = super::read_beside(run.path(), config::FILE)?;
     let beside = Beside::of(text.as_deref())?;
     let configuration: Vec<RepoPath> = std::iter::once(config::FILE)
-        .chain(beside.env_files.iter().map(String::as_str))
-        .chain(beside.terraform_outputs.iter().map(String::as_str))
+        .chain(files.map(|file| file.path.as_str()))
         .filter_map(|path| RepoPath::root().resolve(path))
         .collect();
     let projects = &run.config.projects;
@@ -184,3 +183,4 @@ pub(super) fn reached(
     );
     reached.map_err(|why| anyhow::anyhow!("{}: `depends-on` of `[projects]`: {why}", config::FILE))
 }
+    let files = beside.env_files.iter().chain(&beside.terraform_outputs);

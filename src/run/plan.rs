@@ -16,11 +16,7 @@ use crate::plan::{self, Plan};
 use crate::report;
 
 /// Shows what a deploy would change.
-pub(super) async fn plan(run: &Run, options: &cli::Plan) -> Result<(), Failure> {
-    let wishes = Wishes {
-        issue: options.drift_issue,
-        ..Wishes::of("plan", &options.tell)
-    };
+pub(super) async fn plan(run: &Run, options: &cli::Plan, wishes: Wishes) -> Result<(), Failure> {
     Page::during(run, wishes, async |page| {
         show_plan(run, options, page).await
     })
