@@ -80,13 +80,13 @@ pub struct Projects {
     pub shared: Vec<String>,
     /// Patterns, from the root, of files whose change reaches every project.
     pub depends_on: Vec<String>,
-    /// The variable of the environment by which this run looks at other projects than the next one may; `None` where the
-    /// file alone says which there are.
     /// By their keys the lists that a variable gives, which is named, in the place of the file's.
     pub variables: BTreeMap<&'static str, &'static str>,
 }
 
 impl Projects {
+    /// The variable of the environment by which this run looks at other projects than the next one may; `None` where the
+    /// file alone says which there are.
     pub fn narrowed_by(&self) -> Option<&'static str> {
         let mut keys = ["include", "exclude"].into_iter();
         keys.find_map(|key| self.variables.get(key).copied())
@@ -305,6 +305,21 @@ impl Config {
     }
 }
 
+/// The keys of `[projects]`, with the variables that come before them.
+const LISTS: [(&str, &str); 4] = [
+    ("include", "FLOWYARD_PROJECTS_INCLUDE"),
+    ("exclude", "FLOWYARD_PROJECTS_EXCLUDE"),
+    ("shared", "FLOWYARD_PROJECTS_SHARED"),
+    ("depends-on", "FLOWYARD_PROJECTS_DEPENDS_ON"),
+];
+
+/// The variables of ours that count without the file: the others may be what is wrong.
+const ALWAYS: [&str; 3] = [
+    "FLOWYARD_REPOSITORY",
+    "FLOWYARD_REGISTRY_USERNAME",
+    "FLOWYARD_REGISTRY_PASSWORD",
+];
+
 /// The process's environment; a name or value that is not Unicode is left out.
 pub fn environment() -> Environment {
     std::env::vars_os()
@@ -326,21 +341,6 @@ struct Put<'a> {
 }
 
 impl Put<'_> {
-/// The keys of `[projects]`, with the variables that come before them.
-const LISTS: [(&str, &str); 4] = [
-    ("include", "FLOWYARD_PROJECTS_INCLUDE"),
-    ("exclude", "FLOWYARD_PROJECTS_EXCLUDE"),
-    ("shared", "FLOWYARD_PROJECTS_SHARED"),
-    ("depends-on", "FLOWYARD_PROJECTS_DEPENDS_ON"),
-];
-
-/// The variables of ours that count without the file: the others may be what is wrong.
-const ALWAYS: [&str; 3] = [
-    "FLOWYARD_REPOSITORY",
-    "FLOWYARD_REGISTRY_USERNAME",
-    "FLOWYARD_REGISTRY_PASSWORD",
-];
-
     fn text(&self, text: Option<&Text>) -> anyhow::Result<Option<String>> {
         let Some(text) = text else {
             return Ok(None);

@@ -387,14 +387,19 @@ impl Run {
         git.map_or_else(RepoPath::root, |git| git.prefix().clone())
     }
 
-    fn plan_options(&self, prune: bool, narrowed: bool) -> crate::plan::Options {
+    /// Whether another run may find projects that this one cannot: what is not seen is not gone.
+    fn hides(&self) -> bool {
+        self.config.projects.narrowed_by().is_some()
+    }
+
+    fn plan_options(&self, prune: bool, hides: bool) -> crate::plan::Options {
         crate::plan::Options {
             repository: self.repository(),
             environment: self.config.environment.clone(),
             takes_over: self.config.takes_over.clone(),
             root: self.root_in_git(),
             prune,
-            narrowed,
+            hides,
             images: BTreeMap::new(),
             dialect: self.dialect(),
             removals: None,
@@ -407,18 +412,33 @@ impl Run {
     }
 }
 
-/// The folders whose code is shared, from the root.
-fn shared(config: &Config) -> Vec<RepoPath> {
-    let written = config.projects.shared.iter();
-    written
-        .filter_map(|path| RepoPath::root().resolve(path))
 /// The root that is meant.
 fn root(global: &Global) -> anyhow::Result<Root> {
     let start = std::env::current_dir().context("find the current folder")?;
     discover::root(&start, global.root.as_deref())
 }
 
+/// The folders whose code is shared, from the root.
+fn shared(config: &Config) -> Vec<RepoPath> {
+    let written = config.projects.shared.iter();
+    written
+        .filter_map(|path| RepoPath::root().resolve(path))
         .collect()
+}
+
+/// What variables say of the projects, in the place of the file.
+fn variables(config: &Config) -> BTreeMap<String, (String, Vec<String>)> {
+    let projects = &config.projects;
+    let named = projects.variables.iter().map(|(key, variable)| {
+        let list = match *key {
+            "include" => &projects.include,
+            "exclude" => &projects.exclude,
+            "shared" => &projects.shared,
+            _ => &projects.depends_on,
+        };
+        ((*key).to_owned(), ((*variable).to_owned(), list.clone()))
+    });
+    named.collect()
 }
 
 /// The projects of a tree that the configuration lets in.
@@ -458,21 +478,6 @@ fn configured(
 ) -> anyhow::Result<(Config, Terraform)> {
     let text = read(config::FILE)?;
     let beside = Beside::of(text.as_deref())?;
-/// What variables say of the projects, in the place of the file.
-fn variables(config: &Config) -> BTreeMap<String, (String, Vec<String>)> {
-    let projects = &config.projects;
-    let named = projects.variables.iter().map(|(key, variable)| {
-        let list = match *key {
-            "include" => &projects.include,
-            "exclude" => &projects.exclude,
-            "shared" => &projects.shared,
-            _ => &projects.depends_on,
-        };
-        ((*key).to_owned(), ((*variable).to_owned(), list.clone()))
-    });
-    named.collect()
-}
-
     for file in &beside.env_files {
         // People keep theirs out of git, and CI sets the variables itself.
         if let Some(text) = read(&file.path)? {
@@ -485,12 +490,12 @@ fn variables(config: &Config) -> BTreeMap<String, (String, Vec<String>)> {
             let message = format!(
                 "{path} under `terraform-outputs` does not exist; write it with `terraform output -json > {path}`"
             );
+            return Err(Faulty::at(place.clone(), message));
         };
         terraform.add(path, &text)?;
     }
     let config = Config::new(global, process, text.as_deref(), &terraform)?;
     Ok((config, terraform))
-            return Err(Faulty::at(place.clone(), message));
 }
 
 fn read_beside(root: &Path, name: &str) -> anyhow::Result<Option<String>> {

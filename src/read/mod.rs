@@ -158,6 +158,8 @@ pub fn desired(tree: &Tree, found: &Found, settings: &Settings) -> Desired {
         images,
         diagnostics,
         since: None,
+        left_out: None,
+        absent: found.absent.clone(),
     }
 }
 

@@ -167,7 +167,7 @@ fn what_is_no_plan_is_refused() {
     error: read the plan plan.json: the plan has no `snapshot`: only a file written by `plan --out` can be deployed, the output of `plan --format json` cannot
     error: read the plan plan.json: this is a document of kind `list`, not a plan
     error: read the plan plan.json: the plan has version 99, and this flowyard reads version 1: make the plan again
-    error: read the plan plan.json: the plan file is not JSON, or not all of it: EOF while parsing a string at line 55 column 43
+    error: read the plan plan.json: the plan file is not JSON, or not all of it: EOF while parsing a string at line 55 column 51
     ");
     let run = expect_untouched(&repo, "deploy --plan absent.json", 2);
     insta::assert_snapshot!(run.stderr, @"error: read the plan absent.json: No such file or directory (os error 2)");

@@ -216,7 +216,10 @@ fn filters(folder: &Path, home: &Path) -> Vec<(Regex, &'static str)> {
     }
     filters.push((r"127\.0\.0\.1:\d+".to_owned(), "127.0.0.1:[PORT]"));
     filters.push((r"\bprocess \d+".to_owned(), "process [PID]"));
-    filters.push((r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z".to_owned(), "[TIME]"));
+    filters.push((
+        r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z".to_owned(),
+        "[TIME]",
+    ));
     filters.push((r"\b\d+(\.\d+)? ?(ms|s)\b".to_owned(), "[TIME]"));
     filters
         .into_iter()
