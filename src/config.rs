@@ -3,12 +3,15 @@
 //! This is the only reader of the process's environment. What counts is, in this order: a flag, an environment
 //! variable, the overlay of the chosen environment, the file, the default.
 
+mod address;
+mod alone;
 mod check;
 mod faulty;
 mod file;
 mod github;
 mod image;
 mod outside;
+mod projects;
 mod secrets;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,6 +29,7 @@ use file::{File, Text};
 pub use github::{Event, GitHub, PullRequest, is_a_job, is_debugged};
 pub use image::Image;
 pub use outside::{Beside, Named, Terraform, Withheld, add_env_file};
+pub use projects::Projects;
 pub use secrets::values as secret_values;
 
 /// The name of the configuration file, at the root.
@@ -67,30 +71,6 @@ pub struct Config {
     pub github: Option<GitHub>,
     /// The branch that the job is for, of which only a commit may be checked out.
     pub branch: Option<String>,
-}
-
-/// `[projects]`.
-#[derive(Debug, Default)]
-pub struct Projects {
-    /// Globs on project folders; empty for all.
-    pub include: Vec<String>,
-    /// Globs on project folders.
-    pub exclude: Vec<String>,
-    /// Folders whose code joins the release of every project that imports it.
-    pub shared: Vec<String>,
-    /// Patterns, from the root, of files whose change reaches every project.
-    pub depends_on: Vec<String>,
-    /// By their keys the lists that a variable gives, which is named, in the place of the file's.
-    pub variables: BTreeMap<&'static str, &'static str>,
-}
-
-impl Projects {
-    /// The variable of the environment by which this run looks at other projects than the next one may; `None` where the
-    /// file alone says which there are.
-    pub fn narrowed_by(&self) -> Option<&'static str> {
-        let mut keys = ["include", "exclude"].into_iter();
-        keys.find_map(|key| self.variables.get(key).copied())
-    }
 }
 
 /// `[prefect]`.
@@ -224,7 +204,7 @@ impl Config {
                 exclude: texts("FLOWYARD_PROJECTS_EXCLUDE", file.projects.exclude),
                 shared: texts("FLOWYARD_PROJECTS_SHARED", file.projects.shared),
                 depends_on: texts("FLOWYARD_PROJECTS_DEPENDS_ON", file.projects.depends_on),
-                variables: LISTS
+                variables: projects::LISTS
                     .into_iter()
                     .filter(|(_, name)| variable(name).is_some())
                     .collect(),
@@ -284,41 +264,7 @@ impl Config {
             branch: github::branch_of_job(environment, overlay.preview),
         })
     }
-
-    /// What the environment says alone, for the file is of no use; of its `text` only our mark counts, where that can be told.
-    /// An error where the environment's name is none.
-    pub fn without_file(
-        global: &Global,
-        environment: &Environment,
-        text: Option<&str>,
-    ) -> anyhow::Result<Self> {
-        let counts = |name: &str| !name.starts_with("FLOWYARD_") || ALWAYS.contains(&name);
-        let mut environment = environment.clone();
-        environment.retain(|name, _| counts(name));
-        let mut config = Self::new(global, &environment, None, &Terraform::default())?;
-        let table = text.and_then(|text| text.parse::<toml::Table>().ok());
-        let mark = table.and_then(|table| Some(table.get("repository")?.as_str()?.to_owned()));
-        if !environment.contains_key(ALWAYS[0]) {
-            config.repository = mark.or(config.repository);
-        }
-        Ok(config)
-    }
 }
-
-/// The keys of `[projects]`, with the variables that come before them.
-const LISTS: [(&str, &str); 4] = [
-    ("include", "FLOWYARD_PROJECTS_INCLUDE"),
-    ("exclude", "FLOWYARD_PROJECTS_EXCLUDE"),
-    ("shared", "FLOWYARD_PROJECTS_SHARED"),
-    ("depends-on", "FLOWYARD_PROJECTS_DEPENDS_ON"),
-];
-
-/// The variables of ours that count without the file: the others may be what is wrong.
-const ALWAYS: [&str; 3] = [
-    "FLOWYARD_REPOSITORY",
-    "FLOWYARD_REGISTRY_USERNAME",
-    "FLOWYARD_REGISTRY_PASSWORD",
-];
 
 /// The process's environment; a name or value that is not Unicode is left out.
 pub fn environment() -> Environment {

@@ -11,6 +11,7 @@ use serde_json::Value;
 use toml::Spanned;
 
 use super::Environment;
+use super::address::{server, store};
 use super::faulty::{Faulty, place};
 use super::file::{File, Image, Prefect, Storage, Text};
 use crate::model::{self, Builder, Diagnostic, RepoPath};
@@ -272,46 +273,6 @@ fn inside(path: &str) -> Verdict {
         Some(_) => Ok(()),
         None => Err(format!("`{path}` is outside of the repository")),
     }
-}
-
-/// The address of a Prefect server. It is not shown: a password may stand in it.
-fn server(text: &str) -> Verdict {
-    let why = match url::Url::parse(text) {
-        Ok(url) if matches!(url.scheme(), "http" | "https") => return Ok(()),
-        Ok(url) => format!("its scheme is `{}`", url.scheme()),
-        Err(error) => error.to_string(),
-    };
-    Err(format!(
-        "`api-url` is no address of a server: {why}; write it as https://host/api"
-    ))
-}
-
-fn store(text: &str) -> Verdict {
-    let Some((scheme, rest)) = text.split_once("://") else {
-        return Err(
-            "`url` is no address of a storage; write it as azure://account/container/prefix"
-                .to_owned(),
-        );
-    };
-    let mut parts = rest.split('/').map(|part| !part.is_empty());
-    let (first, second) = (parts.next() == Some(true), parts.next() == Some(true));
-    let (whole, form) = match scheme {
-        "azure" => (first && second, "azure://account/container/prefix"),
-        "s3" => (first, "s3://bucket/prefix"),
-        "gs" => (first, "gs://bucket/prefix"),
-        "file" => (true, ""),
-        _ => {
-            return Err(format!(
-                "unknown storage scheme `{scheme}`; known are azure, s3, gs and file"
-            ));
-        }
-    };
-    if whole {
-        return Ok(());
-    }
-    Err(format!(
-        "`url` names no place in a storage; write it as {form}"
-    ))
 }
 
 fn builder(text: &str) -> Verdict {
