@@ -47,7 +47,7 @@ impl Cli {
 }
 
 /// Options of every command.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct Global {
     /// The repository's root [default: the git repository around the current folder]
     #[arg(long, global = true, value_name = "FOLDER", env = "FLOWYARD_ROOT", value_parser = OsStringValueParser::new().map(PathBuf::from))]

@@ -3,11 +3,15 @@
 //! This is the only reader of the process's environment. What counts is, in this order: a flag, an environment
 //! variable, the overlay of the chosen environment, the file, the default.
 
+mod address;
+mod alone;
 mod check;
+mod faulty;
 mod file;
 mod github;
 mod image;
 mod outside;
+mod projects;
 mod secrets;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,10 +24,12 @@ use toml::Spanned;
 use crate::cli::Global;
 use crate::model;
 pub use crate::model::DEFAULT_ENVIRONMENT;
+pub use faulty::Faulty;
 use file::{File, Text};
 pub use github::{Event, GitHub, PullRequest, is_a_job, is_debugged};
 pub use image::Image;
-pub use outside::{Beside, Terraform, Withheld, add_env_file};
+pub use outside::{Beside, Named, Terraform, Withheld, add_env_file};
+pub use projects::Projects;
 pub use secrets::values as secret_values;
 
 /// The name of the configuration file, at the root.
@@ -65,22 +71,6 @@ pub struct Config {
     pub github: Option<GitHub>,
     /// The branch that the job is for, of which only a commit may be checked out.
     pub branch: Option<String>,
-}
-
-/// `[projects]`.
-#[derive(Debug, Default)]
-pub struct Projects {
-    /// Globs on project folders; empty for all.
-    pub include: Vec<String>,
-    /// Globs on project folders.
-    pub exclude: Vec<String>,
-    /// Folders whose code joins the release of every project that imports it.
-    pub shared: Vec<String>,
-    /// Patterns, from the root, of files whose change reaches every project.
-    pub depends_on: Vec<String>,
-    /// The variable of the environment by which this run looks at other projects than the next one may; `None` where the
-    /// file alone says which there are.
-    pub narrowed_by: Option<&'static str>,
 }
 
 /// `[prefect]`.
@@ -164,7 +154,7 @@ impl Config {
         if !model::is_environment_name(&name) {
             bail!(
                 "`{name}` cannot be an environment's name: it is part of a path in the storage and of names at the \
-                 orchestrator; use letters, digits, `-`, `_` and `.`"
+                 orchestrator; use letters, digits, `-`, `_`, `.`, `+` and `@`"
             );
         }
         let overlay = match &global.env {
@@ -214,9 +204,10 @@ impl Config {
                 exclude: texts("FLOWYARD_PROJECTS_EXCLUDE", file.projects.exclude),
                 shared: texts("FLOWYARD_PROJECTS_SHARED", file.projects.shared),
                 depends_on: texts("FLOWYARD_PROJECTS_DEPENDS_ON", file.projects.depends_on),
-                narrowed_by: ["FLOWYARD_PROJECTS_INCLUDE", "FLOWYARD_PROJECTS_EXCLUDE"]
+                variables: projects::LISTS
                     .into_iter()
-                    .find(|name| variable(name).is_some()),
+                    .filter(|(_, name)| variable(name).is_some())
+                    .collect(),
             },
             prefect: Prefect {
                 version: variable("FLOWYARD_PREFECT_VERSION")
@@ -302,7 +293,7 @@ impl Put<'_> {
         };
         let put = self.terraform.put(text.get_ref());
         put.map(Some)
-            .map_err(|error| anyhow!("{}: {error}", check::place(self.file, &text.span())))
+            .map_err(|error| Faulty::at(faulty::place(self.file, &text.span()), error.to_string()))
     }
 }
 

@@ -7,8 +7,8 @@ use futures::{StreamExt as _, TryStreamExt as _};
 
 use crate::backend::{self, Files, Images, Kind, Orchestrator, Question, Store, Tag};
 use crate::model::{
-    Applied, Desired, Diagnostic, Image, ImageState, Inputs, Live, Manifest, Pinned, Recipe,
-    ReleaseRef,
+    Applied, DeploymentId, Desired, Diagnostic, Image, ImageState, Inputs, Live, Manifest, Pinned,
+    Recipe, ReleaseRef,
 };
 use crate::state;
 
@@ -101,15 +101,15 @@ async fn one_image(
 
 /// Reads everything that a plan for `desired` needs, at once.
 ///
-/// What `takes_over` names is another environment, of whose deployments what was last applied counts too. In a `narrowed` run the orchestrator is asked only for the deployments that `desired` declares; otherwise for all,
-/// so that what is declared nowhere any more is found.
+/// What `takes_over` names is another environment, of whose deployments what was last applied counts too. In a narrowed run
+/// the orchestrator is asked only for the deployments that `desired` declares, and for those that we remember of what it is
+/// narrowed to; otherwise for all, so that what is declared nowhere any more is found.
 pub async fn live(
     store: &dyn Store,
     orchestrator: &dyn Orchestrator,
     desired: &Desired,
     environment: &str,
     takes_over: Option<&str>,
-    narrowed: bool,
 ) -> anyhow::Result<Observed> {
     let deployments = || {
         desired
@@ -117,23 +117,31 @@ pub async fn live(
             .iter()
             .flat_map(|project| &project.deployments)
     };
-    let question = Question {
-        deployments: narrowed.then(|| deployments().map(|one| one.id.clone()).collect()),
-        references: deployments()
-            .flat_map(|one| one.references.iter().cloned())
-            .collect(),
+    let read = async |of: Option<BTreeSet<DeploymentId>>| {
+        let question = Question {
+            deployments: of,
+            references: deployments()
+                .flat_map(|one| one.references.iter().cloned())
+                .collect(),
+        };
+        let live = orchestrator.read(&question).await;
+        live.context("read what is registered")
     };
-    let read = async {
-        orchestrator
-            .read(&question)
-            .await
-            .context("read what is registered")
+    let load = applied(store, environment, takes_over);
+    let registered = async {
+        if desired.left_out.is_none() {
+            return tokio::try_join!(read(None), load);
+        }
+        let (applied, tag) = load.await?;
+        let remembered = applied.deployments.iter();
+        let remembered = remembered.filter(|(_, one)| desired.means(&one.project));
+        let declared = deployments().map(|one| one.id.clone());
+        let of = declared.chain(remembered.map(|(id, _)| id.clone()));
+        let live = read(Some(of.collect())).await?;
+        Ok((live, (applied, tag)))
     };
-    let (live, (applied, tag), complete) = tokio::try_join!(
-        read,
-        applied(store, environment, takes_over),
-        complete(store, desired)
-    )?;
+    let ((live, (applied, tag)), complete) =
+        tokio::try_join!(registered, complete(store, desired))?;
     Ok(Observed {
         live,
         applied,

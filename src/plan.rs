@@ -10,6 +10,7 @@ mod diff;
 mod image;
 mod left;
 mod offline;
+mod orphans;
 mod owned;
 mod part;
 mod parts;
@@ -34,6 +35,7 @@ pub use diff::{Cause, FieldChange};
 pub use image::{ImageAction, ImagePlan};
 pub use left::Begin;
 pub use offline::compare;
+use orphans::{is_readable, orphans};
 pub use part::{Part, parts};
 pub use stale::{Snapshot, SnapshotEntry, moved, moved_since_begun};
 
@@ -46,7 +48,7 @@ pub struct Plan {
     pub images: Vec<ImagePlan>,
     /// The projects in scope.
     pub projects: Vec<ProjectPlan>,
-    /// What is registered as ours and declared nowhere any more.
+    /// What is registered as ours and declared nowhere any more; in a narrowed plan, of what it is narrowed to.
     pub orphans: Vec<Orphan>,
     /// Whether it is about the end of the environment: `orphans` are all that is registered, whatever is declared.
     pub destroys: bool,
@@ -150,8 +152,8 @@ pub struct Options {
     pub root: RepoPath,
     /// Whether orphans are to be removed.
     pub prune: bool,
-    /// Whether only a part of the repository was read; nothing is an orphan then.
-    pub narrowed: bool,
+    /// Whether another run may find projects that this one cannot; nothing is an orphan then.
+    pub hides: bool,
     /// What is known of the images that are needed, by their keys; empty where nobody was asked.
     pub images: BTreeMap<String, ImageState>,
     /// The release of the server, which decides what a field is that is let go of.
@@ -290,7 +292,7 @@ impl Plan {
 /// A declared field that differs is a change; where the live value is not what we last applied either, it is drift. A
 /// field that was declared at the last deploy and is no more goes back to its default, unless someone has set it on the
 /// server since. A field that was never declared is left alone. `complete` are the releases whose manifests are in the
-/// store.
+/// store. Nothing is removed where not everything was looked at.
 pub fn diff(
     desired: &Desired,
     live: &Live,
@@ -328,15 +330,8 @@ pub fn diff(
     });
     let projects: Vec<ProjectPlan> = projects.collect();
     let images = image::plans(desired, &projects, applied, options);
-    let readable = !desired
-        .projects
-        .iter()
-        .any(|project| project.faulty || project.unread);
-    let orphans = if options.narrowed {
-        Vec::new()
-    } else {
-        owned::orphans(desired, live, options)
-    };
+    let (orphans, withheld) = orphans(desired, live, options);
+    diagnostics.extend(withheld);
     diagnostics.sort();
     Plan {
         environment: options.environment.clone(),
@@ -344,7 +339,10 @@ pub fn diff(
         projects,
         orphans,
         destroys: false,
-        prune: options.prune && readable && !options.narrowed,
+        prune: options.prune
+            && is_readable(desired)
+            && desired.left_out.is_none()
+            && !options.hides,
         diagnostics,
         since: desired.since.clone(),
     }

@@ -3,6 +3,7 @@
 mod against;
 mod build_log;
 mod comparison;
+mod configured;
 mod convert;
 mod deploy;
 mod destroy;
@@ -31,13 +32,15 @@ use std::sync::{Arc, Mutex, OnceLock};
 use anyhow::Context as _;
 
 use crate::cli::{self, Cli, Command, Global};
-use crate::config::{self, Beside, Config, Environment, Terraform};
+use crate::config::{self, Config, Environment, Terraform};
 use crate::connect::{self, Backends};
 use crate::discover::{self, Found, Git, Root, Scope, Tree};
 use crate::error::Failure;
 use crate::model::{Captured, Desired, Diagnostic, Dialect, Outputs, RepoPath, Secrets};
 use crate::read;
 use crate::report::{self, progress};
+use configured::{configured, read_beside, read_of};
+use github::Wishes;
 use narrow::Narrow;
 use revision::Auto;
 
@@ -47,21 +50,25 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         show::completions(shell)?;
         return Ok(());
     }
-    let run = Run::open(cli.global).map_err(github::unopened)?;
-    let (name, result) = match cli.command {
-        Command::Completions { .. } => return Ok(()),
-        Command::List(narrow) => ("list", list(&run, &narrow).await),
-        Command::Check(narrow) => ("check", check(&run, &narrow).await),
-        Command::Plan(options) => ("plan", plan::plan(&run, &options).await),
-        Command::Deploy(options) => ("deploy", deploy::deploy(&run, &options).await),
-        Command::Convert(options) => ("convert", convert::convert(&run, &options).await),
-        Command::Gather(options) => ("gather", gather::gather(&run, &options).await),
-        Command::Status => ("status", status::status(&run).await),
-        Command::Destroy(options) => ("destroy", destroy::destroy(&run, &options).await),
-        Command::Init(options) => ("init", init::init(&run, &options)),
-        Command::New(options) => ("new", new::new(&run, &options)),
+    let wishes = Wishes::of(&cli.command);
+    let run = match Run::open(cli.global.clone()) {
+        Ok(run) => run,
+        Err(failure) => return github::unopened(cli.global, wishes, failure).await,
     };
-    github::end(&run, name, result)
+    let result = match cli.command {
+        Command::Completions { .. } => return Ok(()),
+        Command::List(narrow) => list(&run, &narrow).await,
+        Command::Check(narrow) => check(&run, &narrow).await,
+        Command::Plan(options) => plan::plan(&run, &options, wishes).await,
+        Command::Deploy(options) => deploy::deploy(&run, &options, wishes).await,
+        Command::Convert(options) => convert::convert(&run, &options).await,
+        Command::Gather(options) => gather::gather(&run, &options, wishes).await,
+        Command::Status => status::status(&run).await,
+        Command::Destroy(options) => destroy::destroy(&run, &options, wishes).await,
+        Command::Init(options) => init::init(&run, &options),
+        Command::New(options) => new::new(&run, &options),
+    };
+    github::end(&run, wishes.command, result)
 }
 
 /// How much a command is to tell of what it does inside: 0 to 2.
@@ -115,8 +122,7 @@ struct Run {
 
 impl Run {
     fn open(global: Global) -> Result<Self, Failure> {
-        let start = std::env::current_dir().context("find the current folder")?;
-        let root = discover::root(&start, global.root.as_deref())?;
+        let root = root(&global)?;
         let git = Git::open(root.path())?;
         let mut process = config::environment();
         let (config, terraform) = match &root {
@@ -126,6 +132,28 @@ impl Run {
                 configured(&global, &mut process, &|name| read_of(&tree, name))?
             }
         };
+        Ok(Self::with(global, root, git, process, config, terraform))
+    }
+
+    /// A run whose configuration is what the environment says alone: to tell why there is no other.
+    fn unconfigured(global: Global) -> anyhow::Result<Self> {
+        let root = root(&global)?;
+        let git = Git::open(root.path()).ok().flatten();
+        let process = config::environment();
+        let text = read_beside(root.path(), config::FILE).ok().flatten();
+        let config = Config::without_file(&global, &process, text.as_deref())?;
+        let terraform = Terraform::default();
+        Ok(Self::with(global, root, git, process, config, terraform))
+    }
+
+    fn with(
+        global: Global,
+        root: Root,
+        git: Option<Git>,
+        process: Environment,
+        config: Config,
+        terraform: Terraform,
+    ) -> Self {
         let run = Self {
             global,
             root,
@@ -142,7 +170,7 @@ impl Run {
             summed_up: AtomicBool::new(false),
         };
         github::hide(&run, run.config.secrets());
-        Ok(run)
+        run
     }
 
     /// Makes the backends, and asks the orchestrator for its major release: what files may say depends on it. Faults of
@@ -250,7 +278,7 @@ impl Run {
             values: self.template_values(config, offline)?,
             work_pool: config.prefect.work_pool.clone(),
             work_queue: config.prefect.work_queue.clone(),
-            include: config.projects.include.clone(),
+            variables: variables(config),
             shared: shared(config),
             dialect: self.dialect(),
             run_steps: self.global.run_steps,
@@ -361,14 +389,19 @@ impl Run {
         git.map_or_else(RepoPath::root, |git| git.prefix().clone())
     }
 
-    fn plan_options(&self, prune: bool, narrowed: bool) -> crate::plan::Options {
+    /// Whether another run may find projects that this one cannot: what is not seen is not gone.
+    fn hides(&self) -> bool {
+        self.config.projects.narrowed_by().is_some()
+    }
+
+    fn plan_options(&self, prune: bool, hides: bool) -> crate::plan::Options {
         crate::plan::Options {
             repository: self.repository(),
             environment: self.config.environment.clone(),
             takes_over: self.config.takes_over.clone(),
             root: self.root_in_git(),
             prune,
-            narrowed,
+            hides,
             images: BTreeMap::new(),
             dialect: self.dialect(),
             removals: None,
@@ -381,12 +414,33 @@ impl Run {
     }
 }
 
+/// The root that is meant.
+fn root(global: &Global) -> anyhow::Result<Root> {
+    let start = std::env::current_dir().context("find the current folder")?;
+    discover::root(&start, global.root.as_deref())
+}
+
 /// The folders whose code is shared, from the root.
 fn shared(config: &Config) -> Vec<RepoPath> {
     let written = config.projects.shared.iter();
     written
         .filter_map(|path| RepoPath::root().resolve(path))
         .collect()
+}
+
+/// What variables say of the projects, in the place of the file.
+fn variables(config: &Config) -> BTreeMap<String, (String, Vec<String>)> {
+    let projects = &config.projects;
+    let named = projects.variables.iter().map(|(key, variable)| {
+        let list = match *key {
+            "include" => &projects.include,
+            "exclude" => &projects.exclude,
+            "shared" => &projects.shared,
+            _ => &projects.depends_on,
+        };
+        ((*key).to_owned(), ((*variable).to_owned(), list.clone()))
+    });
+    named.collect()
 }
 
 /// The projects of a tree that the configuration lets in.
@@ -415,56 +469,6 @@ fn image_defaults(config: &Config) -> read::image::Defaults {
         user: image.user.clone(),
         environment: image.environment.clone(),
     }
-}
-
-/// The configuration, from the files that `read` gives by their paths from the root; `process` gets the variables of the
-/// `.env` files among them.
-fn configured(
-    global: &Global,
-    process: &mut Environment,
-    read: &dyn Fn(&str) -> anyhow::Result<Option<String>>,
-) -> anyhow::Result<(Config, Terraform)> {
-    let text = read(config::FILE)?;
-    let beside = Beside::of(text.as_deref())?;
-    for path in &beside.env_files {
-        // People keep theirs out of git, and CI sets the variables itself.
-        if let Some(text) = read(path)? {
-            config::add_env_file(path, &text, process)?;
-        }
-    }
-    let mut terraform = Terraform::default();
-    for path in &beside.terraform_outputs {
-        let Some(text) = read(path)? else {
-            anyhow::bail!(
-                "{}: {path} under `terraform-outputs` does not exist; write it with `terraform output -json > {path}`",
-                config::FILE
-            );
-        };
-        terraform.add(path, &text)?;
-    }
-    let config = Config::new(global, process, text.as_deref(), &terraform)?;
-    Ok((config, terraform))
-}
-
-fn read_beside(root: &Path, name: &str) -> anyhow::Result<Option<String>> {
-    let Some(inside) = RepoPath::root().resolve(name) else {
-        anyhow::bail!("{}: `{name}` is outside of the repository", config::FILE);
-    };
-    let path = root.join(inside.as_str());
-    match std::fs::read_to_string(&path) {
-        Ok(text) => Ok(Some(text)),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error).with_context(|| format!("read {}", path.display())),
-    }
-}
-
-fn read_of(tree: &Tree, path: &str) -> anyhow::Result<Option<String>> {
-    let path = RepoPath::new(path);
-    if tree.position(&path).is_none() {
-        return Ok(None);
-    }
-    let text = String::from_utf8(tree.read(&path)?).with_context(|| format!("read {path}"))?;
-    Ok(Some(text))
 }
 
 /// Reports the faults, if there are any, on stderr.

@@ -10,22 +10,16 @@ use regex::Regex;
 use serde_json::Value;
 use toml::Spanned;
 
+use super::Environment;
+use super::address::{server, store};
+use super::faulty::{Faulty, place};
 use super::file::{File, Image, Prefect, Storage, Text};
-use super::{Environment, FILE};
-use crate::model::{self, Builder};
+use crate::model::{self, Builder, Diagnostic, RepoPath};
 
 /// What is wrong with a value: a lower-case fragment that says what to do.
 type Verdict = Result<(), String>;
 
 type Check = fn(&str) -> Verdict;
-
-/// The place of a span, for people: `flowyard.toml:3:9`.
-pub(super) fn place(text: &str, span: &Range<usize>) -> String {
-    let before = text.get(..span.start).unwrap_or_default();
-    let line = before.matches('\n').count() + 1;
-    let column = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;
-    format!("{FILE}:{line}:{column}")
-}
 
 /// Refuses the file where a value of it means nothing; the error has all of them, each with its place.
 pub(super) fn file(file: &File, text: &str) -> anyhow::Result<()> {
@@ -44,6 +38,12 @@ pub(super) fn file(file: &File, text: &str) -> anyhow::Result<()> {
     ] {
         faults.texts(key, paths.as_ref(), |_| Ok(()));
     }
+    for (key, paths) in [
+        ("env-files", &file.env_files),
+        ("terraform-outputs", &file.terraform_outputs),
+    ] {
+        faults.texts(key, Some(paths), inside);
+    }
     faults.sections(&file.prefect, &file.storage, &file.image, &file.vars);
     for (name, overlay) in &file.environments {
         if let Err(why) = environment(name.get_ref()) {
@@ -60,13 +60,12 @@ pub(super) fn file(file: &File, text: &str) -> anyhow::Result<()> {
         );
     }
     faults.found.sort_by_key(|(span, _)| span.start);
-    let lines = faults.found.iter();
-    let lines: Vec<String> = lines
-        .map(|(span, why)| format!("{}: {why}", place(text, span)))
+    let found = faults.found.into_iter();
+    let found: Vec<Diagnostic> = found
+        .map(|(span, why)| Diagnostic::error(place(text, &span), why))
         .collect();
-    if !lines.is_empty() {
-        // Each stands below the first, which "error: " comes before.
-        bail!("{}", lines.join("\n       "));
+    if !found.is_empty() {
+        return Err(Faulty(found).into());
     }
     Ok(())
 }
@@ -269,29 +268,10 @@ fn glob(text: &str) -> Verdict {
         .map_err(|error| format!("`{text}` is no glob: {}", error.kind()))
 }
 
-/// The address of a Prefect server. It is not shown: a password may stand in it.
-fn server(text: &str) -> Verdict {
-    let why = match url::Url::parse(text) {
-        Ok(url) if matches!(url.scheme(), "http" | "https") => return Ok(()),
-        Ok(url) => format!("its scheme is `{}`", url.scheme()),
-        Err(error) => error.to_string(),
-    };
-    Err(format!(
-        "`api-url` is no address of a server: {why}; write it as https://host/api"
-    ))
-}
-
-fn store(text: &str) -> Verdict {
-    const SCHEMES: &[&str] = &["azure", "s3", "gs", "file"];
-    match text.split_once("://") {
-        Some((scheme, _)) if SCHEMES.contains(&scheme) => Ok(()),
-        Some((scheme, _)) => Err(format!(
-            "unknown storage scheme `{scheme}`; known are azure, s3, gs and file"
-        )),
-        None => Err(
-            "`url` is no address of a storage; write it as azure://account/container/prefix"
-                .to_owned(),
-        ),
+fn inside(path: &str) -> Verdict {
+    match RepoPath::root().resolve(path) {
+        Some(_) => Ok(()),
+        None => Err(format!("`{path}` is outside of the repository")),
     }
 }
 

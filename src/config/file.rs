@@ -6,6 +6,7 @@ use anyhow::{anyhow, bail};
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::faulty::{self, Faulty};
 use super::{FILE, check};
 use crate::model;
 
@@ -24,9 +25,9 @@ pub(super) struct File {
     /// `owner/name`, our mark on what we register.
     pub(super) repository: Option<Text>,
     /// `.env` files, from the root.
-    pub(super) env_files: Vec<String>,
+    pub(super) env_files: Vec<Text>,
     /// What `terraform output -json` wrote, from the root.
-    pub(super) terraform_outputs: Vec<String>,
+    pub(super) terraform_outputs: Vec<Text>,
     pub(super) projects: Projects,
     pub(super) prefect: Prefect,
     pub(super) storage: Storage,
@@ -126,27 +127,29 @@ impl File {
             }
             Err(error) => error,
         };
-        let place = check::place(text, &error.span().unwrap_or_default());
+        let place = faulty::place(text, &error.span().unwrap_or_default());
         let Some((unknown, known)) = unknown_field(error.message()) else {
-            return Err(anyhow!("{place}: {}", error.message().replace('\n', ", ")));
+            return Err(Faulty::at(place, error.message().replace('\n', ", ")));
         };
         if let Some((_, variable)) = SECRETS.iter().find(|(key, _)| *key == unknown) {
-            bail!(
-                "{place}: a secret does not belong into a file; set {variable} instead of `{unknown}`"
+            let message = format!(
+                "a secret does not belong into a file; set {variable} instead of `{unknown}`"
             );
+            return Err(Faulty::at(place, message));
         }
         let near = known
             .iter()
             .map(|one| (strsim::jaro_winkler(one, &unknown), one))
             .filter(|(likeness, _)| *likeness > 0.8)
             .max_by(|a, b| a.0.total_cmp(&b.0));
-        match near {
-            Some((_, near)) => bail!("{place}: unknown key `{unknown}`; did you mean `{near}`?"),
-            None => bail!(
-                "{place}: unknown key `{unknown}`; known are: {}",
-                known.join(", ")
-            ),
-        }
+        let hint = match near {
+            Some((_, near)) => format!("did you mean `{near}`?"),
+            None => format!("known are: {}", known.join(", ")),
+        };
+        Err(Faulty::at(
+            place,
+            format!("unknown key `{unknown}`; {hint}"),
+        ))
     }
 }
 

@@ -8,15 +8,26 @@ use anyhow::{Context as _, bail};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Environment, file::File};
+use super::file::{File, Text};
+use super::{Environment, faulty};
+use crate::model::Place;
 
 /// The files that a configuration names, by their paths from the root.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Beside {
     /// Files of `NAME=value` lines; the earlier wins.
-    pub env_files: Vec<String>,
+    pub env_files: Vec<Named>,
     /// Files that `terraform output -json` wrote; the later wins.
-    pub terraform_outputs: Vec<String>,
+    pub terraform_outputs: Vec<Named>,
+}
+
+/// A file that the configuration names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Named {
+    /// As written: from the root.
+    pub path: String,
+    /// Where its name stands.
+    pub place: Place,
 }
 
 impl Beside {
@@ -26,9 +37,16 @@ impl Beside {
             return Ok(Self::default());
         };
         let file = File::parse(text)?;
+        let named = |files: Vec<Text>| {
+            let files = files.into_iter().map(|file| Named {
+                place: faulty::place(text, &file.span()),
+                path: file.into_inner(),
+            });
+            files.collect()
+        };
         Ok(Self {
-            env_files: file.env_files,
-            terraform_outputs: file.terraform_outputs,
+            env_files: named(file.env_files),
+            terraform_outputs: named(file.terraform_outputs),
         })
     }
 }

@@ -15,6 +15,7 @@
 //!    the global excludes of the person at the keyboard. As in git itself, a tracked file is never ignored. All files
 //!    of a revision are tracked, so that there this rule never takes one out.
 
+mod absent;
 mod changes;
 pub mod event;
 mod fetch;

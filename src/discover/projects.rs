@@ -6,7 +6,7 @@ use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
 use super::tree::Tree;
 use super::walk::FaultKind;
-use crate::model::{Diagnostic, Place, RepoPath};
+use crate::model::{Absent, Diagnostic, Place, RepoPath};
 
 /// The format of a deployment file, by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -123,6 +123,8 @@ pub struct Found {
     pub projects: Vec<FoundProject>,
     /// Files that look like deployment files and are none, and what could not be read; sorted.
     pub diagnostics: Vec<Diagnostic>,
+    /// Folders that lack files which git has: projects there are not known.
+    pub absent: BTreeMap<RepoPath, Absent>,
 }
 
 const REQUIREMENTS: &str = "requirements.txt";
@@ -211,6 +213,7 @@ pub fn find_with_flows(
     Found {
         projects: projects.collect(),
         diagnostics,
+        absent: absent(tree),
     }
 }
 
@@ -246,6 +249,19 @@ fn near_miss(name: &str) -> Option<&'static str> {
     None
 }
 
+/// The folders that lack files which git has.
+fn absent(tree: &Tree) -> BTreeMap<RepoPath, Absent> {
+    let faults = tree.faults().iter().filter_map(|fault| {
+        let why = match fault.kind {
+            FaultKind::Absent(why) => why,
+            FaultKind::Submodule => Absent::Submodule,
+            _ => return None,
+        };
+        Some((fault.path.clone(), why))
+    });
+    faults.collect()
+}
+
 /// What of a tree's faults concerns the finding of projects; the rest is told where it is in a release.
 fn faults(tree: &Tree) -> Vec<Diagnostic> {
     let tell = |fault: &super::walk::Fault| {
@@ -271,7 +287,10 @@ fn faults(tree: &Tree) -> Vec<Diagnostic> {
             FaultKind::NotUtf8 if Format::of(name).is_some() => {
                 Diagnostic::error(place, "the name is not UTF-8").hint("rename it")
             }
-            FaultKind::NotUtf8 | FaultKind::Special | FaultKind::Submodule => return None,
+            FaultKind::NotUtf8
+            | FaultKind::Special
+            | FaultKind::Submodule
+            | FaultKind::Absent(_) => return None,
         })
     };
     tree.faults().iter().filter_map(tell).collect()

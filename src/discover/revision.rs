@@ -1,7 +1,7 @@
 //! A git revision as a listing: tree and blob objects.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::bail;
 use git2::{Oid, Repository};
@@ -15,14 +15,22 @@ use crate::model::{FileMode, RepoPath};
 pub(super) struct Pool {
     path: PathBuf,
     idle: Mutex<Vec<Repository>>,
+    /// The folders of objects of the submodules that are checked out.
+    submodules: Vec<PathBuf>,
 }
 
 impl Pool {
     pub(super) fn new(repository: Repository) -> Self {
-        Self {
+        let mut submodules = Vec::new();
+        objects_of_submodules(&repository, &mut submodules);
+        let pool = Self {
             path: repository.path().to_owned(),
-            idle: Mutex::new(vec![repository]),
-        }
+            idle: Mutex::default(),
+            submodules,
+        };
+        pool.with_submodules(&repository);
+        pool.idle().push(repository);
+        pool
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -31,20 +39,50 @@ impl Pool {
 
     /// Runs `job` with a repository of its own.
     fn with<T>(&self, job: impl FnOnce(&Repository) -> anyhow::Result<T>) -> anyhow::Result<T> {
-        let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        let taken = idle().pop();
+        let taken = self.idle().pop();
         let repository = match taken {
             Some(repository) => repository,
-            None => Repository::open(&self.path)?,
+            None => {
+                let repository = Repository::open(&self.path)?;
+                self.with_submodules(&repository);
+                repository
+            }
         };
         let result = job(&repository);
-        idle().push(repository);
+        self.idle().push(repository);
         result
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<Repository>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has a repository find the objects of its submodules, too. Those of one where that fails are missing, and told as such.
+    fn with_submodules(&self, repository: &Repository) {
+        for folder in &self.submodules {
+            if let (Ok(odb), Some(folder)) = (repository.odb(), folder.to_str()) {
+                let _ = odb.add_disk_alternate(folder);
+            }
+        }
     }
 
     /// The content of a blob.
     pub(super) fn blob(&self, id: Oid) -> anyhow::Result<Vec<u8>> {
         self.with(|repository| Ok(repository.find_blob(id)?.content().to_vec()))
+    }
+}
+
+/// Finds the objects of submodules that are checked out, and of theirs.
+fn objects_of_submodules(repository: &Repository, folders: &mut Vec<PathBuf>) {
+    let listed = repository.workdir().map(|top| top.join(".gitmodules"));
+    if !listed.is_some_and(|file| file.is_file()) {
+        return;
+    }
+    for submodule in repository.submodules().into_iter().flatten() {
+        if let Ok(inner) = submodule.open() {
+            folders.push(inner.commondir().join("objects"));
+            objects_of_submodules(&inner, folders);
+        }
     }
 }
 
@@ -104,7 +142,10 @@ impl Listing for Revision<'_> {
                     .map_err(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()),
                 kind: match entry.filemode() {
                     TREE => ItemKind::Folder(entry.id()),
-                    SUBMODULE => ItemKind::Fault(FaultKind::Submodule),
+                    SUBMODULE => match repository.find_commit(entry.id()) {
+                        Ok(commit) => ItemKind::Folder(commit.tree_id()),
+                        Err(_) => ItemKind::Fault(FaultKind::Submodule),
+                    },
                     mode => ItemKind::File(Blob {
                         id: entry.id(),
                         mode,

@@ -11,6 +11,7 @@ use anyhow::Context;
 use git2::Oid;
 use rayon::prelude::*;
 
+use super::absent;
 use super::git;
 use super::revision::{Pool, Revision};
 use super::walk::{self, Fault, Walk};
@@ -92,6 +93,7 @@ impl Tree {
             let path = RepoPath::root();
             faults.push(Fault { path, kind });
         }
+        faults.extend(absent::faults(&root));
         let (entries, _) = sort(entries);
         Ok(Self::new(Store::Work { root }, entries, faults))
     }

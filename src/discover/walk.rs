@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use super::ignored::{self, Rules, Verdict};
 use super::projects::{Format, is_requirements};
 use super::tree::{Entry, EntryKind};
-use crate::model::RepoPath;
+use crate::model::{Absent, RepoPath};
 
 /// Something that a tree cannot show as an entry.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,8 +26,11 @@ pub enum FaultKind {
     NotUtf8,
     /// A device, a pipe or a socket.
     Special,
-    /// A submodule of a revision: its files are in another repository. (In a work tree they are files as any other.)
+    /// A submodule of a revision whose commit is not here. (Where it is, its files are as any other.)
     Submodule,
+    /// A folder of a work tree that lacks files which git has: the checkout is sparse, or the folder a submodule that is not
+    /// checked out.
+    Absent(Absent),
     /// It could not be read; projects in it would be missed.
     Unreadable(String),
     /// A deployment file or a requirements file that a `.prefectignore` takes out.

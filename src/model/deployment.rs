@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{
-    CodeTree, Diagnostic, Field, Fields, Image, ImageState, Need, Outputs, Place, Reach,
+    CodeTree, Diagnostic, Field, Fields, Image, ImageState, LeftOut, Need, Outputs, Place, Reach,
     ReleaseRef, RepoPath, Since, Step, put_outputs,
 };
 
@@ -127,9 +127,53 @@ pub struct Desired {
     pub diagnostics: Vec<Diagnostic>,
     /// What the run is narrowed by; `None` where it is not narrowed to what changed.
     pub since: Option<Since>,
+    /// What is not here although git declares it; `None` where all of it is here.
+    pub left_out: Option<LeftOut>,
+    /// Folders in which git has files that were not there to be read: what they declare is not known.
+    pub absent: BTreeMap<RepoPath, Absent>,
+}
+
+/// Why files that git has are not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Absent {
+    /// The checkout is sparse.
+    Sparse,
+    /// They are in another repository: the folder is a submodule.
+    Submodule,
+}
+
+impl Absent {
+    /// What to do about it.
+    pub fn hint(self) -> &'static str {
+        match self {
+            Self::Sparse => {
+                "the checkout is sparse; `git sparse-checkout disable` brings everything"
+            }
+            Self::Submodule => {
+                "`git submodule update --init` brings a submodule, as `submodules: true` of actions/checkout does"
+            }
+        }
+    }
 }
 
 impl Desired {
+    /// Whether what is registered for a project and declared nowhere concerns this run.
+    pub fn means(&self, project: &RepoPath) -> bool {
+        let Some(left_out) = &self.left_out else {
+            return true;
+        };
+        let gone = &left_out.gone;
+        let kept = self.projects.binary_search_by(|one| one.path.cmp(project));
+        kept.is_ok() || gone.as_ref().is_none_or(|gone| gone.contains(project))
+    }
+
+    /// Why not all that git has of a project was there to be read; `None` where all of it was.
+    pub fn absence(&self, project: &RepoPath) -> Option<Absent> {
+        let near = |path: &RepoPath| path.below(project).is_some() || project.below(path).is_some();
+        let mut absent = self.absent.iter();
+        absent.find_map(|(path, why)| near(path).then_some(*why))
+    }
+
     /// The keys of the images that its deployments need, with those deployments and their projects; in a narrowed run not
     /// every image that was read is needed.
     pub fn needed_images(&self) -> BTreeMap<&str, Vec<(&Project, &Deployment)>> {

@@ -24,7 +24,7 @@ mod step;
 pub use applied::{Applied, AppliedDeployment, AppliedPart, Revision};
 pub use captured::{Captured, CapturedDeployment};
 pub use code::{CodeFile, CodeTree, FileMode, Manifest, ReleaseRef};
-pub use deployment::{Deployment, DeploymentId, Desired, Dialect, Project, Reference};
+pub use deployment::{Absent, Deployment, DeploymentId, Desired, Dialect, Project, Reference};
 pub use diagnostic::{Diagnostic, Place, Severity};
 pub use digest::{Digest, Hasher, ParseDigestError};
 pub use environment::{
@@ -37,7 +37,7 @@ pub use image::{
 pub use live::{Live, LiveDeployment, Owner, Refusal};
 pub use nearest::{listed, nearest};
 pub use path::RepoPath;
-pub use reach::{By, Link, Need, Reach, Since};
+pub use reach::{By, LeftOut, Link, Need, Reach, Since};
 pub use registration::{Field, Fields, Registration, fingerprint, same};
 pub use schedule::{Schedule, Timing, normal_anchor};
 pub use secrets::Secrets;

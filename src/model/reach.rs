@@ -1,8 +1,9 @@
 //! How a change reaches a project.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
-use super::RepoPath;
+use super::{DeploymentId, RepoPath};
 
 /// The shortest way from a project to a file that changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,6 +82,15 @@ pub struct Since {
     pub revision: Option<String>,
     /// Why it is this one, where nobody named it: a lower-case fragment, such as `the branch before this push`.
     pub why: Option<String>,
+}
+
+/// What a narrowed run leaves out, as far as it decides what is declared nowhere any more.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LeftOut {
+    /// The deployments of the projects that are left out.
+    pub declared: BTreeSet<DeploymentId>,
+    /// Folders that are meant and are no projects, but may have been; `None` for all that are none.
+    pub gone: Option<BTreeSet<RepoPath>>,
 }
 
 /// Files elsewhere that a deployment says it needs: patterns as written, relative to the project's folder.

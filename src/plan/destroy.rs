@@ -1,6 +1,6 @@
 //! The end of an environment.
 
-use super::owned::orphans;
+use super::orphans::orphans;
 use super::{Options, Plan};
 use crate::model::{Desired, Live};
 
@@ -9,7 +9,7 @@ use crate::model::{Desired, Live};
 pub fn destroy(live: &Live, options: &Options) -> Plan {
     Plan {
         environment: options.environment.clone(),
-        orphans: orphans(&Desired::default(), live, options),
+        orphans: orphans(&Desired::default(), live, options).0,
         destroys: true,
         prune: true,
         ..Plan::default()

@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::parts::{complete, is_of_parts};
-use super::{Options, Plan, diff};
+use super::{Options, Plan, diff, is_readable};
 use crate::model::{Applied, AppliedDeployment, Desired, Live, LiveDeployment, ReleaseRef};
 
 /// The plan from `before` to `after`, as if `before` were deployed everywhere and completely.
 ///
-/// Nothing is drift, nothing needs a work pool to exist, and what `after` declares no more is an orphan.
+/// Nothing is drift, nothing needs a work pool to exist, and what `after` declares no more is an orphan. Where `after` is
+/// narrowed, so is the plan; as nothing comes of it, it has removals too.
 pub fn compare(before: &Desired, after: &Desired, options: &Options) -> Plan {
     let mut live = Live::default();
     for project in &before.projects {
@@ -35,6 +36,7 @@ pub fn compare(before: &Desired, after: &Desired, options: &Options) -> Plan {
         .map(|project| project.release.clone())
         .collect();
     let mut plan = diff(after, &live, &as_applied(before), &uploaded, options);
+    plan.prune = options.prune && is_readable(after);
     // A project that cannot be read at `before` has no past to compare with; its faults are not this change's.
     let unknown: BTreeSet<_> = before
         .projects

@@ -1,9 +1,7 @@
-//! What is ours of what is registered, and what of that nobody declares any more.
+//! What is ours of what is registered.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use super::{Options, Orphan};
-use crate::model::{DeploymentId, Desired, Live, Owner, RepoPath};
+use super::Options;
+use crate::model::{Owner, RepoPath};
 
 impl Options {
     /// Our mark on what a project declares.
@@ -31,47 +29,15 @@ impl Options {
     }
 }
 
-/// What carries our mark and is declared nowhere.
-pub(super) fn orphans(desired: &Desired, live: &Live, options: &Options) -> Vec<Orphan> {
-    let declared: BTreeSet<&DeploymentId> = desired
-        .projects
-        .iter()
-        .flat_map(|project| &project.deployments)
-        .map(|deployment| &deployment.id)
-        .collect();
-    // What a faulty project declares is not known, so nothing of it counts as gone.
-    let faulty: BTreeMap<&RepoPath, bool> = desired
-        .projects
-        .iter()
-        .map(|project| (&project.path, project.faulty || project.unread))
-        .collect();
-    live.deployments
-        .iter()
-        .filter(|(id, _)| !declared.contains(id))
-        .filter(|(id, _)| {
-            options
-                .removals
-                .as_ref()
-                .is_none_or(|some| some.contains(id))
-        })
-        .filter_map(|(id, deployment)| {
-            let project = options.project_of(deployment.owner.as_ref()?)?;
-            let unknown = faulty.get(&project).copied().unwrap_or(false);
-            (!unknown).then(|| Orphan {
-                id: id.clone(),
-                project,
-                live: deployment.clone(),
-            })
-        })
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
     use super::*;
     use crate::model::LiveDeployment;
+    use crate::model::{DeploymentId, Desired, Live};
+    use crate::plan::Orphan;
+    use crate::plan::orphans::orphans;
     use crate::plan::tests::{declares, deployed, options};
 
     #[test]
@@ -99,7 +65,7 @@ mod tests {
             live.deployments.insert(id, Arc::new(one));
         }
         let gone = |root: &str| -> Vec<String> {
-            let found = orphans(&Desired::default(), &live, &at(root));
+            let (found, _) = orphans(&Desired::default(), &live, &at(root));
             let shown = |one: &Orphan| format!("{} of {}", one.id.name, one.project);
             found.iter().map(shown).collect()
         };
@@ -110,7 +76,7 @@ mod tests {
         // What such a root registers has the mark of it, and is the top's own where that is deployed too.
         let desired = declares(&[]);
         let (live, _) = deployed(&desired);
-        let ours = |root: &str| orphans(&Desired::default(), &live, &at(root)).len();
+        let ours = |root: &str| orphans(&Desired::default(), &live, &at(root)).0.len();
         assert_eq!([ours(""), ours("p"), ours("q")], [1, 1, 0]);
     }
 }

@@ -57,6 +57,8 @@ pub(super) fn declares(fields: &[(Field, Value)]) -> Desired {
     };
     Desired {
         since: None,
+        left_out: None,
+        absent: BTreeMap::new(),
         images: BTreeMap::new(),
         projects: vec![project],
         diagnostics: Vec::new(),
@@ -386,15 +388,6 @@ fn pruning_is_opt_in_and_touches_only_ours() {
         (names(&pruned), pruned.counts().remove),
         (vec!["ours".into()], 1)
     );
-    let narrowed = plan(
-        &desired,
-        Options {
-            prune: true,
-            narrowed: true,
-            ..options()
-        },
-    );
-    assert_eq!((names(&narrowed), narrowed.prune), (vec![], false));
     let mut faulty = desired.clone();
     faulty.projects[0].faulty = true;
     let partly = plan(

@@ -1,12 +1,14 @@
 //! `flowyard.toml` as a document with places, for the sections of it that say what to deploy.
 
-use std::collections::BTreeSet;
+use std::cell::OnceCell;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::code::{Area, Globs};
 use super::document::{self, Node, Syntax};
 use super::faults::Faults;
-use crate::discover::{Format, Found, Scope, Tree};
-use crate::model::{Diagnostic, RepoPath, nearest};
+use super::rule::FlowRules;
+use crate::discover::{self, Format, Found, Scope, Tree};
+use crate::model::{Diagnostic, Place, RepoPath, nearest};
 
 /// Where it is, from the root.
 pub(super) const FILE: &str = "flowyard.toml";
@@ -25,69 +27,89 @@ pub(super) fn parse(text: &str) -> Option<Node> {
     Some(document)
 }
 
-/// Refuses what names nothing in the tree under `[projects]`: whoever writes a name means something by it. `include` is what
-/// counts, which need not be what the file says.
+/// Refuses what names nothing in the tree under `[projects]`, or in the `variables` that come before its keys: whoever writes
+/// a name means something by it.
 pub(super) fn check(
-    document: &Node,
+    projects: Option<&Node>,
+    variables: &BTreeMap<String, (String, Vec<String>)>,
+    rules: &FlowRules,
     tree: &Tree,
     found: &Found,
-    include: &[String],
 ) -> Vec<Diagnostic> {
     let path = RepoPath::new(FILE);
     let mut faults = Faults::of(&path);
-    if let Some(projects) = document.get("projects") {
-        included(projects, tree, found, include, &mut faults);
-        shared(projects, tree, &mut faults);
-        depended_on(projects, tree, &mut faults);
+    let mut check = |key: &str, names: &dyn Fn(&str) -> Verdict| {
+        if let Some((variable, list)) = variables.get(key) {
+            for text in list {
+                if let Err((message, hint)) = names(text) {
+                    let place = Place::file(path.clone());
+                    let fault = Diagnostic::error(place, format!("{variable}: {message}"));
+                    faults.push(fault.hint(hint));
+                }
+            }
+            return;
+        }
+        let written = projects.and_then(|projects| faults.texts(projects, key));
+        for (text, at) in written.unwrap_or_default() {
+            if let Err((message, hint)) = names(&text) {
+                faults.error(at, message).hint(hint);
+            }
+        }
+    };
+    let files = || tree.entries().iter().map(|entry| entry.path.file_name());
+    // A repository begins without a project.
+    if !found.projects.is_empty() || files().any(|name| Format::of(name).is_some()) {
+        let all = OnceCell::new();
+        let find = || discover::find_with_flows(tree, &Scope::default(), &|file| rules.holds(file));
+        // What is let in and left out again is a project all the same.
+        let a_project = |glob: &str| match a_project(glob, found) {
+            Ok(()) => Ok(()),
+            Err(_) => a_project(glob, all.get_or_init(find)),
+        };
+        check("include", &a_project);
+        check("exclude", &a_project);
     }
+    check("shared", &|written| a_folder(written, tree));
+    let globs = Globs::default();
+    check("depends-on", &|pattern| a_file(pattern, &globs, tree));
     faults.into_parts().0
 }
 
-fn included(
-    projects: &Node,
-    tree: &Tree,
-    found: &Found,
-    include: &[String],
-    faults: &mut Faults<'_>,
-) {
-    let files = || tree.entries().iter().map(|entry| entry.path.file_name());
-    // A repository begins without a project.
-    if found.projects.is_empty() && !files().any(|name| Format::of(name).is_some()) {
-        return;
+/// What is wrong with a name, and what to do.
+type Verdict = Result<(), (String, String)>;
+
+fn a_project(glob: &str, among: &Found) -> Verdict {
+    // What is no glob is told before.
+    let Ok(scope) = Scope::new(&[glob], &[]) else {
+        return Ok(());
+    };
+    if among.projects.iter().any(|one| scope.holds(&one.path)) {
+        return Ok(());
     }
-    for (glob, at) in faults.texts(projects, "include").unwrap_or_default() {
-        let Ok(scope) = Scope::new(&[&glob], &[]) else {
-            continue;
-        };
-        if include.contains(&glob) && !found.projects.iter().any(|one| scope.holds(&one.path)) {
-            faults
-                .error(at, format!("`{glob}` matches no project"))
-                .hint("a project is a folder with a deployment file, and globs count from the repository's root");
-        }
-    }
+    let hint =
+        "a project is a folder with a deployment file, and globs count from the repository's root";
+    Err((format!("`{glob}` matches no project"), hint.to_owned()))
 }
 
-fn shared(projects: &Node, tree: &Tree, faults: &mut Faults<'_>) {
-    for (written, at) in faults.texts(projects, "shared").unwrap_or_default() {
-        let Some(path) = RepoPath::root().resolve(&written) else {
-            faults
-                .error(at, format!("`{written}` leads out of the repository"))
-                .hint("name a folder of the repository, from its root");
-            continue;
-        };
-        if tree.is_folder(&path) || tree.position(&path).is_some() {
-            continue;
-        }
-        let folders = folders_beside(&path, tree);
-        let hint = match nearest(path.as_str(), folders.iter().map(RepoPath::as_str)) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => "folders count from the repository's root, and ignored files do not count"
-                .to_owned(),
-        };
-        faults
-            .error(at, format!("there is no folder `{written}`"))
-            .hint(hint);
+fn a_folder(written: &str, tree: &Tree) -> Verdict {
+    let Some(path) = RepoPath::root().resolve(written) else {
+        let hint = "name a folder of the repository, from its root";
+        return Err((
+            format!("`{written}` leads out of the repository"),
+            hint.to_owned(),
+        ));
+    };
+    if tree.is_folder(&path) || tree.position(&path).is_some() {
+        return Ok(());
     }
+    let folders = folders_beside(&path, tree);
+    let hint = match nearest(path.as_str(), folders.iter().map(RepoPath::as_str)) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => {
+            "folders count from the repository's root, and ignored files do not count".to_owned()
+        }
+    };
+    Err((format!("there is no folder `{written}`"), hint))
 }
 
 /// The folders as deep as `path`.
@@ -102,8 +124,8 @@ fn folders_beside(path: &RepoPath, tree: &Tree) -> BTreeSet<RepoPath> {
         .collect()
 }
 
-fn depended_on(projects: &Node, tree: &Tree, faults: &mut Faults<'_>) {
-    let globs = Globs::default();
+fn a_file(pattern: &str, globs: &Globs, tree: &Tree) -> Verdict {
+    let hint = "patterns count from the repository's root, and ignored files do not count";
     let matches = |area: &Area| {
         let mut files = tree
             .position(&area.anchor)
@@ -111,15 +133,12 @@ fn depended_on(projects: &Node, tree: &Tree, faults: &mut Faults<'_>) {
             .chain(tree.below(&area.anchor));
         area.negated || files.any(|index| area.matches(&tree.entries()[index].path))
     };
-    for (pattern, at) in faults.texts(projects, "depends-on").unwrap_or_default() {
-        match globs.parse(&RepoPath::root(), &pattern) {
-            Ok(area) if matches(&area) => {}
-            Ok(_) => faults
-                .error(at, format!("`{pattern}` in `depends-on` matches no file"))
-                .hint("patterns count from the repository's root, and ignored files do not count"),
-            Err(why) => {
-                faults.error(at, why);
-            }
-        }
+    match globs.parse(&RepoPath::root(), pattern) {
+        Ok(area) if matches(&area) => Ok(()),
+        Ok(_) => Err((
+            format!("`{pattern}` in `depends-on` matches no file"),
+            hint.to_owned(),
+        )),
+        Err(why) => Err((why, hint.to_owned())),
     }
 }

@@ -62,8 +62,8 @@ pub struct Settings {
     pub work_pool: Option<String>,
     /// The queue of deployments that name no pool.
     pub work_queue: Option<String>,
-    /// The globs by which the projects were found; empty for all.
-    pub include: Vec<String>,
+    /// What variables say in the place of `[projects]`, by its keys: the variable's name, and the list.
+    pub variables: BTreeMap<String, (String, Vec<String>)>,
     /// Folders whose code joins the release of every project that imports it.
     pub shared: Vec<RepoPath>,
     /// What `.deployment.py` files may know.
@@ -102,14 +102,13 @@ pub fn desired(tree: &Tree, found: &Found, settings: &Settings) -> Desired {
     let document = configuration::of(tree);
     let legacy = Legacy::of(document.as_ref(), settings.environment.as_deref());
     let mut configured = rules.check(&settings.for_deployments(&legacy), tree);
-    if let Some(document) = &document {
-        configured.extend(configuration::check(
-            document,
-            tree,
-            found,
-            &settings.include,
-        ));
-    }
+    configured.extend(configuration::check(
+        document.as_ref().and_then(|file| file.get("projects")),
+        &settings.variables,
+        &rules,
+        tree,
+        found,
+    ));
     let readings: Vec<Reading<'_>> = found
         .projects
         .par_iter()
@@ -159,6 +158,8 @@ pub fn desired(tree: &Tree, found: &Found, settings: &Settings) -> Desired {
         images,
         diagnostics,
         since: None,
+        left_out: None,
+        absent: found.absent.clone(),
     }
 }
 

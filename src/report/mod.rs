@@ -117,7 +117,7 @@ pub fn faults_of_files(faults: usize) -> String {
 }
 
 /// `17 deployments in 9 projects`.
-fn size_of(desired: &Desired) -> String {
+pub fn size_of(desired: &Desired) -> String {
     let deployments = desired
         .projects
         .iter()

@@ -25,9 +25,11 @@ pub(super) fn of(plan: &Plan) -> Option<Reached> {
     let chains: Vec<String> = plan
         .projects
         .iter()
-        .filter_map(|project| {
-            let reach = project.reach.as_ref()?;
-            Some(value::text(&format!("{} ← {reach}", project.path)))
+        .map(|project| {
+            value::text(&match &project.reach {
+                Some(reach) => format!("{} ← {reach}", project.path),
+                None => format!("{}, which the preview holds already", project.path),
+            })
         })
         .collect();
     let hexadecimal = revision.len() >= 40 && revision.bytes().all(|one| one.is_ascii_hexdigit());
@@ -37,10 +39,11 @@ pub(super) fn of(plan: &Plan) -> Option<Reached> {
         revision
     };
     let why = why.map(|why| format!(" ({why})")).unwrap_or_default();
-    let begin = if chains.is_empty() {
-        "no project is reached"
-    } else {
-        "reached"
+    let reached = plan.projects.iter().any(|one| one.reach.is_some());
+    let begin = match (reached, plan.orphans.is_empty()) {
+        (true, _) => "reached",
+        (false, true) => "no project is reached",
+        (false, false) => "no project that is left is reached",
     };
     Some(Reached {
         heading: value::text(&format!("{begin} by the changes since {shown}{why}")),

@@ -136,6 +136,8 @@ fn before() -> Desired {
     ]);
     Desired {
         since: None,
+        left_out: None,
+        absent: BTreeMap::new(),
         images: BTreeMap::new(),
         projects: vec![
             project(
@@ -417,6 +419,8 @@ pub(super) fn plain(write: impl FnOnce(&mut dyn std::io::Write) -> std::io::Resu
 /// The change of one deployment from `old`, as it is live and was last applied, to `new`.
 pub(super) fn change(field: Field, old: Value, new: Value) -> plan::Change {
     let desired = |value| Desired {
+        left_out: None,
+        absent: BTreeMap::new(),
         since: None,
         images: BTreeMap::new(),
         projects: vec![project(

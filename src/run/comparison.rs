@@ -15,7 +15,7 @@ use crate::config;
 use crate::connect::{Backends, LOCAL};
 use crate::discover::{self, Tree};
 use crate::error::Failure;
-use crate::model::{Desired, Diagnostic, Place, RepoPath};
+use crate::model::{Absent, Desired, Diagnostic, Place, RepoPath};
 use crate::observe::{self, Observed};
 use crate::plan::{self, ImagePlan, Plan};
 use crate::report::progress::{self, Progress};
@@ -70,7 +70,6 @@ impl Comparison {
             &self.desired,
             &run.config.environment,
             self.options.takes_over.as_deref(),
-            self.options.narrowed,
         );
         let files = TreeFiles(tree);
         let images = &*backends.images;
@@ -206,17 +205,19 @@ fn leave_out(desired: &mut Desired, mut faults: BTreeMap<String, Diagnostic>) ->
 }
 
 /// Says why nothing is removed although that was asked for.
-pub(super) fn tell_unpruned(run: &Run, plan: &Plan, options: &plan::Options) {
+pub(super) fn tell_unpruned(run: &Run, plan: &Plan, desired: &Desired, options: &plan::Options) {
     if !options.prune || plan.prune {
         return;
     }
-    if let Some(variable) = run.config.projects.narrowed_by {
+    if let Some(variable) = run.config.projects.narrowed_by() {
         tracing::warn!(
             "--prune removes nothing as long as {variable} says what is looked at; say it under `[projects]` in {}",
             config::FILE
         );
-    } else if options.narrowed {
+    } else if desired.left_out.is_some() {
         tracing::warn!("--prune removes nothing together with --project or --since");
+    } else if desired.absent.values().any(|why| *why == Absent::Sparse) {
+        tracing::warn!("--prune removes nothing in a sparse checkout");
     } else {
         tracing::warn!("--prune removes nothing as long as a deployment file cannot be read");
     }

@@ -58,7 +58,7 @@ pub(super) async fn convert(run: &Run, options: &cli::Convert) -> Result<(), Fai
         return Ok(show::files("convert", false, &[], run)?);
     }
 
-    prove(run, tree, &before, &files, narrow.narrows())?;
+    prove(run, tree, &before, &files)?;
     for (path, (_, text)) in files.iter().filter(|one| !there.contains(one.0)) {
         let target = run.path().join(path.as_str());
         let write = || {
@@ -163,7 +163,6 @@ fn prove(
     tree: Tree,
     before: &Desired,
     files: &BTreeMap<RepoPath, (RepoPath, String)>,
-    narrowed: bool,
 ) -> Result<(), Failure> {
     let gone = files.values().map(|(original, _)| original.clone());
     let written = files
@@ -175,8 +174,7 @@ fn prove(
         .projects
         .retain(|one| before.projects.iter().any(|other| other.path == one.path));
     faulty(run, &after.diagnostics)?;
-    let plan_options = run.plan_options(true, narrowed);
-    let plan = plan::compare(before, &after, &plan_options);
+    let plan = plan::compare(before, &after, &run.plan_options(true, false));
     if plan.is_empty() {
         return Ok(());
     }

@@ -23,11 +23,11 @@ use crate::report::progress::Progress;
 use crate::state;
 
 /// Makes everything as the files declare.
-pub(super) async fn deploy(run: &Run, options: &cli::Deploy) -> Result<(), Failure> {
-    let wishes = Wishes {
-        deployment: options.github_deployment,
-        ..Wishes::of("deploy", &options.tell)
-    };
+pub(super) async fn deploy(
+    run: &Run,
+    options: &cli::Deploy,
+    wishes: Wishes,
+) -> Result<(), Failure> {
     Page::during(run, wishes, async |page| make_so(run, options, page).await).await
 }
 
@@ -76,7 +76,7 @@ async fn carry_out(
         page.refuse(&desired, &desired.diagnostics).await?;
     }
     let backends = backends?;
-    let mut plan_options = run.plan_options(prune && !options.keep_going, narrow.hides(run));
+    let mut plan_options = run.plan_options(prune && !options.keep_going, run.hides());
     if let Some(saved) = saved {
         saved.limit(&mut plan_options, &desired);
         saved.restrict(&mut desired);
@@ -94,7 +94,7 @@ async fn carry_out(
     steps::refuse_unknown(page, &desired).await?;
     let (limits, keep_going) = (plan_options.clone(), options.keep_going);
     let mut now = Comparison::of(run, &backends, &tree, desired, limits, keep_going).await?;
-    tell_unpruned(run, &now.plan, &plan_options);
+    tell_unpruned(run, &now.plan, &now.desired, &plan_options);
     let _ = super::faulty(run, &now.left_out);
     page.refuse(&now.desired, &now.plan.diagnostics).await?;
     let environment = &run.config.environment;

@@ -23,8 +23,11 @@ use crate::state;
 /// Removes all that carries our mark for the environment, and what we remember of it; what another repository has in the
 /// environment stays, and so does the memory of it. Releases and images stay: they are
 /// named by their content, and other environments may run them.
-pub(super) async fn destroy(run: &Run, options: &cli::Destroy) -> Result<(), Failure> {
-    let wishes = Wishes::of("destroy", &options.tell);
+pub(super) async fn destroy(
+    run: &Run,
+    options: &cli::Destroy,
+    wishes: Wishes,
+) -> Result<(), Failure> {
     Page::during(run, wishes, async |page| remove(run, options, page).await).await
 }
 

@@ -15,12 +15,11 @@ use crate::plan::{self, Part, Plan};
 use crate::report::json::{self, SavedOutcomes};
 
 /// Reports what the machines that carried out the parts of a plan have written down.
-pub(super) async fn gather(run: &Run, options: &cli::Gather) -> Result<(), Failure> {
-    // It stands for the one deploy that it sums up.
-    let wishes = Wishes {
-        deployment: options.github_deployment,
-        ..Wishes::of("deploy", &options.tell)
-    };
+pub(super) async fn gather(
+    run: &Run,
+    options: &cli::Gather,
+    wishes: Wishes,
+) -> Result<(), Failure> {
     Page::during(run, wishes, async |page| sum_up(run, options, page).await).await
 }
 

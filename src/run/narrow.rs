@@ -9,7 +9,7 @@ use super::revision::{self, Auto};
 use crate::cli;
 use crate::config::{self, Beside};
 use crate::discover::{Changes, Git, Scope, Tree};
-use crate::model::{Desired, Project, Reach, RepoPath, Since, listed};
+use crate::model::{Desired, LeftOut, Project, Reach, RepoPath, Since, listed};
 use crate::read::affected;
 
 /// The revision that `--since` and `--against` find out by themselves.
@@ -25,11 +25,17 @@ pub(super) struct Narrow {
     pub(super) projects: Vec<String>,
     /// What is compared with; `None` where what changed does not matter.
     pub(super) since: Option<Since>,
+    /// Projects that a preview holds already: what the pull request takes back has not changed, and has to go back there.
+    held: BTreeSet<RepoPath>,
 }
 
 impl Narrow {
     /// Finds the revision that is meant, and fetches it where a clone is missing it.
     pub(super) fn of(options: &cli::Narrow, run: &Run, auto: Auto) -> anyhow::Result<Self> {
+        let held = match &auto {
+            Auto::Preview(held) => held.clone(),
+            Auto::Event | Auto::Deployed(_) => BTreeSet::new(),
+        };
         let since = match options.since.as_deref() {
             None => None,
             Some(revision) => {
@@ -55,17 +61,13 @@ impl Narrow {
         Ok(Self {
             projects: options.projects.clone(),
             since,
+            held,
         })
     }
 
     /// Whether it narrows at all; `--since` does even where everything counts as changed, because it was meant to.
     pub(super) fn narrows(&self) -> bool {
         !self.projects.is_empty() || self.since.is_some()
-    }
-
-    /// Whether the run looks at a part of what may be registered: what it does not see is not gone.
-    pub(super) fn hides(&self, run: &Run) -> bool {
-        self.narrows() || run.config.projects.narrowed_by.is_some()
     }
 
     /// The revision to write down for a later run, which finds the same one.
@@ -111,9 +113,10 @@ pub(super) fn apply(
         .since
         .as_ref()
         .and_then(|since| since.revision.as_deref());
+    let mut changes = None;
     if let (Some(revision), Some(git)) = (revision, &run.git) {
-        let changes = git.changes(revision, tree, run.path())?;
-        let reached = reached(&desired, &changes, run, tree)?;
+        let changes = changes.insert(git.changes(revision, tree, run.path())?);
+        let reached = reached(&desired, changes, run, tree)?;
         for (project, reach) in desired.projects.iter_mut().zip(reached) {
             project.reach = reach;
         }
@@ -131,9 +134,12 @@ pub(super) fn apply(
             bail!("no project matches {glob}; there are: {}", listed(&paths));
         }
     }
+    let gone = gone(&desired, narrow, &scope, changes.as_ref());
     let (kept, dropped): (Vec<Project>, Vec<Project>) =
         desired.projects.into_iter().partition(|project| {
-            scope.holds(&project.path) && (revision.is_none() || project.reach.is_some())
+            let held = || narrow.held.contains(&project.path);
+            let changed = revision.is_none() || project.reach.is_some() || held();
+            scope.holds(&project.path) && changed
         });
     let unwanted: BTreeSet<&RepoPath> = dropped.iter().map(|project| &project.path).collect();
     let wanted: BTreeSet<&RepoPath> = kept.iter().map(|project| &project.path).collect();
@@ -151,9 +157,48 @@ pub(super) fn apply(
         }
         true
     });
+    let declared = dropped.iter().flat_map(|project| &project.deployments);
+    desired.left_out = Some(LeftOut {
+        declared: declared.map(|one| one.id.clone()).collect(),
+        gone,
+    });
     desired.projects = kept;
     desired.since.clone_from(&narrow.since);
     Ok(desired)
+}
+
+/// The folders in scope that are no projects and may have been, as far as the changes tell: those around files that were
+/// there before. `None` for all that are none.
+fn gone(
+    desired: &Desired,
+    narrow: &Narrow,
+    scope: &Scope,
+    changes: Option<&Changes>,
+) -> Option<BTreeSet<RepoPath>> {
+    let configuration = RepoPath::new(config::FILE);
+    let everything = match changes {
+        // It says which folders are projects.
+        Some(changes) => changes.paths.contains(&configuration),
+        None => narrow.since.is_some(),
+    };
+    if everything && narrow.projects.is_empty() {
+        return None;
+    }
+    let before = changes.iter().flat_map(|changes| &changes.before);
+    let mut folders = BTreeSet::new();
+    for file in before {
+        let mut above = file.parent();
+        while let Some(folder) = above.filter(|folder| !folders.contains(folder)) {
+            above = folder.parent();
+            folders.insert(folder);
+        }
+    }
+    folders.extend(narrow.held.iter().cloned());
+    for project in &desired.projects {
+        folders.remove(&project.path);
+    }
+    folders.retain(|folder| scope.holds(folder));
+    Some(folders)
 }
 
 /// How changes of this tree reach each project, in their order.
@@ -165,9 +210,9 @@ pub(super) fn reached(
 ) -> anyhow::Result<Vec<Option<Reach>>> {
     let text = super::read_beside(run.path(), config::FILE)?;
     let beside = Beside::of(text.as_deref())?;
+    let files = beside.env_files.iter().chain(&beside.terraform_outputs);
     let configuration: Vec<RepoPath> = std::iter::once(config::FILE)
-        .chain(beside.env_files.iter().map(String::as_str))
-        .chain(beside.terraform_outputs.iter().map(String::as_str))
+        .chain(files.map(|file| file.path.as_str()))
         .filter_map(|path| RepoPath::root().resolve(path))
         .collect();
     let projects = &run.config.projects;

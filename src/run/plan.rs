@@ -16,11 +16,7 @@ use crate::plan::{self, Plan};
 use crate::report;
 
 /// Shows what a deploy would change.
-pub(super) async fn plan(run: &Run, options: &cli::Plan) -> Result<(), Failure> {
-    let wishes = Wishes {
-        issue: options.drift_issue,
-        ..Wishes::of("plan", &options.tell)
-    };
+pub(super) async fn plan(run: &Run, options: &cli::Plan, wishes: Wishes) -> Result<(), Failure> {
     Page::during(run, wishes, async |page| {
         show_plan(run, options, page).await
     })
@@ -101,7 +97,7 @@ async fn plan_live(
 ) -> Result<(Plan, Desired, usize), Failure> {
     let tree = run.tree_without(&[options.out.as_deref()])?;
     let desired = read(run, &tree, narrow, false, options.keep_going).await?;
-    let plan_options = run.plan_options(options.prune && !options.keep_going, narrow.hides(run));
+    let plan_options = run.plan_options(options.prune && !options.keep_going, run.hides());
     let prune = plan_options.clone();
     let Comparison {
         desired,
@@ -118,7 +114,7 @@ async fn plan_live(
     )
     .await?;
     std::mem::forget(observed);
-    tell_unpruned(run, &plan, &prune);
+    tell_unpruned(run, &plan, &desired, &prune);
     let faults =
         errors(&desired.diagnostics, options.keep_going) + errors(&plan.diagnostics, false);
     Ok((plan, desired, faults))
@@ -147,15 +143,26 @@ async fn plan_against(
         }
     };
     let mut before = run.read(&tree, theirs, true)?;
-    if narrow.narrows() {
-        // The same projects on both sides; one that is gone is not part of a narrowed plan.
-        before
-            .projects
-            .retain(|one| after.projects.iter().any(|other| other.path == one.path));
-    }
+    leave_out_unknown(&before, &mut after);
     before.name_images();
     after.name_images();
-    let plan = plan::compare(&before, &after, &run.plan_options(true, narrow.narrows()));
+    let plan = plan::compare(&before, &after, &run.plan_options(true, false));
     let faults = errors(&after.diagnostics, options.keep_going);
     Ok((plan, after, faults))
+}
+
+/// Takes out of `after` what the other side has no files of, because they are in a submodule whose commit is not here:
+/// whether anything of it changes is not known.
+fn leave_out_unknown(before: &Desired, after: &mut Desired) {
+    after.projects.retain(|project| {
+        let mut absent = before.absent.keys();
+        let within = absent.find(|folder| project.path.below(folder).is_some());
+        if let Some(folder) = within {
+            tracing::warn!(
+                "{} is left out: it is in the submodule {folder}, whose commit of then is not here",
+                project.path
+            );
+        }
+        within.is_none()
+    });
 }

@@ -1,5 +1,7 @@
 //! Which revision `auto` stands for, and which one a deploy leaves behind.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context as _, bail};
 use serde_json::Value;
 
@@ -12,13 +14,15 @@ use crate::connect::Backends;
 use crate::discover::event::{self, Base, Event};
 use crate::discover::{Git, Login, Tree};
 use crate::error::Failure;
-use crate::model::{Desired, Revision, Since};
+use crate::model::{Desired, RepoPath, Revision, Since};
 use crate::state;
 
 /// What `--since auto` goes by.
 pub(super) enum Auto {
     /// The event of the run.
     Event,
+    /// The same, for a preview; with the projects that it holds already, whatever is compared with.
+    Preview(BTreeSet<RepoPath>),
     /// What is deployed to the environment; `None` where no commit is known to be all of it.
     Deployed(Option<String>),
 }
@@ -36,15 +40,26 @@ impl Auto {
         let event = github.and_then(|github| github.event_name.as_deref());
         let proposed =
             event.is_some_and(|name| name.starts_with("pull_request") || name == "merge_group");
-        if options.since.as_deref() != Some(AUTO) || run.config.preview || plan && proposed {
+        let preview = run.config.preview && options.since.is_some();
+        if !preview && (options.since.as_deref() != Some(AUTO) || plan && proposed) {
             return Ok(Self::Event);
         }
         // The caller fails without them, once it has told the faults of files.
         let Ok(backends) = backends else {
-            return Ok(Self::Deployed(None));
+            return Ok(if preview {
+                Self::Event
+            } else {
+                Self::Deployed(None)
+            });
         };
-        let (repository, root) = (run.repository(), run.root_in_git());
         let environment = &run.config.environment;
+        if preview {
+            let loaded = state::load(&*backends.store, environment).await;
+            let (applied, _) = loaded.map_err(Failure::Unreachable)?;
+            let held = applied.deployments.into_values();
+            return Ok(Self::Preview(held.map(|one| one.project).collect()));
+        }
+        let (repository, root) = (run.repository(), run.root_in_git());
         let loaded = state::revision(&*backends.store, environment, &repository, &root).await;
         let revision = loaded.map_err(Failure::Unreachable)?;
         let server = backends.orchestrator.subject();
@@ -57,7 +72,7 @@ impl Auto {
 pub(super) fn automatic(run: &Run, git: &Git, auto: Auto) -> anyhow::Result<Since> {
     let environment = &run.config.environment;
     let found = match auto {
-        Auto::Event => of_event("--since", run, git)?,
+        Auto::Event | Auto::Preview(_) => of_event("--since", run, git)?,
         Auto::Deployed(Some(commit)) => Ok((commit, format!("deployed to {environment}"))),
         Auto::Deployed(None) => Err(format!(
             "no commit is known to be all that is deployed to {environment}"
@@ -111,7 +126,7 @@ pub(super) fn left_by(
         let recorded = now.observed.applied.revision(&repository, &root);
         recorded.is_some_and(|one| one.server == server && one.commit == since)
     };
-    let whole = narrow.projects.is_empty() && run.config.projects.narrowed_by.is_none();
+    let whole = narrow.projects.is_empty() && run.config.projects.narrowed_by().is_none();
     if !whole || !since.is_none_or(from_there) {
         return None;
     }

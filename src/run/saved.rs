@@ -101,7 +101,6 @@ impl Saved {
             .collect();
         let removals = part.removals.iter().filter(|id| !declared.contains(id));
         options.prune = !part.removals.is_empty();
-        options.narrowed = part.removals.is_empty();
         options.removals = Some(removals.cloned().collect());
     }
 

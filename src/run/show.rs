@@ -26,16 +26,7 @@ pub(super) fn check(desired: &Desired, run: &Run) -> anyhow::Result<()> {
     let faults = &desired.diagnostics;
     print(|out| match run.global.format {
         Format::Terminal if faults.is_empty() => {
-            let deployments: usize = desired
-                .projects
-                .iter()
-                .map(|one| one.deployments.len())
-                .sum();
-            let projects = desired.projects.len();
-            writeln!(
-                out,
-                "No faults in {deployments} deployments of {projects} projects."
-            )
+            writeln!(out, "No faults in {}.", report::size_of(desired))
         }
         Format::Terminal => report::diagnostics::render(faults, &|path| run.source(path), out),
         Format::Json => text(out, &json::check(desired, faults)),

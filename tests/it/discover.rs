@@ -8,7 +8,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use flowyard::discover::{EntryKind, FaultKind, Format, Git, Root, Scope, Tree, find, root};
-use flowyard::model::{CodeTree, Diagnostic, Digest, FileMode, Place, RepoPath};
+use flowyard::model::{Absent, CodeTree, Diagnostic, Digest, FileMode, Place, RepoPath};
 use flowyard::read::code::{self, Pattern, Request, Shared};
 use git2::{IndexAddOption, Oid, Repository, Signature};
 
@@ -754,7 +754,7 @@ fn unknown_revisions_come_with_what_helps() {
 }
 
 #[test]
-fn a_submodule_is_files_in_a_work_tree_and_a_fault_of_a_revision() {
+fn a_submodule_is_files_where_it_is_checked_out() {
     let inner = Repo::new();
     inner.write("x.py", "").commit();
     let repo = Repo::new();
@@ -781,11 +781,27 @@ fn a_submodule_is_files_in_a_work_tree_and_a_fault_of_a_revision() {
     write(&repo.at("p/mod/x.py"), b"changed");
     let paths = ["p/mod", "p/mod/x.py"].map(RepoPath::new);
     assert_eq!(changed(), BTreeSet::from(paths));
-    let revision = repo.revision("HEAD");
-    assert_eq!(revision.faults()[0].kind, FaultKind::Submodule);
-    let (_, diagnostics) = plain(&revision, "p");
-    assert_eq!(diagnostics.len(), 1);
-    assert_eq!(diagnostics[0].place, Place::file(RepoPath::new("p/mod")));
+    let (code, diagnostics) = plain(&repo.revision("HEAD"), "p");
+    assert_eq!(files(&code), ["flow.py", "mod/x.py"]);
+    assert_eq!(told(&diagnostics), [""; 0]);
+
+    // Not checked out, its files are nowhere.
+    fs::remove_dir_all(repo.at("p/mod")).expect("it is there");
+    fs::remove_dir_all(repo.at(".git/modules")).expect("it is there");
+    fs::create_dir(repo.at("p/mod")).expect("a folder");
+    let (work, revision) = (repo.work(), repo.revision("HEAD"));
+    for (tree, kind) in [
+        (&work, FaultKind::Absent(Absent::Submodule)),
+        (&revision, FaultKind::Submodule),
+    ] {
+        assert_eq!(tree.faults()[0].kind, kind);
+        let absent = find(tree, &Scope::default()).absent;
+        assert_eq!(absent, [(RepoPath::new("p/mod"), Absent::Submodule)].into());
+        let (_, diagnostics) = plain(tree, "p");
+        assert_eq!(diagnostics.len(), 1);
+        assert_eq!(diagnostics[0].place, Place::file(RepoPath::new("p/mod")));
+        assert_eq!(diagnostics[0].is_error(), kind == FaultKind::Submodule);
+    }
 }
 
 #[test]

@@ -312,16 +312,27 @@ impl Selection {
         for area in &self.areas {
             for fault in tree.faults_below(&area.anchor) {
                 let (message, hint) = match fault.kind {
+                    // Whether it is missed cannot be told.
+                    FaultKind::Absent(why)
+                        if area.matches(&fault.path) && !takes(&self.exclude, &fault.path) =>
+                    {
+                        let place = Place::file(fault.path.clone());
+                        let message = "git has files in it that are not checked out: the release is without them";
+                        let warning = Diagnostic::warning(place, message).hint(why.hint());
+                        self.diagnostics.push(warning);
+                        continue;
+                    }
                     FaultKind::NotUtf8 => {
                         ("the name or the link's target is not UTF-8", "rename it")
                     }
                     FaultKind::Special => ("a device, pipe or socket", "remove it"),
                     FaultKind::Submodule => (
-                        "a submodule, whose files are not in this repository's revisions",
+                        "a submodule whose commit of then is not here",
                         "compare a work tree in which it is checked out",
                     ),
                     // These concern more than one release: `discover::find` tells them.
                     FaultKind::Unreadable(_)
+                    | FaultKind::Absent(_)
                     | FaultKind::Hidden
                     | FaultKind::Pattern(..)
                     | FaultKind::Index(_) => continue,

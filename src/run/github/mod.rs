@@ -16,7 +16,8 @@ use std::sync::atomic::Ordering;
 
 use super::Run;
 use crate::apply::Outcome;
-use crate::config;
+use crate::cli::Global;
+use crate::config::{self, Faulty};
 use crate::error::Failure;
 use crate::model::{Desired, Diagnostic, RepoPath};
 use crate::plan::Plan;
@@ -104,11 +105,9 @@ pub(super) fn deployed(run: &Run, plan: &Plan, desired: &Desired, outcomes: &[Ou
     outputs(run, &actions::deployed(plan, desired, outcomes));
 }
 
-/// Adds the faults of files to the summary.
+/// Adds the faults of files to the summary, or that there is none.
 pub(super) fn faulty(run: &Run, desired: &Desired, faults: &[Diagnostic]) {
-    if !faults.is_empty() {
-        summary(run, |options| markdown::check(desired, faults, options));
-    }
+    summary(run, |options| markdown::check(desired, faults, options));
 }
 
 /// Tells how a command ended that did not come as far as a report.
@@ -117,11 +116,13 @@ pub(super) fn end(run: &Run, name: &str, result: Result<(), Failure>) -> Result<
         && !matches!(failure, Failure::Changes | Failure::Faulty { .. })
     {
         let message = redacted(run, &failure.to_string());
-        say(&command::command(
-            "error",
-            &[("title", "flowyard")],
-            &message,
-        ));
+        match failure {
+            Failure::Usage(error) if error.is::<Faulty>() => {
+                let faults = error.downcast_ref::<Faulty>();
+                annotate(run, faults.map_or(&[], |faulty| &faulty.0));
+            }
+            _ => say_error(&message),
+        }
         if !run.summed_up.load(Ordering::Relaxed) {
             let environment = &run.config.environment;
             summary(run, |options| {
@@ -132,17 +133,34 @@ pub(super) fn end(run: &Run, name: &str, result: Result<(), Failure>) -> Result<
     result
 }
 
-/// Tells why there is no run at all.
-pub(super) fn unopened(failure: Failure) -> Failure {
-    if config::is_a_job(&config::environment()) {
-        let message = failure.to_string();
-        say(&command::command(
-            "error",
-            &[("title", "flowyard")],
-            &message,
-        ));
+/// Tells why a command could not begin, wherever it was asked to tell how it ends: mostly the configuration is at fault, and
+/// GitHub is known by the environment alone.
+pub(super) async fn unopened(
+    global: Global,
+    wishes: Wishes,
+    failure: Failure,
+) -> Result<(), Failure> {
+    if !config::is_a_job(&config::environment()) {
+        return Err(failure);
     }
-    failure
+    match Run::unconfigured(global) {
+        Ok(run) => {
+            Page::unopened(&run, wishes, &failure).await;
+            end(&run, wishes.command, Err(failure))
+        }
+        Err(_) => {
+            say_error(&failure.to_string());
+            Err(failure)
+        }
+    }
+}
+
+fn say_error(message: &str) {
+    say(&command::command(
+        "error",
+        &[("title", "flowyard")],
+        message,
+    ));
 }
 
 /// Adds a report to the step's summary, as far as there is room.

@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use super::Run;
 use crate::apply::{Outcome, Status};
 use crate::backend::{self, CommitStatus, Host, Posted, Sticky, Verdict};
-use crate::cli::Tell;
+use crate::cli::{Command, Tell};
 use crate::config::{GitHub, PullRequest};
 use crate::connect;
 use crate::error::Failure;
@@ -24,7 +24,7 @@ use crate::report::markdown::{self, Options};
 /// What a command was asked to tell.
 #[derive(Clone, Copy, Debug, Default)]
 pub(in crate::run) struct Wishes {
-    /// `plan` or `deploy`.
+    /// Its name.
     pub(in crate::run) command: &'static str,
     pub(in crate::run) comment: bool,
     pub(in crate::run) status: bool,
@@ -53,8 +53,18 @@ impl<'r> Page<'r> {
     ) -> Result<(), Failure> {
         let page = Self::open(run, wishes)?;
         let result = what(&page).await;
-        page.end(&result).await;
+        if let Err(failure) = &result {
+            page.end(failure).await;
+        }
         result
+    }
+
+    /// Tells how a command ended that could not begin.
+    pub(in crate::run) async fn unopened(run: &Run, wishes: Wishes, failure: &Failure) {
+        match Page::open(run, wishes) {
+            Ok(page) => page.end(failure).await,
+            Err(why) => tracing::warn!("{why}"),
+        }
     }
 
     /// Gets ready for what was asked for; sends nothing. An error says which option needs what.
@@ -186,10 +196,8 @@ impl<'r> Page<'r> {
     }
 
     /// Tells how the command ended, where it did not come as far as anything else.
-    async fn end(&self, result: &Result<(), Failure>) {
-        let (Err(failure), Some(host), false) =
-            (result, &self.host, self.told.load(Ordering::Relaxed))
-        else {
+    async fn end(&self, failure: &Failure) {
+        let (Some(host), false) = (&self.host, self.told.load(Ordering::Relaxed)) else {
             return;
         };
         let message = super::redacted(self.run, &failure.to_string());
@@ -222,8 +230,13 @@ impl<'r> Page<'r> {
             Ok(Some(number)) => {
                 let footer = self.footer();
                 let text = report(host.longest() - footer.len());
+                // What a deploy has told is over with what is destroyed.
+                let key = match self.wishes.command {
+                    "destroy" => "deploy",
+                    command => command,
+                };
                 let sticky = Sticky {
-                    key: self.key(self.wishes.command),
+                    key: self.key(key),
                     text,
                     footer,
                 };
@@ -318,13 +331,39 @@ impl<'r> Page<'r> {
 }
 
 impl Wishes {
-    /// What every command can be asked for.
-    pub(in crate::run) fn of(command: &'static str, tell: &Tell) -> Self {
-        Self {
+    /// What the command line asks for.
+    pub(in crate::run) fn of(command: &Command) -> Self {
+        let silent = |command| Self {
             command,
+            ..Self::default()
+        };
+        let telling = |command, tell: &Tell| Self {
             comment: tell.comment,
             status: tell.commit_status,
-            ..Self::default()
+            ..silent(command)
+        };
+        match command {
+            Command::Plan(options) => Self {
+                issue: options.drift_issue,
+                ..telling("plan", &options.tell)
+            },
+            Command::Deploy(options) => Self {
+                deployment: options.github_deployment,
+                ..telling("deploy", &options.tell)
+            },
+            // It stands for the one deploy that it sums up.
+            Command::Gather(options) => Self {
+                deployment: options.github_deployment,
+                ..telling("deploy", &options.tell)
+            },
+            Command::Destroy(options) => telling("destroy", &options.tell),
+            Command::List(_) => silent("list"),
+            Command::Check(_) => silent("check"),
+            Command::Convert(_) => silent("convert"),
+            Command::Status => silent("status"),
+            Command::Init(_) => silent("init"),
+            Command::New(_) => silent("new"),
+            Command::Completions { .. } => silent("completions"),
         }
     }
 

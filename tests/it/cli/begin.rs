@@ -45,7 +45,7 @@ fn init_fits_the_examples() {
     }
     // What it wrote is right at once, and the library is part of the releases that import it.
     let check = flowyard(&repo, "check").run().expect_code(0);
-    assert_eq!(check.stdout, "No faults in 16 deployments of 8 projects.\n");
+    assert_eq!(check.stdout, "No faults in 16 deployments in 8 projects.\n");
     let list = local(&repo, "plan --format json").expect_code(0);
     assert!(list.stdout.contains("load-e24"), "{}", list.stdout);
     local(&repo, "deploy").expect_code(0);

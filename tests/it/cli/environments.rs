@@ -111,7 +111,7 @@ fn an_unknown_environment_is_refused() {
     error: unknown environment `prd`; flowyard.toml has: prod, staging
     ");
     let run = expect_untouched(&repo, "deploy --env ../x", 2);
-    insta::assert_snapshot!(run.stderr, @"error: `../x` cannot be an environment's name: it is part of a path in the storage and of names at the orchestrator; use letters, digits, `-`, `_` and `.`");
+    insta::assert_snapshot!(run.stderr, @"error: `../x` cannot be an environment's name: it is part of a path in the storage and of names at the orchestrator; use letters, digits, `-`, `_`, `.`, `+` and `@`");
     repo.replace(
         "projects/warehouse/daily_sales/nightly.deployment.yaml",
         "  staging:",

@@ -568,7 +568,7 @@ fn what_the_configuration_names_and_is_not_there() {
     "#);
     repo.write(
         "flowyard.toml",
-        "[projects]\ninclude = [\"p\"]\nexclude = [\"attic\"]\nshared = [\"lib/x.py\"]\n",
+        "[projects]\ninclude = [\"p\"]\nshared = [\"lib/x.py\"]\n",
     );
     local(&repo, "check").expect_code(0);
     // Where nothing is deployed yet there is nothing to match.

@@ -2,6 +2,7 @@
 
 mod against;
 mod begin;
+mod checkout;
 mod deploy;
 mod deployed;
 mod environments;
@@ -11,6 +12,7 @@ mod flows;
 mod lease;
 mod legacy;
 mod links;
+mod names;
 mod narrow;
 mod output;
 mod prefect_steps;

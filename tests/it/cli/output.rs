@@ -75,7 +75,7 @@ fn the_examples_listed() {
     insta::assert_snapshot!(local(&repo, "check").expect_code(0).snapshot(), @"
     exit: 0
     ----- stdout -----
-    No faults in 16 deployments of 8 projects.
+    No faults in 16 deployments in 8 projects.
     ----- stderr -----
     ");
 }

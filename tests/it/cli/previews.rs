@@ -156,6 +156,71 @@ fn destroy_removes_a_preview_and_nothing_else() {
 }
 
 #[test]
+fn a_preview_goes_back_with_what_its_pull_request_takes_back() {
+    let repo = repo();
+    super::project(&repo, "q", "second");
+    super::project(&repo, "r", "third");
+    repo.write(".gitignore", ".flowyard\n");
+    repo.commit("Add two more");
+    repo.replace("q/flow.py", "int = 1", "int = 2");
+    repo.write(
+        "p/other.deployment.yaml",
+        "entrypoint: flow.py:hello\ntags: [b]\n",
+    );
+    local(&repo, "deploy --env pr-1 --since HEAD").expect_code(0);
+    repo.write("p/other.deployment.yaml", "entrypoint: flow.py:hello\n");
+    let plan = expect_untouched(&repo, "plan --env pr-1 --since HEAD", 0);
+    insta::assert_snapshot!(plan.snapshot(), @r#"
+    exit: 0
+    ----- stdout -----
+    reached by the changes since HEAD
+      p, which the preview holds already
+      q ← q/flow.py
+
+    p
+      ~ update hello/other-pr-1
+          tags: ["b", "pr-1"] -> ["pr-1"]
+        1 unchanged
+
+    Plan for pr-1: 0 to create, 1 to update, 2 unchanged, 0 to remove.
+    ----- stderr -----
+    "#);
+    repo.write(".flowyard/plan.json", "");
+    local(
+        &repo,
+        "plan --env pr-1 --since HEAD --out .flowyard/plan.json",
+    )
+    .expect_code(0);
+    local(&repo, "deploy --env pr-1 --plan .flowyard/plan.json").expect_code(0);
+    assert_eq!(fields(&repo, "pr-1", "other-pr-1")["tags"], json!(["pr-1"]));
+    expect_untouched(&repo, "deploy --env pr-1 --since HEAD", 0);
+    // A project that the pull request does not add any more is shown; `destroy` removes it with the rest.
+    super::project(&repo, "s", "fourth");
+    local(&repo, "deploy --env pr-1 --since HEAD").expect_code(0);
+    std::fs::remove_dir_all(repo.path().join("s")).expect("it was just written");
+    let plan = expect_untouched(&repo, "plan --env pr-1 --since HEAD", 0);
+    assert!(
+        plan.stdout.contains("hello/fourth-pr-1 (was in s)"),
+        "{}",
+        plan.snapshot()
+    );
+    // What is no preview is what is deployed.
+    repo.replace("q/flow.py", "int = 2", "int = 1");
+    local(&repo, "deploy --env prod").expect_code(0);
+    let plan = local(&repo, "plan --env prod --since HEAD").expect_code(0);
+    assert!(
+        plan.stdout.starts_with("no project is reached"),
+        "{}",
+        plan.snapshot()
+    );
+    assert!(
+        !plan.stdout.contains("holds already"),
+        "{}",
+        plan.snapshot()
+    );
+}
+
+#[test]
 fn what_is_no_preview_is_destroyed_only_when_that_is_said() {
     let repo = repo();
     local(&repo, "deploy --env prod").expect_code(0);

@@ -117,7 +117,8 @@ fn it_is_kept_where_not_everything_was_looked_at() {
         let run = expect_untouched(&repo, &format!("deploy --prune {line}"), 0);
         assert!(!run.stdout.contains("hello/hello"), "{}", run.snapshot());
         let plan = expect_untouched(&repo, &format!("plan --prune {line} --check"), 0);
-        assert!(!plan.stdout.contains("hello/hello"), "{}", plan.snapshot());
+        let told = "(deploy --prune removes them)\n    hello/hello (was in p)";
+        assert!(plan.stdout.contains(told), "{}", plan.snapshot());
     }
     let run = expect_untouched(&repo, "deploy --prune --project p", 0);
     insta::assert_snapshot!(run.snapshot(), @"
@@ -127,6 +128,101 @@ fn it_is_kept_where_not_everything_was_looked_at() {
     ----- stderr -----
      WARN --prune removes nothing together with --project or --since
     ");
+}
+
+/// Three projects, deployed and committed.
+fn three() -> Repo {
+    let repo = small();
+    for name in ["q", "r"] {
+        project(&repo, name, name);
+    }
+    repo.write(".gitignore", ".flowyard\n");
+    repo.commit("Add two more");
+    local(&repo, "deploy").expect_code(0);
+    repo
+}
+
+#[test]
+fn a_plan_that_is_narrowed_to_what_changed_shows_what_that_takes_away() {
+    let repo = three();
+    repo.remove("q/q.deployment.yaml");
+    repo.commit("Take one away");
+    // What went before is not what is asked for.
+    repo.remove("r/r.deployment.yaml");
+    repo.remove("r/flow.py");
+    let plan = expect_untouched(&repo, "plan --since HEAD", 0);
+    insta::assert_snapshot!(plan.snapshot(), @"
+    exit: 0
+    ----- stdout -----
+    no project that is left is reached by the changes since HEAD
+
+    registered, but declared nowhere (deploy --prune removes them)
+        hello/r (was in r)
+
+    No changes. No deployment is in scope.
+    ----- stderr -----
+    ");
+    let plan = expect_untouched(&repo, "plan --since HEAD~1", 0);
+    let both = "\n    hello/q (was in q)\n    hello/r (was in r)\n";
+    assert!(plan.stdout.contains(both), "{}", plan.snapshot());
+    let plan = expect_untouched(&repo, "plan --since HEAD~1 --project p --project q", 2);
+    assert!(
+        plan.stderr.contains("no project matches q"),
+        "{}",
+        plan.stderr
+    );
+    let plan = expect_untouched(&repo, "plan --since HEAD~1 --project p", 0);
+    assert!(!plan.stdout.contains("hello/"), "{}", plan.snapshot());
+    // The same without a server, where it is a difference as any other.
+    let against = local(&repo, "plan --against HEAD~1 --since HEAD~1 --check").expect_code(5);
+    insta::assert_snapshot!(against.snapshot(), @"
+    exit: 5
+    ----- stdout -----
+    no project that is left is reached by the changes since HEAD~1
+
+    declared nowhere any more
+      - remove hello/q (was in q)
+      - remove hello/r (was in r)
+
+    Plan: 0 to create, 0 to update, 0 unchanged, 2 to remove.
+    ----- stderr -----
+    ");
+    let against = local(&repo, "plan --against HEAD~1 --since HEAD --check").expect_code(5);
+    assert!(
+        !against.stdout.contains("hello/q"),
+        "{}",
+        against.snapshot()
+    );
+    // A deploy of what changed removes nothing, and one of everything just what was shown.
+    let (lines, run) = changes(&repo, "deploy --prune --since HEAD~1", 0);
+    assert_eq!(lines, [""; 0], "{}", run.snapshot());
+    let (lines, _) = changes(&repo, "deploy --prune", 0);
+    assert_eq!(
+        lines,
+        [
+            "- registrations/default/hello/q.json",
+            "- registrations/default/hello/r.json"
+        ]
+    );
+}
+
+#[test]
+fn what_moves_to_another_project_or_out_of_the_configuration() {
+    let repo = three();
+    repo.remove("q/q.deployment.yaml");
+    project(&repo, "p", "q");
+    let plan = expect_untouched(&repo, "plan --since HEAD", 0);
+    assert!(!plan.stdout.contains("(was in"), "{}", plan.snapshot());
+    // Where it went is not looked at, and it is no less declared there.
+    let plan = expect_untouched(&repo, "plan --since HEAD --project r", 0);
+    assert!(!plan.stdout.contains("hello/"), "{}", plan.snapshot());
+    repo.write("flowyard.toml", "[projects]\nexclude = ['r']\n");
+    let plan = expect_untouched(&repo, "plan --since HEAD", 0);
+    assert!(
+        plan.stdout.contains("    hello/r (was in r)\n"),
+        "{}",
+        plan.snapshot()
+    );
 }
 
 #[test]

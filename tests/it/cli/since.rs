@@ -196,6 +196,35 @@ fn a_push_fetches_the_one_commit_that_is_missing() {
 }
 
 #[test]
+fn another_attempt_compares_with_what_the_first_did() {
+    let remote = Remote::new();
+    let (before, sha) = (remote.second.clone(), remote.third.clone());
+    // Meanwhile somebody has pushed again, and that was deployed.
+    let clone = remote.clone(&sha);
+    remote.turn_back();
+    let attempt = |number: &str, line: &str| {
+        let line = format!("{line} --since auto --format json --local");
+        Flowyard::new(clone.path(), line.split(' '))
+            .env("GITHUB_ACTIONS", "true")
+            .env("GITHUB_EVENT_NAME", "push")
+            .env("GITHUB_EVENT_PATH", clone.payload(&push(&before)))
+            .env("GITHUB_SHA", &sha)
+            .env("GITHUB_RUN_ID", "77")
+            .env("GITHUB_RUN_ATTEMPT", number)
+            .run()
+            .expect_code(0)
+    };
+    for number in ["1", "2"] {
+        assert_eq!(listed(&attempt(number, "list")), ["projects/a"], "{number}");
+    }
+    // A deploy goes by what is deployed, whichever attempt it is: one that failed leaves no commit behind.
+    attempt("1", "deploy");
+    let (since, chains) = told(&attempt("2", "plan"));
+    assert_eq!(since["revision"], sha);
+    assert_eq!(chains, [""; 0]);
+}
+
+#[test]
 fn a_forced_push_compares_with_what_was_pushed_away() {
     let remote = Remote::new();
     let clone = remote.clone(&remote.third);

@@ -13,6 +13,7 @@ mod pages;
 mod private;
 pub(crate) mod runner;
 pub(crate) mod secrets;
+mod unopened;
 mod verdicts;
 
 /// The names of a step's outputs, sorted.

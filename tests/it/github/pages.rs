@@ -196,11 +196,12 @@ async fn the_end_of_a_preview_is_told_in_its_pull_request() {
     let ended = step.run(&repo, line).expect_code(0);
     insta::assert_snapshot!("destroy_summary", ended.summary);
     insta::assert_snapshot!("destroy_outputs", ended.outputs());
+    let comments = github.comments(7);
     assert!(
-        github.comments(7)[1].contains("removed `hello/hello-pr-7`"),
-        "{:?}",
-        github.comments(7)
+        comments[0].contains("removed `hello/hello-pr-7`"),
+        "{comments:?}"
     );
+    assert_eq!(comments.len(), 1, "what the deploy told is over");
     let (_, status) = github.state().statuses[0].clone();
     assert_eq!(status["context"], "flowyard/destroy (pr-7)");
     github.expect_nothing_refused();

@@ -1,0 +1,170 @@
+//! What is registered and declared nowhere any more.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Options, Orphan};
+use crate::model::{Absent, DeploymentId, Desired, Diagnostic, Live, Place, Project, RepoPath};
+
+/// Whether it is known of every project what git declares.
+pub(super) fn is_readable(desired: &Desired) -> bool {
+    let unread = |project: &Project| project.faulty || project.unread;
+    // A sparse checkout may lack anything, such as what a deployment was moved to.
+    let sparse = desired.absent.values().any(|why| *why == Absent::Sparse);
+    !sparse && !desired.projects.iter().any(unread)
+}
+
+/// What is registered as ours and declared nowhere, and why more than that is left alone.
+pub(super) fn orphans(
+    desired: &Desired,
+    live: &Live,
+    options: &Options,
+) -> (Vec<Orphan>, Vec<Diagnostic>) {
+    let declared: BTreeSet<&DeploymentId> = desired
+        .projects
+        .iter()
+        .flat_map(|project| &project.deployments)
+        .map(|deployment| &deployment.id)
+        .chain(desired.left_out.iter().flat_map(|one| &one.declared))
+        .collect();
+    // What a faulty project declares is not known, so nothing of it counts as gone.
+    let faulty: BTreeMap<&RepoPath, bool> = desired
+        .projects
+        .iter()
+        .map(|project| (&project.path, project.faulty || project.unread))
+        .collect();
+    let mut absent: BTreeMap<(RepoPath, Absent), usize> = BTreeMap::new();
+    let mut orphans = Vec::new();
+    for (id, deployment) in &live.deployments {
+        let counts = options
+            .removals
+            .as_ref()
+            .is_none_or(|some| some.contains(id));
+        let owner = deployment.owner.as_ref().filter(|_| counts);
+        let Some(project) = owner.and_then(|owner| options.project_of(owner)) else {
+            continue;
+        };
+        let unknown = faulty.get(&project).copied().unwrap_or(false);
+        if declared.contains(id) || unknown || options.hides || !desired.means(&project) {
+            continue;
+        }
+        if let Some(why) = desired.absence(&project) {
+            *absent.entry((project, why)).or_default() += 1;
+            continue;
+        }
+        orphans.push(Orphan {
+            id: id.clone(),
+            project,
+            live: deployment.clone(),
+        });
+    }
+    let withheld = absent.into_iter().map(|((project, why), count)| {
+        let what = match count {
+            1 => "a deployment is registered for it".to_owned(),
+            _ => format!("{count} deployments are registered for it"),
+        };
+        let message = format!("{what} and left alone: not all that git has of it is checked out");
+        Diagnostic::warning(Place::file(project), message).hint(why.hint())
+    });
+    (orphans, withheld.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::model::{Applied, LeftOut, LiveDeployment, Owner};
+    use crate::plan::tests::declares;
+    use crate::plan::{Plan, diff};
+
+    /// The project `p` declares `f/d`; `f/gone` and `f/moved` are registered for the projects `old` and `p`, and declared no
+    /// more.
+    fn plan(change: impl FnOnce(&mut Desired)) -> Plan {
+        let mut desired = declares(&[]);
+        let mut live = Live::default();
+        for (name, project) in [("d", "p"), ("gone", "old"), ("moved", "p")] {
+            let one = LiveDeployment {
+                owner: Some(Owner {
+                    repository: "acme/flows".into(),
+                    environment: "prod".into(),
+                    project: RepoPath::new(project),
+                }),
+                ..LiveDeployment::default()
+            };
+            live.deployments.insert(id(name), Arc::new(one));
+        }
+        change(&mut desired);
+        let options = Options {
+            repository: "acme/flows".into(),
+            environment: "prod".into(),
+            prune: true,
+            ..Options::default()
+        };
+        let applied = Applied::default();
+        diff(&desired, &live, &applied, &BTreeSet::new(), &options)
+    }
+
+    fn id(name: &str) -> DeploymentId {
+        DeploymentId {
+            flow: "f".into(),
+            name: name.into(),
+        }
+    }
+
+    fn names(plan: &Plan) -> Vec<&str> {
+        let orphans = plan.orphans.iter();
+        orphans.map(|one| one.id.name.as_str()).collect()
+    }
+
+    #[test]
+    fn a_narrowed_plan_has_what_it_is_narrowed_to_and_removes_nothing() {
+        let narrowed = |keeps: bool, elsewhere: &[&str], gone: Option<&[&str]>| {
+            plan(|desired| {
+                if !keeps {
+                    desired.projects.clear();
+                }
+                let gone = gone.map(|gone| gone.iter().map(|path| RepoPath::new(*path)).collect());
+                desired.left_out = Some(LeftOut {
+                    declared: elsewhere.iter().map(|name| id(name)).collect(),
+                    gone,
+                });
+            })
+        };
+        for (keeps, elsewhere, gone, expected) in [
+            (true, &[][..], Some(&["other"][..]), vec!["moved"]),
+            (true, &["moved"], Some(&["other"]), vec![]),
+            (true, &[], Some(&["old"]), vec!["gone", "moved"]),
+            (true, &[], None, vec!["gone", "moved"]),
+            (false, &["d"], Some(&["old"]), vec!["gone"]),
+            (false, &["d", "moved"], None, vec!["gone"]),
+        ] {
+            let plan = narrowed(keeps, elsewhere, gone);
+            assert_eq!(names(&plan), expected, "{keeps} {elsewhere:?} {gone:?}");
+            assert!(!plan.prune && plan.counts().remove == 0);
+        }
+    }
+
+    #[test]
+    fn what_is_not_checked_out_may_declare_it() {
+        for (path, why, expected, prunes) in [
+            ("old/flows", Absent::Sparse, vec!["moved"], false),
+            ("older", Absent::Sparse, vec!["gone", "moved"], false),
+            ("old", Absent::Submodule, vec!["moved"], true),
+            ("p/vendor", Absent::Submodule, vec!["gone"], true),
+            ("older", Absent::Submodule, vec!["gone", "moved"], true),
+        ] {
+            let plan = plan(|desired| {
+                desired.absent.insert(RepoPath::new(path), why);
+            });
+            assert_eq!((names(&plan), plan.prune), (expected, prunes), "{path}");
+            let told = plan.diagnostics.iter().map(|one| one.place.path.as_str());
+            let expected = match path {
+                "older" => None,
+                "p/vendor" => Some("p"),
+                _ => Some("old"),
+            };
+            assert_eq!(told.collect::<Vec<_>>(), Vec::from_iter(expected));
+        }
+    }
+}

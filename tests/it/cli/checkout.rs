@@ -1,0 +1,149 @@
+//! Checkouts that lack files which git has: sparse ones, and submodules.
+
+use super::{changes, expect_untouched, local, project, small};
+use crate::support::{Repo, git};
+
+/// Three projects, deployed and committed; two of them in a folder of their own.
+fn three() -> Repo {
+    let repo = small();
+    repo.write(".gitignore", ".flowyard\n");
+    for name in ["a", "b"] {
+        project(&repo, &format!("more/{name}"), name);
+    }
+    repo.commit("Add two more");
+    local(&repo, "deploy").expect_code(0);
+    repo
+}
+
+#[test]
+fn a_sparse_checkout_removes_nothing() {
+    for index in ["--no-sparse-index", "--sparse-index"] {
+        let repo = three();
+        let set = ["sparse-checkout", "set", index, "p", "more/a"];
+        git(repo.path(), &set);
+        assert!(!repo.path().join("more/b").exists());
+        let run = expect_untouched(&repo, "deploy --prune", 0);
+        assert!(
+            run.stderr
+                .contains("WARN --prune removes nothing in a sparse checkout"),
+            "{}",
+            run.snapshot()
+        );
+        let plan = expect_untouched(&repo, "plan --prune --check", 0);
+        if index == "--no-sparse-index" {
+            insta::assert_snapshot!(plan.snapshot(), @"
+            exit: 0
+            ----- stdout -----
+            No changes. 2 deployments in 2 projects are as the files declare.
+            ----- stderr -----
+             WARN --prune removes nothing in a sparse checkout
+            more/b: warning: a deployment is registered for it and left alone: not all that git has of it is checked out
+              hint: the checkout is sparse; `git sparse-checkout disable` brings everything
+            1 warning in 1 file
+            ");
+        }
+        // Not even what is gone for sure, as it may have moved to where nobody looks; but that is shown.
+        repo.remove("p/hello.deployment.yaml");
+        let plan = expect_untouched(&repo, "plan --prune --check", 0);
+        if index == "--no-sparse-index" {
+            let told = "(deploy --prune removes them)\n    hello/hello (was in p)";
+            assert!(plan.stdout.contains(told), "{}", plan.snapshot());
+        }
+        git(repo.path(), &["sparse-checkout", "disable"]);
+        let (lines, _) = changes(&repo, "deploy --prune", 0);
+        assert_eq!(
+            lines,
+            ["- registrations/default/hello/hello.json"],
+            "{index}"
+        );
+    }
+}
+
+#[test]
+fn what_is_missing_in_a_project_is_told() {
+    let repo = small();
+    repo.write("p/sql/x.sql", "");
+    repo.commit("Add a query");
+    let set = ["sparse-checkout", "set", "--no-cone", "/*", "!/p/sql"];
+    git(repo.path(), &set);
+    let plan = local(&repo, "check").expect_code(0);
+    insta::assert_snapshot!(plan.snapshot(), @"
+    exit: 0
+    ----- stdout -----
+    p/sql: warning: git has files in it that are not checked out: the release is without them
+      hint: the checkout is sparse; `git sparse-checkout disable` brings everything
+    1 warning in 1 file
+    ----- stderr -----
+    ");
+}
+
+/// A repository with the project `p`, and with one in a submodule at `theirs`, which is checked out; and that other one.
+fn with_submodule() -> (Repo, Repo) {
+    let (repo, inner) = (small(), Repo::new());
+    repo.write(".gitignore", ".flowyard\n");
+    project(&inner, "q", "theirs");
+    inner.commit("Add a flow");
+    let address = inner.path().to_str().expect("UTF-8");
+    let allow = ["-c", "protocol.file.allow=always"];
+    let add = ["submodule", "--quiet", "add", address, "theirs"];
+    git(repo.path(), &[&allow[..], &add].concat());
+    git(repo.path(), &["add", "--all"]);
+    git(repo.path(), &["commit", "-q", "-m", "Add a submodule"]);
+    (repo, inner)
+}
+
+#[test]
+fn a_submodule_that_is_not_checked_out_keeps_what_it_declares() {
+    let (repo, _inner) = with_submodule();
+    local(&repo, "deploy").expect_code(0);
+    git(
+        repo.path(),
+        &["submodule", "--quiet", "deinit", "-f", "theirs"],
+    );
+    repo.remove("p/hello.deployment.yaml");
+    let (lines, run) = changes(&repo, "deploy --prune", 0);
+    assert_eq!(lines, ["- registrations/default/hello/hello.json"]);
+    insta::assert_snapshot!(run.snapshot(), @"
+    exit: 0
+    ----- stdout -----
+    p
+      removed   hello/hello
+
+    Deployed: 0 created, 0 updated, 0 unchanged, 1 removed.
+    ----- stderr -----
+    theirs/q: warning: a deployment is registered for it and left alone: not all that git has of it is checked out
+      hint: `git submodule update --init` brings a submodule, as `submodules: true` of actions/checkout does
+    1 warning in 1 file
+    ");
+    git(repo.path(), &["submodule", "--quiet", "update", "--init"]);
+    expect_untouched(&repo, "deploy --prune", 0);
+}
+
+#[test]
+fn a_submodule_is_compared_with_what_it_was() {
+    let (repo, _inner) = with_submodule();
+    expect_untouched(&repo, "plan --against HEAD --check", 0);
+    repo.replace("theirs/q/flow.py", "int = 1", "int = 2");
+    let plan = expect_untouched(&repo, "plan --against HEAD --check", 5);
+    assert!(
+        plan.stdout.contains("~ update hello/theirs"),
+        "{}",
+        plan.snapshot()
+    );
+    // A commit of then that nobody has.
+    let gone = "00112233445566778899aabbccddeeff00112233";
+    let cache = format!("160000,{gone},theirs");
+    git(repo.path(), &["update-index", "--cacheinfo", &cache]);
+    git(
+        repo.path(),
+        &["commit", "-q", "-m", "Name a commit that is not here"],
+    );
+    let plan = expect_untouched(&repo, "plan --against HEAD --check", 0);
+    insta::assert_snapshot!(plan.snapshot(), @"
+    exit: 0
+    ----- stdout -----
+    No changes. 1 deployment in 1 project is as the files declare.
+    ----- stderr -----
+     WARN theirs/q is left out: it is in the submodule theirs, whose commit of then is not here
+    ");
+}
