@@ -128,7 +128,7 @@ pub async fn live(
             return tokio::try_join!(read(None), load);
         }
         let (applied, tag) = load.await?;
-        let remembered = applied.deployments.iter();
+        let remembered = applied.remembered();
         let remembered = remembered.filter(|(_, one)| desired.means(&one.project));
         let declared = deployments().map(|one| one.id.clone());
         let of = declared.chain(remembered.map(|(id, _)| id.clone()));
