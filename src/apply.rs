@@ -35,8 +35,6 @@ const REGISTRATIONS: usize = 4;
 pub enum Item {
     /// An image is made; its repository, and the first digits of its tag.
     Image(String),
-    /// An image that is there gets its tags; named likewise.
-    Tags(String),
     /// A release becomes complete.
     Release(ReleaseRef),
     /// A deployment is registered.

@@ -81,21 +81,16 @@ async fn one_image(
             pinned: Pinned::default(),
             inputs: Inputs::from([("name".to_owned(), digest)]),
             found,
-            tags: BTreeMap::new(),
         });
     }
     let pinned = images.pin(image, files).await?;
     let inputs = image.inputs(&pinned);
-    let find = async |tag: &str| images.find(&format!("{}:{tag}", image.repository)).await;
-    let own = Image::identity(&inputs).to_string();
-    let known = image.tags.iter().filter(|tag| !tag.contains("{{"));
-    let tags = known.map(async |tag| Ok((tag.clone(), find(tag).await?)));
-    let (found, tags) = futures::try_join!(find(&own), futures::future::try_join_all(tags))?;
+    let tag = Image::identity(&inputs);
+    let found = images.find(&format!("{}:{tag}", image.repository)).await?;
     Ok(ImageState {
         pinned,
         inputs,
         found,
-        tags: tags.into_iter().collect(),
     })
 }
 
@@ -133,7 +128,7 @@ pub async fn live(
             return tokio::try_join!(read(None), load);
         }
         let (applied, tag) = load.await?;
-        let remembered = applied.deployments.iter();
+        let remembered = applied.remembered();
         let remembered = remembered.filter(|(_, one)| desired.means(&one.project));
         let declared = deployments().map(|one| one.id.clone());
         let of = declared.chain(remembered.map(|(id, _)| id.clone()));

@@ -183,8 +183,6 @@ pub struct Counts {
     pub files: usize,
     /// Their bytes.
     pub bytes: u64,
-    /// Images that are there and get a tag.
-    pub tags: usize,
     /// Images to make.
     pub builds: usize,
 }
@@ -206,10 +204,8 @@ impl Plan {
     /// Counts what the plan holds.
     pub fn counts(&self) -> Counts {
         let builds = |image: &&ImagePlan| matches!(image.action, ImageAction::Build { .. });
-        let tags = |image: &&ImagePlan| matches!(image.action, ImageAction::Tag { .. });
         let mut counts = Counts {
             builds: self.images.iter().filter(builds).count(),
-            tags: self.images.iter().filter(tags).count(),
             ..Counts::default()
         };
         for project in &self.projects {
@@ -243,8 +239,7 @@ impl Plan {
     /// deployment.
     pub fn is_empty(&self) -> bool {
         let counts = self.counts();
-        let registered = counts.create + counts.update + counts.remove;
-        registered + counts.uploads + counts.builds + counts.tags == 0
+        counts.create + counts.update + counts.remove + counts.uploads + counts.builds == 0
     }
 
     /// Whether applying writes anything at all, also to our own state.

@@ -31,7 +31,7 @@ pub struct Images<'a> {
 /// What came of the images of a plan.
 #[derive(Debug, Default)]
 pub struct Built {
-    /// One for each image that was to be made or to get tags, in plan order.
+    /// One for each image that was to be made, in plan order.
     pub outcomes: Vec<Outcome>,
     /// The digests of those that were made, by their keys.
     pub digests: BTreeMap<String, Digest>,
@@ -39,12 +39,12 @@ pub struct Built {
     pub blocked: BTreeMap<DeploymentId, String>,
 }
 
-/// Makes every image that the plan has to be made, and gives those that are there the tags that they lack.
+/// Makes every image that the plan has to be made.
 pub async fn images(plan: &Plan, work: &Images<'_>, observer: &dyn Observer) -> Built {
     let to_make = plan
         .images
         .iter()
-        .filter(|image| image.action.writes())
+        .filter(|image| matches!(image.action, ImageAction::Build { .. }))
         .enumerate();
     // One that takes long keeps no other waiting.
     let mut made: Vec<_> = futures::stream::iter(to_make)
@@ -52,21 +52,15 @@ pub async fn images(plan: &Plan, work: &Images<'_>, observer: &dyn Observer) -> 
             let (status, digest) = if work.stop.load(Ordering::Relaxed) {
                 (skipped("the deploy was stopped"), None)
             } else {
-                let done = match &image.action {
-                    ImageAction::Tag { tags } => tag(image, tags, work).await.map(|()| None),
-                    _ => {
-                        observer.on(&Event::Building(image));
-                        one(image, work).await.map(Some)
-                    }
-                };
-                match done {
-                    Ok(digest) => (Status::Done, digest),
+                observer.on(&Event::Building(image));
+                match one(image, work).await {
+                    Ok(digest) => (Status::Done, Some(digest)),
                     Err(error) => (status_of(Err(error)), None),
                 }
             };
             let outcome = Outcome {
                 project: image.project.clone(),
-                item: item(image),
+                item: Item::Image(name(image)),
                 status,
                 link: None,
             };
@@ -84,8 +78,6 @@ pub async fn images(plan: &Plan, work: &Images<'_>, observer: &dyn Observer) -> 
                 let keys = image.keys.iter().cloned();
                 built.digests.extend(keys.map(|key| (key, digest)));
             }
-            // What is there needs no tag to be run.
-            None if matches!(image.action, ImageAction::Tag { .. }) => {}
             None => {
                 let reason = match outcome.status {
                     Status::Failed { .. } => format!("its image {} was not made", name(image)),
@@ -111,7 +103,12 @@ async fn one(image: &ImagePlan, work: &Images<'_>) -> backend::Result<Digest> {
         Some((whole, work.states.get(key)?))
     });
     let Some((declared, state)) = found else {
-        return Err(undeclared(image, work));
+        let message = format!("the image {} is not declared", image.repository);
+        return Err(backend::Error::new(
+            backend::Kind::Other,
+            work.backend.subject(),
+            message,
+        ));
     };
     let log = (work.log)(image);
     work.backend
@@ -119,32 +116,8 @@ async fn one(image: &ImagePlan, work: &Images<'_>) -> backend::Result<Digest> {
         .await
 }
 
-async fn tag(image: &ImagePlan, tags: &[String], work: &Images<'_>) -> backend::Result<()> {
-    let key = image.keys.first();
-    let declared = key.and_then(|key| work.desired.images.get(key));
-    match (declared, &image.digest) {
-        (Some(declared), Some(digest)) => {
-            work.backend.tag(&declared.repository, digest, tags).await
-        }
-        _ => Err(undeclared(image, work)),
-    }
-}
-
-fn undeclared(image: &ImagePlan, work: &Images<'_>) -> backend::Error {
-    let message = format!("the image {} is not declared", image.repository);
-    backend::Error::new(backend::Kind::Other, work.backend.subject(), message)
-}
-
-/// What is done with an image of a plan that writes.
-pub(super) fn item(image: &ImagePlan) -> Item {
-    match image.action {
-        ImageAction::Tag { .. } => Item::Tags(name(image)),
-        _ => Item::Image(name(image)),
-    }
-}
-
 /// `registry.example.org/acme/flows:3f2a91c04b7e`, for people.
-fn name(image: &ImagePlan) -> String {
+pub(super) fn name(image: &ImagePlan) -> String {
     match &image.tag {
         Some(tag) => format!("{}:{}", image.repository, tag.short()),
         None => image.repository.clone(),

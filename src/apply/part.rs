@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{Item, image};
 use crate::model::{DeploymentId, RepoPath};
-use crate::plan::{Action, Part, Plan, Upload};
+use crate::plan::{Action, ImageAction, Part, Plan, Upload};
 
 /// The items of a part, each with its project, in the order of [`Outcome`](super::Outcome)s: images, then releases and
 /// registrations by project, then removals.
@@ -14,9 +14,9 @@ pub fn items(plan: &Plan, part: &Part) -> Vec<(RepoPath, Item)> {
     let removals: BTreeSet<&DeploymentId> = part.removals.iter().collect();
     let mut items = Vec::new();
     for image in &plan.images {
-        let mut users = image.deployments.iter();
-        if image.action.writes() && users.any(|id| deployments.contains(id)) {
-            items.push((image.project.clone(), image::item(image)));
+        let made = matches!(image.action, ImageAction::Build { .. });
+        if made && image.deployments.iter().any(|id| deployments.contains(id)) {
+            items.push((image.project.clone(), Item::Image(image::name(image))));
         }
     }
     for project in plan

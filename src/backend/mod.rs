@@ -224,10 +224,6 @@ pub trait Images: Send + Sync {
         files: &dyn Files,
         log: &dyn BuildLog,
     ) -> Result<Digest>;
-
-    /// Puts an image of ours that is there, by the digest of its manifest or index, below more tags of its repository,
-    /// also where they name another one. [`Kind::NotFound`] where it is not there any more.
-    async fn tag(&self, repository: &str, digest: &Digest, tags: &[String]) -> Result<()>;
 }
 
 /// Who knows user names and passwords of registries, for programs that speak to them by themselves.

@@ -16,7 +16,8 @@ pub struct Image {
     pub repository: Option<String>,
     /// An image that is not built here, which deployments without one of their own run in, pinned by its digest.
     pub name: Option<String>,
-    /// What images without a Dockerfile are made on: `python:3.12-slim`; `None` where there is a `name`.
+    /// What images without a Dockerfile are made on: `python:3.12-slim`. A `name` beside it comes first for deployments that
+    /// say neither; it was said where more counts.
     pub base: Option<String>,
     /// Who makes them; `None` where that is left to each image.
     pub builder: Option<Builder>,
@@ -87,7 +88,8 @@ impl Image {
             Some((variable(user)?, SecretString::from(variable(password)?)))
         };
         let below_home = |folder: &str| variable("HOME").map(|home| format!("{home}/{folder}"));
-        // Either says what an image is, so that the first who says one of them has the word.
+        // Either says what an image is, so that the first who says one of them has the word. The base is for images of
+        // `dockerfile: auto` all the same.
         let sources = [
             (
                 // Recipes of Pangeo Forge name it so.
@@ -99,7 +101,9 @@ impl Image {
         ];
         let said =
             |(name, base): &(Option<String>, Option<String>)| name.is_some() || base.is_some();
-        let (name, base) = sources.into_iter().find(said).unwrap_or_default();
+        let name = sources.iter().find(|one| said(one));
+        let name = name.and_then(|(name, _)| name.clone());
+        let base = sources.into_iter().find_map(|(_, base)| base);
         let mut variables = file.environment.unwrap_or_default();
         variables.extend(over.environment.unwrap_or_default());
         Ok(Self {
@@ -183,10 +187,25 @@ mod tests {
             .replace("name = 'r.io/f", "base = 'r.io/f");
         for (environment, set, text, expected) in [
             ("other", &[][..], TEXT, (None, Some("r.io/base:1"))),
-            ("named", &[], TEXT, (Some("r.io/flows:1"), None)),
+            (
+                "named",
+                &[],
+                TEXT,
+                (Some("r.io/flows:1"), Some("r.io/base:1")),
+            ),
             ("named", &[], &named, (None, Some("r.io/flows:1"))),
-            ("other", &[bakery], TEXT, (Some("pangeo/forge:1"), None)),
-            ("named", &[bakery], TEXT, (Some("pangeo/forge:1"), None)),
+            (
+                "other",
+                &[bakery],
+                TEXT,
+                (Some("pangeo/forge:1"), Some("r.io/base:1")),
+            ),
+            (
+                "named",
+                &[bakery],
+                TEXT,
+                (Some("pangeo/forge:1"), Some("r.io/base:1")),
+            ),
             ("named", &[base], TEXT, (None, Some("r.io/base:2"))),
         ] {
             let (name, base) = image(environment, set, text).expect("valid");

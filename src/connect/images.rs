@@ -218,10 +218,6 @@ impl Images for ByRecipe {
         self.oci.resolve(reference).await
     }
 
-    async fn tag(&self, repository: &str, digest: &Digest, tags: &[String]) -> Result<()> {
-        self.oci.tag(repository, digest, tags).await
-    }
-
     async fn pin(&self, image: &Image, files: &dyn Files) -> Result<Pinned> {
         let Recipe::Dockerfile(dockerfile) = &image.recipe else {
             return self.oci.pin(image, files).await;

@@ -30,6 +30,11 @@ impl Applied {
         self.revisions.iter().find(is_it)
     }
 
+    /// All that may be there of what we registered, a deployment at most twice.
+    pub fn remembered(&self) -> impl Iterator<Item = (&DeploymentId, &AppliedDeployment)> {
+        self.deployments.iter().chain(&self.begun)
+    }
+
     /// Adds what is known of deployments that another environment has had, as far as nothing is known of them here.
     pub fn take_over(&mut self, other: Self) {
         for (id, one) in other.begun {

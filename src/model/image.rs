@@ -176,8 +176,6 @@ pub struct ImageState {
     pub inputs: Inputs,
     /// The digest of the manifest that the registry has for these inputs; `None` where it has to be made.
     pub found: Option<Digest>,
-    /// What the registry has below each of its other tags; without those that a step has yet to tell.
-    pub tags: BTreeMap<String, Option<Digest>>,
 }
 
 impl ImageState {

@@ -41,25 +41,10 @@ pub enum ImageAction {
         /// Why, a fragment: `requirements and code changed`.
         reason: String,
     },
-    /// The registry has it, but below these of its tags another one, or none.
-    Tag {
-        /// Sorted, never empty.
-        tags: Vec<String>,
-    },
     /// The registry has it, and a deployment that needs it does not run in it yet.
     Reuse,
     /// The registry has it, and everything that needs it runs in it.
     Keep,
-}
-
-impl ImageAction {
-    /// Whether anything is written to the registry.
-    pub fn writes(&self) -> bool {
-        match self {
-            Self::Build { .. } | Self::Tag { .. } => true,
-            Self::Reuse | Self::Keep => false,
-        }
-    }
 }
 
 /// The images of a plan whose projects are known.
@@ -80,10 +65,8 @@ pub(super) fn plans(
             (&change.id, (change.action, moves))
         })
         .collect();
-    let needs = needs(desired, options);
-    let wanted = wanted_tags(&needs, options);
     let mut plans = Vec::new();
-    for (need, tags) in needs.into_iter().zip(wanted) {
+    for need in needs(desired, options) {
         let deployments: Vec<DeploymentId> = need.users.into_iter().collect();
         let moves = |id: &DeploymentId| match actions.get(id) {
             Some((Action::Create, _)) => true,
@@ -94,7 +77,6 @@ pub(super) fn plans(
             None => ImageAction::Build {
                 reason: reason(&need.state.inputs, &deployments, applied),
             },
-            Some(_) if !tags.is_empty() => ImageAction::Tag { tags },
             Some(_) if deployments.iter().any(moves) => ImageAction::Reuse,
             Some(_) => ImageAction::Keep,
         };
@@ -159,30 +141,6 @@ fn needs<'a>(desired: &'a Desired, options: &'a Options) -> Vec<Need<'a>> {
         }
     }
     needs
-}
-
-/// For each image the tags that do not name it. One that two images want is nobody's: it names whichever was made last,
-/// and would move with every run.
-fn wanted_tags(needs: &[Need<'_>], options: &Options) -> Vec<Vec<String>> {
-    let tags_of = |need: &Need<'_>| -> BTreeMap<&String, Option<Digest>> {
-        let states = need.keys.iter().filter_map(|key| options.images.get(key));
-        let tags = states.flat_map(|state| &state.tags);
-        tags.map(|(tag, names)| (tag, *names)).collect()
-    };
-    let all: Vec<_> = needs.iter().map(|need| (need, tags_of(need))).collect();
-    let mut users: BTreeMap<(&str, &String), usize> = BTreeMap::new();
-    for (need, tags) in &all {
-        for tag in tags.keys() {
-            *users.entry((&need.image.repository, tag)).or_default() += 1;
-        }
-    }
-    let wanted = all.iter().map(|(need, tags)| {
-        let alone = |tag: &&String| users[&(need.image.repository.as_str(), *tag)] == 1;
-        let others = tags.iter().filter(|(_, names)| **names != need.state.found);
-        let others = others.map(|(tag, _)| *tag).filter(alone);
-        others.cloned().collect()
-    });
-    wanted.collect()
 }
 
 /// Why an image has to be made: what of its inputs is not as it was at the last deploy.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Action, Plan, ProjectPlan, Upload};
+use super::{Action, ImageAction, Plan, ProjectPlan, Upload};
 use crate::model::{DeploymentId, RepoPath};
 
 /// What one machine does of a plan: the images, releases and registrations of some projects, and perhaps what is removed.
@@ -135,7 +135,7 @@ fn groups(plan: &Plan) -> Vec<Group> {
 }
 
 fn is_made(image: &super::ImagePlan) -> bool {
-    image.action.writes()
+    matches!(image.action, ImageAction::Build { .. })
 }
 
 /// How much work a project is beside its images.
@@ -154,7 +154,7 @@ fn weight(project: &ProjectPlan) -> u64 {
 mod tests {
     use super::*;
     use crate::model::{Digest, Place, ReleaseRef};
-    use crate::plan::{Change, ImageAction, ImagePlan, Orphan};
+    use crate::plan::{Change, ImagePlan, Orphan};
 
     fn id(project: usize, name: usize) -> DeploymentId {
         DeploymentId {

@@ -149,7 +149,7 @@ pub fn desired(tree: &Tree, found: &Found, settings: &Settings) -> Desired {
     }
     refuse_duplicates(&mut projects, &mut diagnostics);
     if let (true, Some(environment)) = (settings.preview, &settings.environment) {
-        preview::make(&mut projects, environment);
+        preview::make(&mut projects, &mut images, environment);
     }
     diagnostics.sort();
     diagnostics.dedup();

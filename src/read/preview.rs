@@ -2,13 +2,13 @@
 //!
 //! In such an environment every deployment gets the suffix `-ENV` and the tag `ENV`, and none of them starts by itself: its
 //! schedules and triggers are there, switched off. Triggers get the suffix too, as the orchestrator lists all of them
-//! together.
+//! together. Images have no tags beside that of their inputs, which would be taken from those of everybody.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
-use crate::model::{Deployment, Field, Project};
+use crate::model::{Deployment, Field, Image, Project};
 
 /// Labels of an event's resource that tell a deployment from anything else of its name.
 const ROLE: &str = "prefect.resource.role";
@@ -17,7 +17,14 @@ const ID: &str = "prefect.resource.id";
 const NAME: &str = "prefect.resource.name";
 
 /// Makes what the projects declare a preview.
-pub(super) fn make(projects: &mut [Project], environment: &str) {
+pub(super) fn make(
+    projects: &mut [Project],
+    images: &mut BTreeMap<String, Image>,
+    environment: &str,
+) {
+    for image in images.values_mut() {
+        image.tags.clear();
+    }
     let deployments = projects.iter().flat_map(|one| &one.deployments);
     let names: BTreeSet<String> = deployments.map(|one| one.id.name.clone()).collect();
     let suffixed = |name: &str| format!("{name}-{environment}");

@@ -21,8 +21,6 @@ pub(super) struct Done<'a> {
     pub(super) removed: usize,
     /// Images that were made.
     pub(super) built: usize,
-    /// Images that were there and got tags.
-    pub(super) tagged: usize,
     /// Releases that became complete.
     pub(super) uploaded: usize,
     /// Items that failed.
@@ -59,7 +57,6 @@ impl<'a> Done<'a> {
             updated: 0,
             removed: 0,
             built: 0,
-            tagged: 0,
             uploaded: 0,
             failed: 0,
             skipped: 0,
@@ -75,7 +72,6 @@ impl<'a> Done<'a> {
                 (Status::Failed { .. }, _) => done.failed += 1,
                 (Status::Skipped { .. }, _) => done.skipped += 1,
                 (Status::Done, Item::Image(_)) => done.built += 1,
-                (Status::Done, Item::Tags(_)) => done.tagged += 1,
                 (Status::Done, Item::Release(_)) => done.uploaded += 1,
                 (Status::Done, Item::Removal(_)) => done.removed += 1,
                 (Status::Done, Item::Registration(id)) if done.is_create(id) => done.created += 1,
@@ -90,11 +86,10 @@ impl<'a> Done<'a> {
         self.actions.get(id) == Some(&Action::Create)
     }
 
-    /// What an item does, for programs: `build`, `tag`, `upload`, `create`, `update` or `remove`.
+    /// What an item does, for programs: `upload`, `create`, `update` or `remove`.
     pub(super) fn action(&self, item: &Item) -> &'static str {
         match item {
             Item::Image(_) => "build",
-            Item::Tags(_) => "tag",
             Item::Release(_) => "upload",
             Item::Registration(id) if self.is_create(id) => "create",
             Item::Registration(_) => "update",
@@ -146,9 +141,6 @@ impl<'a> Done<'a> {
         if self.built > 0 {
             text += &format!("; {} built", value::count(self.built, "image"));
         }
-        if self.tagged > 0 {
-            text += &format!("; {} tagged", value::count(self.tagged, "image"));
-        }
         if self.uploaded > 0 {
             text += &format!("; {} uploaded", value::count(self.uploaded, "release"));
         }
@@ -165,7 +157,7 @@ impl<'a> Done<'a> {
 /// What an item is about: a deployment, or the release of a project.
 pub(super) fn subject(item: &Item) -> String {
     match item {
-        Item::Image(name) | Item::Tags(name) => name.clone(),
+        Item::Image(name) => name.clone(),
         Item::Release(release) => release.to_string(),
         Item::Registration(id) | Item::Removal(id) => id.to_string(),
     }

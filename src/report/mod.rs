@@ -73,9 +73,6 @@ fn to_do(plan: &Plan) -> String {
     if counts.builds > 0 {
         text += &format!("; {} to build", value::count(counts.builds, "image"));
     }
-    if counts.tags > 0 {
-        text += &format!("; {} to tag", value::count(counts.tags, "image"));
-    }
     if counts.uploads > 0 {
         text += &format!(
             "; {} to upload ({}, {})",

@@ -131,7 +131,7 @@ impl Progress {
     fn over(&self, state: &mut State, outcome: &Outcome) {
         match outcome.item {
             Item::Image(_) => state.builds.inc(1),
-            Item::Release(_) | Item::Tags(_) => {}
+            Item::Release(_) => {}
             Item::Registration(_) | Item::Removal(_) => state.writes.inc(1),
         }
         if let Status::Failed { message, .. } = &outcome.status
@@ -147,15 +147,11 @@ impl Progress {
         let Some(lines) = &mut state.lines else {
             return;
         };
-        if let Item::Image(name) | Item::Tags(name) = &outcome.item {
-            let built = matches!(outcome.item, Item::Image(_));
-            let word = match (&outcome.status, built) {
-                (Status::Done, true) => "built",
-                (Status::Failed { .. }, true) => "failed to build",
-                (Status::Skipped { .. }, true) => "did not build",
-                (Status::Done, false) => "tagged",
-                (Status::Failed { .. }, false) => "failed to tag",
-                (Status::Skipped { .. }, false) => "did not tag",
+        if let Item::Image(name) = &outcome.item {
+            let word = match outcome.status {
+                Status::Done => "built",
+                Status::Failed { .. } => "failed to build",
+                Status::Skipped { .. } => "did not build",
             };
             let _ = writeln!(lines, "{word} {}", value::text(name));
             return;

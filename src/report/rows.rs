@@ -263,7 +263,6 @@ pub(super) fn of_image(image: &ImagePlan) -> Option<(&'static str, String)> {
             ("build", format!("{builder}: {reason}; for {users}"))
         }
         (ImageAction::Build { reason }, None) => ("build", format!("{reason}; for {users}")),
-        (ImageAction::Tag { tags }, _) => ("tag", format!("as {}; for {users}", tags.join(", "))),
         (ImageAction::Reuse, None) => ("pin", format!("for {users}")),
         (ImageAction::Reuse, Some(_)) => ("reuse", format!("already in the registry; for {users}")),
         (ImageAction::Keep, _) => return None,

@@ -275,7 +275,7 @@ pub(super) async fn remember(
         .filter(|outcome| outcome.status != Status::Done)
         .filter_map(|outcome| match &outcome.item {
             apply::Item::Registration(id) | apply::Item::Removal(id) => Some(id),
-            apply::Item::Image(_) | apply::Item::Tags(_) | apply::Item::Release(_) => None,
+            apply::Item::Image(_) | apply::Item::Release(_) => None,
         })
         .collect();
     let next = |before: &Applied| {

@@ -1,6 +1,6 @@
 //! Narrows a run to a part of the repository: `--project` and `--since`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, bail};
 
@@ -9,7 +9,7 @@ use super::revision::{self, Auto};
 use crate::cli;
 use crate::config::{self, Beside};
 use crate::discover::{Changes, Git, Scope, Tree};
-use crate::model::{Desired, LeftOut, Project, Reach, RepoPath, Since, listed};
+use crate::model::{DeploymentId, Desired, LeftOut, Project, Reach, RepoPath, Since, listed};
 use crate::read::affected;
 
 /// The revision that `--since` and `--against` find out by themselves.
@@ -26,7 +26,7 @@ pub(super) struct Narrow {
     /// What is compared with; `None` where what changed does not matter.
     pub(super) since: Option<Since>,
     /// Projects that a preview holds already: what the pull request takes back has not changed, and has to go back there.
-    held: BTreeSet<RepoPath>,
+    held: BTreeMap<DeploymentId, RepoPath>,
 }
 
 impl Narrow {
@@ -34,7 +34,7 @@ impl Narrow {
     pub(super) fn of(options: &cli::Narrow, run: &Run, auto: Auto) -> anyhow::Result<Self> {
         let held = match &auto {
             Auto::Preview(held) => held.clone(),
-            Auto::Event | Auto::Deployed(_) => BTreeSet::new(),
+            Auto::Event | Auto::Deployed(_) => BTreeMap::new(),
         };
         let since = match options.since.as_deref() {
             None => None,
@@ -137,7 +137,8 @@ pub(super) fn apply(
     let gone = gone(&desired, narrow, &scope, changes.as_ref());
     let (kept, dropped): (Vec<Project>, Vec<Project>) =
         desired.projects.into_iter().partition(|project| {
-            let held = || narrow.held.contains(&project.path);
+            let mut ids = project.deployments.iter().map(|one| &one.id);
+            let mut held = || ids.any(|id| narrow.held.contains_key(id));
             let changed = revision.is_none() || project.reach.is_some() || held();
             scope.holds(&project.path) && changed
         });
@@ -193,7 +194,7 @@ fn gone(
             folders.insert(folder);
         }
     }
-    folders.extend(narrow.held.iter().cloned());
+    folders.extend(narrow.held.values().cloned());
     for project in &desired.projects {
         folders.remove(&project.path);
     }

@@ -1,6 +1,6 @@
 //! Which revision `auto` stands for, and which one a deploy leaves behind.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use anyhow::{Context as _, bail};
 use serde_json::Value;
@@ -14,7 +14,7 @@ use crate::connect::Backends;
 use crate::discover::event::{self, Base, Event};
 use crate::discover::{Git, Login, Tree};
 use crate::error::Failure;
-use crate::model::{Desired, RepoPath, Revision, Since};
+use crate::model::{DeploymentId, Desired, RepoPath, Revision, Since};
 use crate::state;
 
 /// What `--since auto` goes by.
@@ -22,7 +22,7 @@ pub(super) enum Auto {
     /// The event of the run.
     Event,
     /// The same, for a preview; with the projects that it holds already, whatever is compared with.
-    Preview(BTreeSet<RepoPath>),
+    Preview(BTreeMap<DeploymentId, RepoPath>),
     /// What is deployed to the environment; `None` where no commit is known to be all of it.
     Deployed(Option<String>),
 }
@@ -56,8 +56,9 @@ impl Auto {
         if preview {
             let loaded = state::load(&*backends.store, environment).await;
             let (applied, _) = loaded.map_err(Failure::Unreachable)?;
-            let held = applied.deployments.into_values();
-            return Ok(Self::Preview(held.map(|one| one.project).collect()));
+            let held = applied.remembered();
+            let held = held.map(|(id, one)| (id.clone(), one.project.clone()));
+            return Ok(Self::Preview(held.collect()));
         }
         let (repository, root) = (run.repository(), run.root_in_git());
         let loaded = state::revision(&*backends.store, environment, &repository, &root).await;

@@ -161,7 +161,7 @@ impl Composer<'_> {
         let name = name.or_else(|| defaults.name.as_deref().map(Name::open));
         let base = wish.base.as_ref().or(defaults.base.as_ref());
         if let Some(name) =
-            name.filter(|_| wish.name.is_some() || (base.is_none() && dockerfile.is_none()))
+            name.filter(|_| wish.name.is_some() || (wish.base.is_none() && dockerfile.is_none()))
         {
             return Ok(Some(Image {
                 repository: name.value,

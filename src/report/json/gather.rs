@@ -72,7 +72,6 @@ struct ImageFile {
     digest: Option<String>,
     action: String,
     reason: Option<String>,
-    tags: Option<Vec<String>>,
     deployments: Vec<DeploymentId>,
     project: Option<String>,
 }
@@ -138,9 +137,6 @@ impl ImageFile {
                 "build" => ImageAction::Build {
                     reason: self.reason.unwrap_or_default(),
                 },
-                "tag" => ImageAction::Tag {
-                    tags: self.tags.unwrap_or_default(),
-                },
                 "reuse" => ImageAction::Reuse,
                 _ => ImageAction::Keep,
             },
@@ -201,7 +197,6 @@ impl OutcomeFile {
         });
         let item = match (self.action.as_str(), self.id, release, self.image) {
             ("build", _, _, Some(image)) => Item::Image(image),
-            ("tag", _, _, Some(image)) => Item::Tags(image),
             ("upload", _, Some(release), _) => Item::Release(release),
             ("create" | "update", Some(id), ..) => Item::Registration(id),
             ("remove", Some(id), ..) => Item::Removal(id),

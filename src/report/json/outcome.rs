@@ -60,7 +60,6 @@ struct SummaryDocument {
     removed: usize,
     uploaded: usize,
     built: usize,
-    tagged: usize,
     failed: usize,
     skipped: usize,
 }
@@ -75,7 +74,7 @@ pub fn save_outcomes(plan: &Plan, outcomes: &[Outcome], of: &OutcomesOf) -> Stri
     let done = Done::of(plan, &Desired::default(), outcomes);
     let all = outcomes.iter().map(|outcome| {
         let (id, release) = match &outcome.item {
-            Item::Image(_) | Item::Tags(_) => (None, None),
+            Item::Image(_) => (None, None),
             Item::Release(release) => (None, Some(release.digest.to_string())),
             Item::Registration(id) | Item::Removal(id) => (Some(id.to_string()), None),
         };
@@ -88,7 +87,7 @@ pub fn save_outcomes(plan: &Plan, outcomes: &[Outcome], of: &OutcomesOf) -> Stri
             project: path(&outcome.project),
             action: done.action(&outcome.item),
             image: match &outcome.item {
-                Item::Image(name) | Item::Tags(name) => Some(name),
+                Item::Image(name) => Some(name),
                 _ => None,
             },
             id,
@@ -112,7 +111,6 @@ pub fn save_outcomes(plan: &Plan, outcomes: &[Outcome], of: &OutcomesOf) -> Stri
             removed: done.removed,
             uploaded: done.uploaded,
             built: done.built,
-            tagged: done.tagged,
             failed: done.failed,
             skipped: done.skipped,
         },
@@ -172,7 +170,6 @@ mod tests {
             "removed": 0,
             "uploaded": 1,
             "built": 0,
-            "tagged": 0,
             "failed": 1,
             "skipped": 0
           }

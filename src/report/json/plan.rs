@@ -106,7 +106,6 @@ pub(super) fn with<T>(
             files: counts.files,
             bytes: counts.bytes,
             builds: counts.builds,
-            tags: counts.tags,
         },
     })
 }
@@ -135,9 +134,6 @@ struct ImageDocument<'a> {
     builder: Option<&'static str>,
     action: &'static str,
     reason: Option<&'a str>,
-    /// Those that an image which is there gets.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tags: Option<&'a [String]>,
     deployments: Vec<String>,
     /// The first project that needs it.
     project: &'a str,
@@ -146,11 +142,10 @@ struct ImageDocument<'a> {
 
 impl<'a> ImageDocument<'a> {
     fn of(image: &'a ImagePlan) -> Self {
-        let (action, reason, tags) = match &image.action {
-            ImageAction::Build { reason } => ("build", Some(reason.as_str()), None),
-            ImageAction::Tag { tags } => ("tag", None, Some(tags.as_slice())),
-            ImageAction::Reuse => ("reuse", None, None),
-            ImageAction::Keep => ("keep", None, None),
+        let (action, reason) = match &image.action {
+            ImageAction::Build { reason } => ("build", Some(reason.as_str())),
+            ImageAction::Reuse => ("reuse", None),
+            ImageAction::Keep => ("keep", None),
         };
         Self {
             repository: &image.repository,
@@ -159,7 +154,6 @@ impl<'a> ImageDocument<'a> {
             builder: image.builder.map(Builder::name),
             action,
             reason,
-            tags,
             deployments: image.deployments.iter().map(ToString::to_string).collect(),
             project: path(&image.project),
             place: Place::of(&image.place),
@@ -237,7 +231,6 @@ struct SummaryDocument {
     files: usize,
     bytes: u64,
     builds: usize,
-    tags: usize,
 }
 
 #[cfg(test)]
@@ -258,7 +251,7 @@ mod tests {
         assert_eq!(
             document["summary"],
             json!({"create": 2, "update": 2, "keep": 2, "remove": 1, "orphaned": 0, "drifted": 2,
-                   "uploads": 2, "files": 9, "bytes": 13_000, "builds": 0, "tags": 0})
+                   "uploads": 2, "files": 9, "bytes": 13_000, "builds": 0})
         );
         let weekly = &document["projects"][0]["deployments"][2];
         insta::assert_snapshot!(serde_json::to_string_pretty(weekly).expect("it is JSON"), @r#"

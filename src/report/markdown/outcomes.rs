@@ -73,7 +73,6 @@ fn done_items(plan: &Plan, done: &Done<'_>, outcomes: &[Outcome]) -> String {
     for outcome in outcomes.iter().filter(|one| one.status == Status::Done) {
         let word = match done.action(&outcome.item) {
             "build" => "built",
-            "tag" => "tagged",
             "upload" => "uploaded",
             "create" => "created",
             "update" => "updated",
@@ -88,7 +87,7 @@ fn done_items(plan: &Plan, done: &Done<'_>, outcomes: &[Outcome]) -> String {
                     list += &format!(" · {}", link("open", url));
                 }
             }
-            Item::Image(_) | Item::Tags(_) | Item::Removal(_) => {}
+            Item::Image(_) | Item::Removal(_) => {}
         }
         list.push('\n');
     }

@@ -95,7 +95,6 @@ fn head(done: &Done<'_>, outcome: &Outcome, word: &str, out: &mut dyn Write) -> 
 fn one(done: &Done<'_>, outcome: &Outcome, out: &mut dyn Write) -> io::Result<()> {
     let (style, verb, subject) = match &outcome.item {
         Item::Image(name) => (CREATE, "built   ", name.clone()),
-        Item::Tags(name) => (UPDATE, "tagged  ", name.clone()),
         Item::Release(release) => {
             let amount = done.amount(&release.project);
             (

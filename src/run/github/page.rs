@@ -15,7 +15,7 @@ use crate::cli::{Command, Tell};
 use crate::config::{GitHub, PullRequest};
 use crate::connect;
 use crate::error::Failure;
-use crate::model::{Desired, Diagnostic};
+use crate::model::{Desired, Diagnostic, RepoPath};
 use crate::plan::Plan;
 use crate::report;
 use crate::report::actions::{self, Outputs};
@@ -127,7 +127,7 @@ impl<'r> Page<'r> {
         let verdict = verdict(well);
         self.status(host, verdict, &summary).await;
         let report = |limit| markdown::plan(plan, desired, &Options { limit: Some(limit) });
-        self.comment(host, report).await;
+        self.comment(host, self.wishes.command, report).await;
         if self.wishes.issue && faults == 0 {
             let text = (!plan.is_empty()).then(|| report(host.longest()));
             self.issue(host, text).await;
@@ -168,7 +168,12 @@ impl<'r> Page<'r> {
         self.end_deployment(host, verdict, &summary).await;
         let report =
             |limit| markdown::outcomes(plan, desired, outcomes, &Options { limit: Some(limit) });
-        self.comment(host, report).await;
+        // What a deploy has told is over with what is destroyed.
+        let about = match self.wishes.command {
+            "destroy" => "deploy",
+            command => command,
+        };
+        self.comment(host, about, report).await;
     }
 
     /// Tells faults in the log, and refuses to go on where one is an error: then the summary and the pages have them too.
@@ -192,7 +197,7 @@ impl<'r> Page<'r> {
         let summary = format!("{}; nothing was deployed", report::faults_of_files(number));
         self.status(host, Verdict::Failure, &summary).await;
         let report = |limit| markdown::check(desired, faults, &Options { limit: Some(limit) });
-        self.comment(host, report).await;
+        self.comment(host, self.wishes.command, report).await;
     }
 
     /// Tells how the command ended, where it did not come as far as anything else.
@@ -205,7 +210,7 @@ impl<'r> Page<'r> {
         self.status(&**host, Verdict::Error, &message).await;
         self.end_deployment(&**host, Verdict::Error, &message).await;
         let command = self.wishes.command;
-        self.comment(&**host, |limit| {
+        self.comment(&**host, command, |limit| {
             let options = Options { limit: Some(limit) };
             actions::failure(command, environment, &message, &options)
         })
@@ -217,7 +222,8 @@ impl<'r> Page<'r> {
         self.host.as_deref()
     }
 
-    async fn comment(&self, host: &dyn Host, report: impl FnOnce(usize) -> String) {
+    /// Writes the comment that is `about` a command, or writes it anew.
+    async fn comment(&self, host: &dyn Host, about: &str, report: impl FnOnce(usize) -> String) {
         if !self.wishes.comment {
             return;
         }
@@ -230,13 +236,8 @@ impl<'r> Page<'r> {
             Ok(Some(number)) => {
                 let footer = self.footer();
                 let text = report(host.longest() - footer.len());
-                // What a deploy has told is over with what is destroyed.
-                let key = match self.wishes.command {
-                    "destroy" => "deploy",
-                    command => command,
-                };
                 let sticky = Sticky {
-                    key: self.key(key),
+                    key: self.key(about),
                     text,
                     footer,
                 };
@@ -303,10 +304,9 @@ impl<'r> Page<'r> {
     }
 
     fn line(&self, verdict: Verdict, summary: &str) -> CommitStatus {
-        let (command, environment) = (self.wishes.command, &self.run.config.environment);
         let first = summary.lines().next().unwrap_or_default();
         CommitStatus {
-            name: format!("flowyard/{command} ({environment})"),
+            name: format!("flowyard/{} ({})", self.wishes.command, self.place()),
             verdict,
             description: first.to_owned(),
             link: self.job.run_url(),
@@ -315,11 +315,17 @@ impl<'r> Page<'r> {
 
     /// What tells our texts about this repository and environment from those of others.
     fn key(&self, what: &str) -> String {
-        format!(
-            "{what} {} {}",
-            self.run.repository(),
-            self.run.config.environment
-        )
+        format!("{what} {} {}", self.run.repository(), self.place())
+    }
+
+    /// The environment, and the root in it where that is a folder of the repository: others have their own.
+    fn place(&self) -> String {
+        let (environment, root) = (&self.run.config.environment, self.run.root_in_git());
+        if root == RepoPath::root() {
+            environment.clone()
+        } else {
+            format!("{environment}, {root}")
+        }
     }
 
     fn footer(&self) -> String {

@@ -136,21 +136,6 @@ impl Images for Oci {
         Ok(None)
     }
 
-    async fn tag(&self, written: &str, digest: &Digest, tags: &[String]) -> Result<()> {
-        let reference = reference(written)?;
-        let repository = self.target.repository(&reference);
-        let Some(manifest) = repository.manifest(&Version::Digest(*digest)).await? else {
-            let message = format!("{written}@sha256:{digest} is not there any more");
-            let error = Error::new(Kind::NotFound, self.subject(), message);
-            return Err(error.hint("run the deploy again, which makes it"));
-        };
-        for tag in tags {
-            let version = Version::Tag(tag.clone());
-            repository.put_manifest(&version, &manifest).await?;
-        }
-        Ok(())
-    }
-
     async fn pin(&self, image: &Image, files: &dyn Files) -> Result<Pinned> {
         let layers = recipe(image)?;
         let platforms = platforms(image)?;
@@ -258,17 +243,23 @@ impl Oci {
 
 /// Stores what is complete below its tags; the one by which it is found again comes last, so that a run that was cut short
 /// is done again.
+///
+/// Other images may want the other tags at the same time: the last one has them, whoever that is.
 async fn put_tags(
     image: &Image,
     identity: &Digest,
     target: &Target,
     made: &Manifest,
 ) -> Result<Digest> {
-    let tags = image.tags.iter().cloned().chain([identity.to_string()]);
-    for tag in tags {
-        let version = Version::Tag(tag);
-        target.repository.put_manifest(&version, made).await?;
+    for tag in &image.tags {
+        let version = Version::Tag(tag.clone());
+        match target.repository.put_manifest(&version, made).await {
+            Err(error) if error.kind == Kind::Conflict => tracing::info!("{error}"),
+            other => other?,
+        }
     }
+    let own = Version::Tag(identity.to_string());
+    target.repository.put_manifest(&own, made).await?;
     Ok(made.digest)
 }
 
