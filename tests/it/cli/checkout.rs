@@ -147,3 +147,41 @@ fn a_submodule_is_compared_with_what_it_was() {
      WARN theirs/q is left out: it is in the submodule theirs, whose commit of then is not here
     ");
 }
+
+#[test]
+fn what_a_sparse_checkout_leaves_out_has_not_changed() {
+    let repo = three();
+    repo.write("flowyard.toml", "[projects]\ndepends-on = ['config/**']\n");
+    repo.write("config/x", "");
+    repo.write("config/y.big", "1");
+    repo.commit("Let all projects depend on files");
+    repo.replace("p/flow.py", "int = 1", "int = 2");
+    repo.commit("Change a flow");
+    let set = [
+        "sparse-checkout",
+        "set",
+        "--no-cone",
+        "/*",
+        "!*.big",
+        "!/more/b",
+    ];
+    git(repo.path(), &set);
+    assert!(!repo.path().join("config/y.big").exists());
+    for (since, expected) in [("HEAD", &[][..]), ("HEAD~1", &["p"])] {
+        let run = local(&repo, &format!("list --since {since}")).expect_code(0);
+        for project in ["p", "more/a"] {
+            let listed = run.stdout.lines().any(|line| line.starts_with(project));
+            assert_eq!(
+                listed,
+                expected.contains(&project),
+                "{since}\n{}",
+                run.snapshot()
+            );
+        }
+    }
+    let run = expect_untouched(&repo, "plan --since HEAD~1", 0);
+    assert!(!run.stderr.contains("more/b"), "{}", run.snapshot());
+    // What was changed is so, here or not.
+    let run = local(&repo, "list --since HEAD~2").expect_code(0);
+    assert!(run.stdout.contains("more/a"), "{}", run.snapshot());
+}
