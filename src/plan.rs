@@ -295,6 +295,20 @@ pub fn diff(
     complete: &BTreeSet<ReleaseRef>,
     options: &Options,
 ) -> Plan {
+    let (mut plan, withheld) = diff_withholding(desired, live, applied, complete, options);
+    plan.diagnostics.extend(withheld);
+    plan.diagnostics.sort();
+    plan
+}
+
+/// The same, with what is left alone apart.
+fn diff_withholding(
+    desired: &Desired,
+    live: &Live,
+    applied: &Applied,
+    complete: &BTreeSet<ReleaseRef>,
+    options: &Options,
+) -> (Plan, Vec<Diagnostic>) {
     let mut diagnostics: Vec<Diagnostic> = desired
         .projects
         .iter()
@@ -326,9 +340,8 @@ pub fn diff(
     let projects: Vec<ProjectPlan> = projects.collect();
     let images = image::plans(desired, &projects, applied, options);
     let (orphans, withheld) = orphans(desired, live, options);
-    diagnostics.extend(withheld);
     diagnostics.sort();
-    Plan {
+    let plan = Plan {
         environment: options.environment.clone(),
         images,
         projects,
@@ -340,7 +353,8 @@ pub fn diff(
             && !options.hides,
         diagnostics,
         since: desired.since.clone(),
-    }
+    };
+    (plan, withheld)
 }
 
 /// One digest for a whole set of fields.

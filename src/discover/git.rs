@@ -6,7 +6,8 @@ use std::path::Path;
 
 use anyhow::{Context, anyhow, bail};
 use git2::{
-    DiffOptions, ErrorClass, ErrorCode, FileMode, ObjectType, Oid, Repository, StatusOptions,
+    Delta, DiffDelta, DiffOptions, ErrorClass, ErrorCode, FileMode, Index, IndexEntryExtendedFlag,
+    ObjectType, Oid, Repository, StatusOptions,
 };
 
 use super::tree::Tree;
@@ -193,7 +194,8 @@ impl Git {
 
     /// The paths, from the root, that differ between a revision and the work tree `work` at the same root: changed,
     /// added, deleted, and entries of `work` that git does not track. A renamed file counts at both its paths; of a
-    /// submodule that differs, its own path and all its files count. Empty where nothing differs.
+    /// submodule that differs, its own path and all its files count; a file that a sparse checkout leaves out counts where
+    /// the index has another one than the revision. Empty where nothing differs.
     ///
     /// "Differ" is git's word for tracked files, line end conversion included. What is untracked is told by the tree and
     /// not by libgit2, which would go by the global excludes and misses negations of a line in a folder above.
@@ -216,7 +218,8 @@ impl Git {
             .diff_tree_to_workdir_with_index(Some(&tree), Some(&mut options))
             .with_context(comparing)?;
         let mut changed = self.untracked(work).with_context(comparing)?;
-        for delta in diff.deltas() {
+        let index = self.repository.index().with_context(comparing)?;
+        for delta in diff.deltas().filter(|delta| !is_left_out(delta, &index)) {
             for file in [delta.old_file(), delta.new_file()] {
                 let path = String::from_utf8_lossy(file.path_bytes().unwrap_or_default());
                 let path = RepoPath::new(path.as_ref());
@@ -266,6 +269,18 @@ impl std::fmt::Debug for Git {
             .field("prefix", &self.prefix)
             .finish()
     }
+}
+
+/// Whether a file that counts as deleted is only not checked out, and otherwise as it was.
+fn is_left_out(delta: &DiffDelta<'_>, index: &Index) -> bool {
+    let old = delta.old_file();
+    let entry = (delta.status() == Delta::Deleted).then(|| index.get_path(old.path()?, 0));
+    entry.flatten().is_some_and(|entry| {
+        let flags = IndexEntryExtendedFlag::from_bits_truncate(entry.flags_extended);
+        flags.contains(IndexEntryExtendedFlag::SKIP_WORKTREE)
+            && entry.id == old.id()
+            && entry.mode == u32::from(old.mode())
+    })
 }
 
 /// Why a repository cannot be opened, and what helps.

@@ -33,7 +33,9 @@ pub use changes::Changes;
 pub use fetch::Login;
 pub use git::{Git, Head};
 pub use links::LinkFault;
-pub use projects::{DeploymentFile, Format, Found, FoundProject, Scope, find, find_with_flows};
+pub use projects::{
+    DeploymentFile, Format, Found, FoundProject, Scope, absent, find, find_with_flows,
+};
 pub use root::{Root, root};
 pub use tree::{Content, Entry, EntryKind, Tree};
 pub use walk::{Fault, FaultKind};

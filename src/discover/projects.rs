@@ -51,6 +51,8 @@ impl Format {
 pub struct Scope {
     /// `None` for everything.
     include: Option<GlobSet>,
+    /// What of each glob of `include` stands before its first wildcard, but for the root's own.
+    anchors: Vec<RepoPath>,
     exclude: GlobSet,
 }
 
@@ -60,16 +62,14 @@ impl Scope {
         let set = |globs: &[S]| {
             let mut set = GlobSetBuilder::new();
             for glob in globs {
-                let glob = glob.as_ref();
-                let glob = match glob.trim_matches('/') {
-                    "" => ".",
-                    trimmed => trimmed.strip_prefix("./").unwrap_or(trimmed),
-                };
+                let glob = trimmed(glob.as_ref());
                 set.add(GlobBuilder::new(glob).literal_separator(true).build()?);
             }
             set.build()
         };
+        let folders = include.iter().map(|glob| trimmed(glob.as_ref()));
         Ok(Self {
+            anchors: folders.filter(|glob| *glob != ".").map(anchor).collect(),
             include: if include.is_empty() {
                 None
             } else {
@@ -81,16 +81,40 @@ impl Scope {
 
     /// Whether a project in this folder is of interest.
     pub fn holds(&self, folder: &RepoPath) -> bool {
-        let matches = |set: &GlobSet| {
-            if folder.is_root() {
-                return set.is_match(".");
-            }
-            let ends = folder.as_str().match_indices('/').map(|(end, _)| end);
-            ends.chain([folder.as_str().len()])
-                .any(|end| set.is_match(&folder.as_str()[..end]))
-        };
-        self.include.as_ref().is_none_or(matches) && !matches(&self.exclude)
+        let include = self.include.as_ref();
+        include.is_none_or(|set| matches(set, folder)) && !matches(&self.exclude, folder)
     }
+
+    /// Whether a project in this folder, or somewhere below it, may be of interest: of a folder that nobody can look into.
+    pub fn reaches(&self, folder: &RepoPath) -> bool {
+        let below = || self.anchors.iter().any(|anchor| anchor.meets(folder));
+        self.holds(folder) || below() && !matches(&self.exclude, folder)
+    }
+}
+
+/// A glob as it is matched: without slashes around it, the root as `.`.
+fn trimmed(glob: &str) -> &str {
+    match glob.trim_matches('/') {
+        "" => ".",
+        trimmed => trimmed.strip_prefix("./").unwrap_or(trimmed),
+    }
+}
+
+/// The folder that all matches of a glob are in, or are.
+fn anchor(glob: &str) -> RepoPath {
+    let plain = |part: &&str| !part.contains(['*', '?', '[', '{', '\\']);
+    let parts: Vec<&str> = glob.split('/').take_while(plain).collect();
+    RepoPath::new(parts.join("/"))
+}
+
+/// Whether one of the globs matches the folder or one around it.
+fn matches(set: &GlobSet, folder: &RepoPath) -> bool {
+    if folder.is_root() {
+        return set.is_match(".");
+    }
+    let ends = folder.as_str().match_indices('/').map(|(end, _)| end);
+    ends.chain([folder.as_str().len()])
+        .any(|end| set.is_match(&folder.as_str()[..end]))
 }
 
 /// A deployment file.
@@ -123,7 +147,7 @@ pub struct Found {
     pub projects: Vec<FoundProject>,
     /// Files that look like deployment files and are none, and what could not be read; sorted.
     pub diagnostics: Vec<Diagnostic>,
-    /// Folders that lack files which git has: projects there are not known.
+    /// Folders in scope that lack files which git has: projects there are not known.
     pub absent: BTreeMap<RepoPath, Absent>,
 }
 
@@ -213,7 +237,7 @@ pub fn find_with_flows(
     Found {
         projects: projects.collect(),
         diagnostics,
-        absent: absent(tree),
+        absent: absent(tree, scope),
     }
 }
 
@@ -249,15 +273,16 @@ fn near_miss(name: &str) -> Option<&'static str> {
     None
 }
 
-/// The folders that lack files which git has.
-fn absent(tree: &Tree) -> BTreeMap<RepoPath, Absent> {
+/// The folders in this scope that lack files which git has.
+pub fn absent(tree: &Tree, scope: &Scope) -> BTreeMap<RepoPath, Absent> {
     let faults = tree.faults().iter().filter_map(|fault| {
         let why = match fault.kind {
             FaultKind::Absent(why) => why,
             FaultKind::Submodule => Absent::Submodule,
             _ => return None,
         };
-        Some((fault.path.clone(), why))
+        let counts = scope.reaches(&fault.path);
+        counts.then(|| (fault.path.clone(), why))
     });
     faults.collect()
 }
@@ -354,5 +379,28 @@ mod tests {
         assert!(holds(&["."], &[], ""));
         assert!(!holds(&["."], &[], "a"));
         assert!(Scope::new(&["a[z-b]"], &[]).is_err());
+    }
+
+    #[test]
+    fn a_scope_reaches_into_folders_that_may_hold_what_it_takes() {
+        for (include, exclude, folder, expected) in [
+            (&[][..], &[][..], "vendor/flows", true),
+            (&["projects/**"], &[], "vendor/flows", false),
+            (&["projects/*/x"], &[], "projects", true),
+            (&["projects/*/x"], &[], "projects/a/b", true),
+            (&["vendor/flows/a"], &[], "vendor/flows", true),
+            (&["**/flows"], &[], "vendor", true),
+            (&["."], &[], "vendor", false),
+            (&["."], &[], "", true),
+            (&["projects"], &[], "", true),
+            (&[], &["vendor/**"], "vendor/flows", false),
+            (&["vendor/*"], &["vendor/flows"], "vendor/flows", false),
+            // The folder itself may be a project.
+            (&[], &["vendor/**"], "vendor", true),
+        ] {
+            let scope = Scope::new(include, exclude).expect("globs");
+            let reaches = scope.reaches(&RepoPath::new(folder));
+            assert_eq!(reaches, expected, "{include:?} {exclude:?} {folder}");
+        }
     }
 }

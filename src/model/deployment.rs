@@ -129,7 +129,8 @@ pub struct Desired {
     pub since: Option<Since>,
     /// What is not here although git declares it; `None` where all of it is here.
     pub left_out: Option<LeftOut>,
-    /// Folders in which git has files that were not there to be read: what they declare is not known.
+    /// Folders that may hold projects of interest and in which git has files that were not there to be read: what they
+    /// declare is not known.
     pub absent: BTreeMap<RepoPath, Absent>,
 }
 
@@ -169,9 +170,8 @@ impl Desired {
 
     /// Why not all that git has of a project was there to be read; `None` where all of it was.
     pub fn absence(&self, project: &RepoPath) -> Option<Absent> {
-        let near = |path: &RepoPath| path.below(project).is_some() || project.below(path).is_some();
         let mut absent = self.absent.iter();
-        absent.find_map(|(path, why)| near(path).then_some(*why))
+        absent.find_map(|(path, why)| path.meets(project).then_some(*why))
     }
 
     /// The keys of the images that its deployments need, with those deployments and their projects; in a narrowed run not

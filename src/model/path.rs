@@ -109,6 +109,11 @@ impl RepoPath {
             rest.strip_prefix('/')
         }
     }
+
+    /// Whether one of both is the other, or lies below it.
+    pub fn meets(&self, other: &Self) -> bool {
+        self.below(other).is_some() || other.below(self).is_some()
+    }
 }
 
 impl fmt::Display for RepoPath {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::parts::{complete, is_of_parts};
-use super::{Options, Plan, diff, is_readable};
+use super::{Options, Plan, diff_withholding, is_readable};
 use crate::model::{Applied, AppliedDeployment, Desired, Live, LiveDeployment, ReleaseRef};
 
 /// The plan from `before` to `after`, as if `before` were deployed everywhere and completely.
@@ -35,7 +35,9 @@ pub fn compare(before: &Desired, after: &Desired, options: &Options) -> Plan {
         .iter()
         .map(|project| project.release.clone())
         .collect();
-    let mut plan = diff(after, &live, &as_applied(before), &uploaded, options);
+    let applied = as_applied(before);
+    // Nobody was asked what is registered.
+    let (mut plan, _) = diff_withholding(after, &live, &applied, &uploaded, options);
     plan.prune = options.prune && is_readable(after);
     // A project that cannot be read at `before` has no past to compare with; its faults are not this change's.
     let unknown: BTreeSet<_> = before

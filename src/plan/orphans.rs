@@ -8,9 +8,8 @@ use crate::model::{Absent, DeploymentId, Desired, Diagnostic, Live, Place, Proje
 /// Whether it is known of every project what git declares.
 pub(super) fn is_readable(desired: &Desired) -> bool {
     let unread = |project: &Project| project.faulty || project.unread;
-    // A sparse checkout may lack anything, such as what a deployment was moved to.
-    let sparse = desired.absent.values().any(|why| *why == Absent::Sparse);
-    !sparse && !desired.projects.iter().any(unread)
+    // What is not checked out may hold anything, such as what a deployment was moved to.
+    desired.absent.is_empty() && !desired.projects.iter().any(unread)
 }
 
 /// What is registered as ours and declared nowhere, and why more than that is left alone.
@@ -32,7 +31,7 @@ pub(super) fn orphans(
         .iter()
         .map(|project| (&project.path, project.faulty || project.unread))
         .collect();
-    let mut absent: BTreeMap<(RepoPath, Absent), usize> = BTreeMap::new();
+    let mut absent: BTreeMap<Absent, BTreeMap<RepoPath, usize>> = BTreeMap::new();
     let mut orphans = Vec::new();
     for (id, deployment) in &live.deployments {
         let counts = options
@@ -48,7 +47,7 @@ pub(super) fn orphans(
             continue;
         }
         if let Some(why) = desired.absence(&project) {
-            *absent.entry((project, why)).or_default() += 1;
+            *absent.entry(why).or_default().entry(project).or_default() += 1;
             continue;
         }
         orphans.push(Orphan {
@@ -57,15 +56,34 @@ pub(super) fn orphans(
             live: deployment.clone(),
         });
     }
-    let withheld = absent.into_iter().map(|((project, why), count)| {
-        let what = match count {
-            1 => "a deployment is registered for it".to_owned(),
-            _ => format!("{count} deployments are registered for it"),
-        };
-        let message = format!("{what} and left alone: not all that git has of it is checked out");
-        Diagnostic::warning(Place::file(project), message).hint(why.hint())
-    });
+    let withheld = absent
+        .iter()
+        .map(|(why, projects)| withheld(*why, projects));
     (orphans, withheld.collect())
+}
+
+/// Says of how many deployments, by their projects, it is not known whether they are gone. A sparse checkout of a large
+/// repository may lack thousands.
+fn withheld(why: Absent, projects: &BTreeMap<RepoPath, usize>) -> Diagnostic {
+    let count: usize = projects.values().sum();
+    let mut paths = projects.keys();
+    let (place, what, whose) = match (paths.next(), paths.next()) {
+        (Some(project), None) if count == 1 => {
+            let what = "a deployment is registered for it".to_owned();
+            (project.clone(), what, "it")
+        }
+        (Some(project), None) => {
+            let what = format!("{count} deployments are registered for it");
+            (project.clone(), what, "it")
+        }
+        _ => {
+            let projects = projects.len();
+            let what = format!("{count} deployments of {projects} projects are registered");
+            (RepoPath::root(), what, "them")
+        }
+    };
+    let message = format!("{what} and left alone: not all that git has of {whose} is checked out");
+    Diagnostic::warning(Place::file(place), message).hint(why.hint())
 }
 
 #[cfg(test)]
@@ -150,9 +168,9 @@ mod tests {
         for (path, why, expected, prunes) in [
             ("old/flows", Absent::Sparse, vec!["moved"], false),
             ("older", Absent::Sparse, vec!["gone", "moved"], false),
-            ("old", Absent::Submodule, vec!["moved"], true),
-            ("p/vendor", Absent::Submodule, vec!["gone"], true),
-            ("older", Absent::Submodule, vec!["gone", "moved"], true),
+            ("old", Absent::Submodule, vec!["moved"], false),
+            ("p/vendor", Absent::Submodule, vec!["gone"], false),
+            ("older", Absent::Submodule, vec!["gone", "moved"], false),
         ] {
             let plan = plan(|desired| {
                 desired.absent.insert(RepoPath::new(path), why);

@@ -28,7 +28,7 @@ pub(super) fn parse(text: &str) -> Option<Node> {
 }
 
 /// Refuses what names nothing in the tree under `[projects]`, or in the `variables` that come before its keys: whoever writes
-/// a name means something by it.
+/// a name means something by it. What may be in a folder that is not checked out is let through.
 pub(super) fn check(
     projects: Option<&Node>,
     variables: &BTreeMap<String, (String, Vec<String>)>,
@@ -39,12 +39,16 @@ pub(super) fn check(
     let path = RepoPath::new(FILE);
     let mut faults = Faults::of(&path);
     let mut check = |key: &str, names: &dyn Fn(&str) -> Verdict| {
+        let fault = |place, message: String| match key {
+            // Leaving out what is gone by now, or is not in every checkout, does no harm.
+            "exclude" => Diagnostic::warning(place, message),
+            _ => Diagnostic::error(place, message),
+        };
         if let Some((variable, list)) = variables.get(key) {
             for text in list {
                 if let Err((message, hint)) = names(text) {
                     let place = Place::file(path.clone());
-                    let fault = Diagnostic::error(place, format!("{variable}: {message}"));
-                    faults.push(fault.hint(hint));
+                    faults.push(fault(place, format!("{variable}: {message}")).hint(hint));
                 }
             }
             return;
@@ -52,26 +56,30 @@ pub(super) fn check(
         let written = projects.and_then(|projects| faults.texts(projects, key));
         for (text, at) in written.unwrap_or_default() {
             if let Err((message, hint)) = names(&text) {
-                faults.error(at, message).hint(hint);
+                faults.push(fault(faults.place(at), message).hint(hint));
             }
         }
     };
+    let all = OnceCell::new();
+    let find = || discover::find_with_flows(tree, &Scope::default(), &|file| rules.holds(file));
+    let all = || all.get_or_init(find);
+    let may_hold = |path: &RepoPath| all().absent.keys().any(|folder| folder.meets(path));
     let files = || tree.entries().iter().map(|entry| entry.path.file_name());
     // A repository begins without a project.
     if !found.projects.is_empty() || files().any(|name| Format::of(name).is_some()) {
-        let all = OnceCell::new();
-        let find = || discover::find_with_flows(tree, &Scope::default(), &|file| rules.holds(file));
         // What is let in and left out again is a project all the same.
         let a_project = |glob: &str| match a_project(glob, found) {
             Ok(()) => Ok(()),
-            Err(_) => a_project(glob, all.get_or_init(find)),
+            Err(_) => a_project(glob, all()),
         };
         check("include", &a_project);
         check("exclude", &a_project);
     }
-    check("shared", &|written| a_folder(written, tree));
+    check("shared", &|written| a_folder(written, tree, &may_hold));
     let globs = Globs::default();
-    check("depends-on", &|pattern| a_file(pattern, &globs, tree));
+    check("depends-on", &|pattern| {
+        a_file(pattern, &globs, tree, &may_hold)
+    });
     faults.into_parts().0
 }
 
@@ -83,7 +91,8 @@ fn a_project(glob: &str, among: &Found) -> Verdict {
     let Ok(scope) = Scope::new(&[glob], &[]) else {
         return Ok(());
     };
-    if among.projects.iter().any(|one| scope.holds(&one.path)) {
+    let found = among.projects.iter().any(|one| scope.holds(&one.path));
+    if found || among.absent.keys().any(|folder| scope.reaches(folder)) {
         return Ok(());
     }
     let hint =
@@ -91,7 +100,7 @@ fn a_project(glob: &str, among: &Found) -> Verdict {
     Err((format!("`{glob}` matches no project"), hint.to_owned()))
 }
 
-fn a_folder(written: &str, tree: &Tree) -> Verdict {
+fn a_folder(written: &str, tree: &Tree, may_hold: &dyn Fn(&RepoPath) -> bool) -> Verdict {
     let Some(path) = RepoPath::root().resolve(written) else {
         let hint = "name a folder of the repository, from its root";
         return Err((
@@ -99,7 +108,7 @@ fn a_folder(written: &str, tree: &Tree) -> Verdict {
             hint.to_owned(),
         ));
     };
-    if tree.is_folder(&path) || tree.position(&path).is_some() {
+    if tree.is_folder(&path) || tree.position(&path).is_some() || may_hold(&path) {
         return Ok(());
     }
     let folders = folders_beside(&path, tree);
@@ -124,14 +133,20 @@ fn folders_beside(path: &RepoPath, tree: &Tree) -> BTreeSet<RepoPath> {
         .collect()
 }
 
-fn a_file(pattern: &str, globs: &Globs, tree: &Tree) -> Verdict {
+fn a_file(
+    pattern: &str,
+    globs: &Globs,
+    tree: &Tree,
+    may_hold: &dyn Fn(&RepoPath) -> bool,
+) -> Verdict {
     let hint = "patterns count from the repository's root, and ignored files do not count";
     let matches = |area: &Area| {
         let mut files = tree
             .position(&area.anchor)
             .into_iter()
             .chain(tree.below(&area.anchor));
-        area.negated || files.any(|index| area.matches(&tree.entries()[index].path))
+        let matched = files.any(|index| area.matches(&tree.entries()[index].path));
+        area.negated || matched || may_hold(&area.anchor)
     };
     match globs.parse(&RepoPath::root(), pattern) {
         Ok(area) if matches(&area) => Ok(()),

@@ -218,6 +218,12 @@ pub(super) fn tell_unpruned(run: &Run, plan: &Plan, desired: &Desired, options: 
         tracing::warn!("--prune removes nothing together with --project or --since");
     } else if desired.absent.values().any(|why| *why == Absent::Sparse) {
         tracing::warn!("--prune removes nothing in a sparse checkout");
+    } else if let Some(folder) = desired.absent.keys().next() {
+        tracing::warn!(
+            "--prune removes nothing as long as the submodule {folder} is not checked out; if it holds no projects of this \
+             repository, leave it out by `exclude` under `[projects]` in {}",
+            config::FILE
+        );
     } else {
         tracing::warn!("--prune removes nothing as long as a deployment file cannot be read");
     }

@@ -12,7 +12,7 @@ use crate::backend::Orchestrator;
 use crate::cli;
 use crate::connect::Backends;
 use crate::discover::event::{self, Base, Event};
-use crate::discover::{Git, Login, Tree};
+use crate::discover::{self, Git, Login, Scope, Tree};
 use crate::error::Failure;
 use crate::model::{DeploymentId, Desired, RepoPath, Revision, Since};
 use crate::state;
@@ -130,6 +130,12 @@ pub(super) fn left_by(
     let whole = narrow.projects.is_empty() && run.config.projects.narrowed_by().is_none();
     if !whole || !since.is_none_or(from_there) {
         return None;
+    }
+    // A release may need what is there, also where no project is let in.
+    let scope = Scope::new(&[], &run.config.projects.exclude).unwrap_or_default();
+    if let Some(folder) = discover::absent(tree, &scope).keys().next() {
+        let why = format!("{folder} is neither checked out nor left out by `exclude`");
+        return unknown(narrow, &why);
     }
     let commit = match (tree.commit(), &run.git) {
         (Some(commit), _) => commit,
