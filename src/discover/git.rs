@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{Context, anyhow, bail};
 use git2::{
     Delta, DiffDelta, DiffOptions, ErrorClass, ErrorCode, FileMode, Index, IndexEntryExtendedFlag,
-    ObjectType, Oid, Repository, StatusOptions,
+    ObjectType, Oid, Repository,
 };
 
 use super::tree::Tree;
@@ -114,21 +114,6 @@ impl Git {
         Ok(target
             .and_then(|name| name.strip_prefix("refs/heads/"))
             .map(str::to_owned))
-    }
-
-    /// Whether the work tree differs from the head: a change, staged or not, or a file that git neither tracks nor
-    /// ignores. A bare repository is never dirty.
-    pub fn is_dirty(&self) -> anyhow::Result<bool> {
-        if self.repository.is_bare() {
-            return Ok(false);
-        }
-        let mut options = StatusOptions::new();
-        options.include_untracked(true).include_ignored(false);
-        let statuses = self
-            .repository
-            .statuses(Some(&mut options))
-            .context("compare the work tree with git's HEAD")?;
-        Ok(!statuses.is_empty())
     }
 
     /// The `owner/name` (with more owners in front where the host nests them) of the remote `origin`; `None` without
