@@ -160,14 +160,16 @@ fn what_is_no_plan_is_refused() {
             refused(&repo).stderr
         })
         .collect();
-    insta::assert_snapshot!(errors.concat(), @"
+    // Where half of a plan ends depends on all that is in one.
+    let place = regex::Regex::new(r"line \d+ column \d{2,}").expect("the pattern is fixed");
+    insta::assert_snapshot!(place.replace_all(&errors.concat(), "[PLACE]"), @"
     error: read the plan plan.json: the plan file is not JSON, or not all of it: EOF while parsing a value at line 1 column 0
     error: read the plan plan.json: this is not a plan of flowyard: it has no `kind`
     error: read the plan plan.json: the plan file is not JSON, or not all of it: expected ident at line 1 column 2
     error: read the plan plan.json: the plan has no `snapshot`: only a file written by `plan --out` can be deployed, the output of `plan --format json` cannot
     error: read the plan plan.json: this is a document of kind `list`, not a plan
     error: read the plan plan.json: the plan has version 99, and this flowyard reads version 1: make the plan again
-    error: read the plan plan.json: the plan file is not JSON, or not all of it: EOF while parsing a string at line 55 column 51
+    error: read the plan plan.json: the plan file is not JSON, or not all of it: EOF while parsing a string at [PLACE]
     ");
     let run = expect_untouched(&repo, "deploy --plan absent.json", 2);
     insta::assert_snapshot!(run.stderr, @"error: read the plan absent.json: No such file or directory (os error 2)");
