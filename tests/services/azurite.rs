@@ -23,18 +23,7 @@ pub(crate) const KEY: &str =
 pub(crate) fn bin() -> PathBuf {
     const VERSION: &str = "azurite@3.37.0";
     process::installed("azurite", VERSION, |folder| {
-        process::run(
-            Command::new("npm")
-                .args([
-                    "install",
-                    "--no-audit",
-                    "--no-fund",
-                    "--fetch-retries=6",
-                    "--prefix",
-                ])
-                .arg(folder)
-                .arg(VERSION),
-        );
+        process::npm(folder, &[VERSION]);
     })
     .join("node_modules/.bin/azurite-blob")
 }

@@ -25,18 +25,7 @@ pub(crate) fn node() -> PathBuf {
     let text = fs::read_to_string(&source).expect("it is in the repository");
     let pins = format!("{}\n{text}", PINS.join(" "));
     process::installed("node-linters", &pins, |folder| {
-        process::run(
-            Command::new("npm")
-                .args([
-                    "install",
-                    "--no-audit",
-                    "--no-fund",
-                    "--fetch-retries=6",
-                    "--prefix",
-                ])
-                .arg(folder)
-                .args(PINS),
-        );
+        process::npm(folder, &PINS);
         // Node 20 does not import the JSON in it: bundled, nothing is imported.
         fs::copy(&source, folder.join("language.mjs")).expect("the target folder can be written");
         process::run(

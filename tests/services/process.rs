@@ -251,6 +251,20 @@ pub(crate) fn venv(name: &str, requirements: &str) -> PathBuf {
     })
 }
 
+/// Installs packages of npm, each with its version, below a folder.
+pub(crate) fn npm(folder: &Path, packages: &[&str]) {
+    run(Command::new("npm")
+        .args([
+            "install",
+            "--no-audit",
+            "--no-fund",
+            "--fetch-retries=6",
+            "--prefix",
+        ])
+        .arg(folder)
+        .args(packages));
+}
+
 /// Runs a command of an installation to its end; panics with all that it said if it fails.
 pub(crate) fn run(command: &mut Command) {
     let output = command
