@@ -78,6 +78,8 @@ impl Major {
         command
             .env("PREFECT_HOME", home)
             .env("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+            // The first servers of a release copy its files into the environment, one over the other's.
+            .env("PREFECT_UI_ENABLED", "false")
             .env("DO_NOT_TRACK", "1")
             .current_dir(home);
         command
