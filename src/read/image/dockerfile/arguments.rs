@@ -5,6 +5,8 @@
 
 use std::collections::BTreeMap;
 
+use super::pattern;
+
 /// `TARGETPLATFORM`, `TARGETOS`, `TARGETARCH` and `TARGETVARIANT` of a platform such as `linux/arm/v7`.
 pub(super) fn of_platform(platform: &str) -> BTreeMap<String, String> {
     let mut parts = platform.splitn(3, '/');
@@ -37,42 +39,89 @@ pub(super) fn is_of_builder(text: &str) -> bool {
         .any(|name| text.contains(&format!("BUILD{name}")))
 }
 
-/// A text with `$NAME`, `${NAME}`, `${NAME:-default}`, `${NAME:+other}`, and both without the colon, replaced; `None`
-/// where one is not known.
-pub(super) fn put(text: &str, known: &BTreeMap<String, String>) -> Option<String> {
-    let ends = |text: &str| {
-        let end = text.find(|one: char| !one.is_ascii_alphanumeric() && one != '_');
-        end.unwrap_or(text.len())
-    };
-    let mut out = String::new();
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once('$') {
-        out += before;
-        let Some(inner) = after.strip_prefix('{') else {
-            let (name, behind) = after.split_at(ends(after));
-            out += known.get(name)?;
-            rest = behind;
-            continue;
-        };
-        let (inner, behind) = inner.split_once('}')?;
-        let (name, other) = inner.split_at(ends(inner));
-        let value = known.get(name);
-        // With a colon, an empty one counts as none.
-        let (value, other) = match other.strip_prefix(':') {
-            Some(other) => (value.filter(|value| !value.is_empty()), other),
-            None => (value, other),
-        };
-        out += match (other.split_at_checked(1), value) {
-            (None, value) => value?,
-            (Some(("-", _)), Some(value)) => value,
-            (Some(("-", default)), None) => default,
-            (Some(("+", other)), Some(_)) => other,
-            (Some(("+", _)), None) => "",
-            (Some(_), _) => return None,
-        };
-        rest = behind;
+/// A text with its arguments put in.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Filled {
+    pub(super) text: String,
+    /// Whether it names an argument without a value, for which nothing was put in.
+    pub(super) lacks: bool,
+}
+
+/// A text with `$NAME` and `${NAME}` replaced, and the [forms](https://docs.docker.com/reference/dockerfile/#environment-replacement)
+/// in braces: `:-`, `:+` and `:?` (also without the colon), `#`, `##`, `%`, `%%`, `/` and `//`. `None` where a brace is not
+/// closed, or holds something else.
+pub(super) fn put(text: &str, known: &BTreeMap<String, String>) -> Option<Filled> {
+    Filler { rest: text, known }.filled(false)
+}
+
+/// What comes between a name and the word that belongs to it; longer ones before their beginnings.
+const FORMS: &[&str] = &[
+    ":-", ":+", ":?", "-", "+", "?", "##", "#", "%%", "%", "//", "/",
+];
+
+struct Filler<'a> {
+    rest: &'a str,
+    known: &'a BTreeMap<String, String>,
+}
+
+impl Filler<'_> {
+    /// Up to the end, or past the brace that closes.
+    fn filled(&mut self, in_braces: bool) -> Option<Filled> {
+        let (mut text, mut lacks) = (String::new(), false);
+        while let Some(at) = self
+            .rest
+            .find(|one| one == '$' || (in_braces && one == '}'))
+        {
+            let (before, after) = self.rest.split_at(at);
+            text += before;
+            self.rest = &after[1..];
+            if after.starts_with('}') {
+                return Some(Filled { text, lacks });
+            }
+            let variable = self.variable()?;
+            text += &variable.text;
+            lacks |= variable.lacks;
+        }
+        text += std::mem::take(&mut self.rest);
+        (!in_braces).then_some(Filled { text, lacks })
     }
-    Some(out + rest)
+
+    /// What stands for a name, behind its `$`.
+    fn variable(&mut self) -> Option<Filled> {
+        let braces = self.rest.strip_prefix('{');
+        let inner = braces.unwrap_or(self.rest);
+        let ends = |one: char| !one.is_ascii_alphanumeric() && one != '_';
+        let (name, behind) = inner.split_at(inner.find(ends).unwrap_or(inner.len()));
+        self.rest = behind;
+        let value = self.known.get(name).map(String::as_str);
+        let or_lacks = |text: Option<String>| Filled {
+            lacks: text.is_none(),
+            text: text.unwrap_or_default(),
+        };
+        let plain = or_lacks(value.map(str::to_owned));
+        if braces.is_none() {
+            return Some(plain);
+        }
+        if let Some(behind) = self.rest.strip_prefix('}') {
+            self.rest = behind;
+            return Some(plain);
+        }
+        let form = FORMS.iter().find(|form| self.rest.starts_with(**form))?;
+        self.rest = &self.rest[form.len()..];
+        let word = self.filled(true)?;
+        // With a colon, an empty one counts as none.
+        let value = value.filter(|value| !(form.starts_with(':') && value.is_empty()));
+        Some(match (form.trim_start_matches(':'), value) {
+            ("-", None) | ("+", Some(_)) => word,
+            ("-" | "?", Some(value)) => or_lacks(Some(value.to_owned())),
+            ("+", None) => or_lacks(Some(String::new())),
+            (_, None) => or_lacks(None),
+            (form, Some(value)) => Filled {
+                text: pattern::cut(form, value, &word.text)?,
+                ..word
+            },
+        })
+    }
 }
 
 #[cfg(test)]
@@ -84,18 +133,42 @@ mod tests {
         let known = BTreeMap::from([
             ("A".to_owned(), "x".to_owned()),
             ("E".to_owned(), String::new()),
+            ("V".to_owned(), "3.12.7".to_owned()),
         ]);
         for (text, expected) in [
-            ("a$A-b", Some("ax-b")),
-            ("${A}b", Some("xb")),
-            ("${E:-d}${E-d}${Z-e}", Some("de")),
-            ("${A:+i}${E:+i}${E+j}", Some("ij")),
-            ("$Z", None),
-            ("${Z}", None),
-            ("${A#x}", None),
-            ("${A", None),
+            ("a$A-b", "ax-b"),
+            ("${A}b", "xb"),
+            ("${E:-d}${E-d}${Z-e}", "de"),
+            ("${A:+i}${E:+i}${E+j}", "ij"),
+            ("${A:?why}${A?}", "xx"),
+            ("${Z:-${E:-$A}-s}", "x-s"),
+            // What is not used may be anything.
+            ("${A:-$Z}", "x"),
+            ("${V%.*}-${V%%.*}-${V#*.}-${V##*.}", "3.12-3-12.7-7"),
+            ("${V/./-}-${V//./-}", "3-12.7-3-12-7"),
         ] {
-            assert_eq!(put(text, &known).as_deref(), expected, "{text}");
+            let filled = put(text, &known).expect(text);
+            assert_eq!(
+                (filled.text.as_str(), filled.lacks),
+                (expected, false),
+                "{text}"
+            );
+        }
+        for (text, expected) in [
+            ("$Z", ""),
+            ("a${Z}b", "ab"),
+            ("${Z:?}", ""),
+            ("${Z%.*}", ""),
+        ] {
+            let filled = put(text, &known).expect(text);
+            assert_eq!(
+                (filled.text.as_str(), filled.lacks),
+                (expected, true),
+                "{text}"
+            );
+        }
+        for text in ["${A", "${A!x}", "${A:-${Z}", "${A:x}"] {
+            assert_eq!(put(text, &known), None, "{text}");
         }
     }
 

@@ -3,6 +3,7 @@
 //! Source: the [reference of Dockerfiles](https://docs.docker.com/reference/dockerfile/).
 
 mod arguments;
+mod pattern;
 mod text;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -132,7 +133,7 @@ impl<'a> Reader<'a> {
             self.fault(line, format!("`{name}` before the first `FROM`"));
         }
         match name.as_str() {
-            "ARG" if self.count == 0 => self.argument(rest),
+            "ARG" if self.count == 0 => self.argument(rest, line),
             "FROM" => self.from(instruction),
             "COPY" | "ADD" => self.copy(instruction, rest),
             "RUN" => {
@@ -149,14 +150,19 @@ impl<'a> Reader<'a> {
         self.needs.faults.push((line, message));
     }
 
-    fn argument(&mut self, rest: &str) {
+    fn argument(&mut self, rest: &str, line: u32) {
         for one in rest.split_whitespace() {
             let (name, default) = match one.split_once('=') {
                 Some((name, default)) => (name, Some(default)),
                 None => (one, None),
             };
-            let default =
-                default.map(|text| arguments::put(unquoted(text), &self.known).unwrap_or_default());
+            // For what has no value nothing is put in here.
+            let filled = default.map(|text| arguments::put(unquoted(text), &self.known));
+            if filled == Some(None) {
+                let message = format!("the argument `{one}` has a `${{…}}` that cannot be read");
+                self.fault(line, message);
+            }
+            let default = filled.flatten().map(|filled| filled.text);
             match self.arguments.get(name).cloned().or(default) {
                 Some(value) => {
                     self.known.insert(name.to_owned(), value);
@@ -195,10 +201,13 @@ impl<'a> Reader<'a> {
     /// An image that is named at a place of the text.
     fn base(&mut self, place: Range<usize>, line: u32) {
         let written = unquoted(&self.text[place.clone()]);
-        let name = arguments::put(written, &self.known).filter(|image| !image.is_empty());
-        let Some(name) = name else {
+        let filled = arguments::put(written, &self.known);
+        let whole = |filled: &&arguments::Filled| !filled.lacks && !filled.text.is_empty();
+        let Some(name) = filled.as_ref().filter(whole).map(|one| one.text.clone()) else {
             let message = if arguments::is_of_builder(written) {
                 format!("the image `{written}` depends on the machine that builds it")
+            } else if filled.is_none() {
+                format!("the image `{written}` has a `${{…}}` that cannot be read")
             } else {
                 format!("the image `{written}` names an argument without a value")
             };
