@@ -1,7 +1,7 @@
 //! What is ours of what is registered.
 
 use super::Options;
-use crate::model::{Owner, RepoPath};
+use crate::model::{Live, Owner, RepoPath};
 
 impl Options {
     /// Our mark on what a project declares.
@@ -20,6 +20,17 @@ impl Options {
             && (owner.environment == self.environment || Some(&owner.environment) == other)
     }
 
+    /// The environment whose place ours takes, if something that is registered still bears its mark.
+    pub fn takes_from(&self, live: &Live) -> Option<&str> {
+        let other = self.takes_over.as_deref()?;
+        let theirs =
+            |owner: &Owner| owner.environment == other && owner.repository == self.repository;
+        let mut deployments = live.deployments.values();
+        deployments
+            .any(|one| one.owner.as_ref().is_some_and(theirs))
+            .then_some(other)
+    }
+
     /// The project that a mark of ours names, as a path from the root; `None` where the mark is that of another repository
     /// or environment, or of what lies outside of the root.
     pub fn project_of(&self, owner: &Owner) -> Option<RepoPath> {
@@ -35,7 +46,7 @@ mod tests {
 
     use super::*;
     use crate::model::LiveDeployment;
-    use crate::model::{DeploymentId, Desired, Live};
+    use crate::model::{DeploymentId, Desired};
     use crate::plan::Orphan;
     use crate::plan::orphans::orphans;
     use crate::plan::tests::{declares, deployed, options};

@@ -127,8 +127,9 @@ async fn carry_out(
         begun,
         jobs: usize::from(options.jobs),
     };
-    let writing = Writing::begin(run, &backends, out.shard, share).await?;
-    let done = job.write(&mut now, &writing.stop).await;
+    let other = plan_options.takes_from(&now.observed.live);
+    let writing = Writing::begin(run, &backends, out.shard, share, other).await?;
+    let done = job.write(&mut now, other.is_some(), &writing.stop).await;
     writing.end(begun || done.is_ok()).await;
     let outcomes = done?;
     show::outcomes(&now.plan, &now.desired, &outcomes, run)?;
@@ -153,10 +154,12 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
-    /// Carries out what was compared, under the lease. An error says that nothing was written.
+    /// Carries out what was compared, under the lease, where `again` after another look. An error says that nothing was
+    /// written.
     async fn write(
         &self,
         now: &mut Comparison,
+        again: bool,
         stop: &AtomicBool,
     ) -> Result<Vec<Outcome>, Failure> {
         let (run, backends) = (self.run, self.backends);
@@ -165,7 +168,7 @@ impl Job<'_> {
         let tag = state::tag(&*backends.store, environment)
             .await
             .map_err(Failure::Unreachable)?;
-        if tag != now.observed.tag {
+        if again || tag != now.observed.tag {
             now.again(run, backends, self.tree).await?;
             let _ = super::faulty(run, &now.left_out);
             let faults = &now.plan.diagnostics;

@@ -18,17 +18,19 @@ use crate::state::{Lease, Share};
 pub(super) struct Writing {
     /// Whether nothing further is to be begun: somebody wants the run to stop, or the lease is lost.
     pub(super) stop: Arc<AtomicBool>,
-    lease: Lease,
+    leases: Vec<Lease>,
     interrupted: JoinHandle<()>,
 }
 
 impl Writing {
-    /// Takes the lease of the environment; a `shard` holds it together with the others of its plan.
+    /// Takes the lease of the environment, and that of the `other` one that deployments are taken from; a `shard` holds them
+    /// together with the others of its plan.
     pub(super) async fn begin(
         run: &Run,
         backends: &Backends,
         shard: Option<Shard>,
         share: Option<Share>,
+        other: Option<&str>,
     ) -> Result<Self, Failure> {
         if run.global.local {
             backend::folder::prepare(&run.path().join(LOCAL))
@@ -36,26 +38,31 @@ impl Writing {
         }
         let stop = Arc::new(AtomicBool::new(false));
         let interrupted = interrupt::watch(stop.clone()).context("wait for Ctrl-C")?;
-        let lease = Lease::acquire(
-            backends.store.clone(),
-            &run.config.environment,
-            &holder(run, shard),
-            share,
-            stop.clone(),
-        )
-        .await
-        .map_err(Failure::Unreachable)?;
-        Ok(Self {
+        let mut writing = Self {
             stop,
-            lease,
+            leases: Vec::new(),
             interrupted,
-        })
+        };
+        let (store, holder) = (&backends.store, holder(run, shard));
+        for environment in [run.config.environment.as_str()].into_iter().chain(other) {
+            let stop = writing.stop.clone();
+            match Lease::acquire(store.clone(), environment, &holder, share, stop).await {
+                Ok(lease) => writing.leases.push(lease),
+                Err(error) => {
+                    writing.end(false).await;
+                    return Err(Failure::Unreachable(error));
+                }
+            }
+        }
+        Ok(writing)
     }
 
-    /// Gives the lease back; a shard that `began` to write leaves a note of that.
+    /// Gives the leases back; a shard that `began` to write leaves a note of that.
     pub(super) async fn end(self, began: bool) {
-        if let Err(error) = self.lease.release(began).await {
-            tracing::warn!("{error:#}; it ends by itself");
+        for lease in self.leases {
+            if let Err(error) = lease.release(began).await {
+                tracing::warn!("{error:#}; it ends by itself");
+            }
         }
         self.interrupted.abort();
     }

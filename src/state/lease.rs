@@ -60,7 +60,7 @@ impl Lease {
             holder: holder.to_owned(),
             share,
         };
-        let since = take(&*store, &key, &taker).await?;
+        let since = take(&*store, environment, &taker).await?;
         let kept = renewal::keep(store.clone(), key.clone(), taker.clone(), since);
         let renewing = tokio::spawn(async move {
             let why = kept.await;
@@ -99,7 +99,8 @@ impl Lease {
 }
 
 /// Takes the lease, and gives when it did: it holds from then on.
-async fn take(store: &dyn Store, key: &str, taker: &Taker) -> anyhow::Result<Instant> {
+async fn take(store: &dyn Store, environment: &str, taker: &Taker) -> anyhow::Result<Instant> {
+    let key = &key(environment);
     let mut tried: Option<(Document, Instant)> = None;
     for attempt in 0..TRIES {
         let before = read(store, key).await.context("read the lease")?;
@@ -118,7 +119,7 @@ async fn take(store: &dyn Store, key: &str, taker: &Taker) -> anyhow::Result<Ins
         let after = match Document::taken(document, taker, Utc::now(), HOLDS) {
             Ok(after) => after,
             Err(other) => bail!(
-                "another deploy of this environment is running: {}; its lease ends at {} unless it is renewed",
+                "another deploy of the environment `{environment}` is running: {}; its lease ends at {} unless it is renewed",
                 other.holder,
                 other.expires.to_rfc3339_opts(SecondsFormat::Secs, true)
             ),
@@ -131,7 +132,7 @@ async fn take(store: &dyn Store, key: &str, taker: &Taker) -> anyhow::Result<Ins
         }
         tried = Some((after, since));
     }
-    bail!("others take the lease of this environment all the time; try again")
+    bail!("others take the lease of the environment `{environment}` all the time; try again")
 }
 
 /// Whether a part of a plan has begun to write before, and no other deploy of the environment since then: what has moved in

@@ -184,7 +184,7 @@ async fn three_at_once_do_the_whole_of_it_and_a_killed_one_is_ended_by_its_next_
     assert!(
         fourth
             .stderr
-            .contains("another deploy of this environment is running"),
+            .contains("another deploy of the environment `default` is running"),
         "{}",
         fourth.snapshot()
     );

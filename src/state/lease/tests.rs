@@ -161,7 +161,7 @@ async fn one_of_the_same_name_is_not_taken_for_its_own() {
         *store.meanwhile.lock().expect("nobody panicked") = Some(taken(None, "a", share));
         let refused = acquire(&store, share).await.err().expect("another's");
         let refused = refused.to_string();
-        let told = "another deploy of this environment is running: a; its lease ends at ";
+        let told = "another deploy of the environment `prod` is running: a; its lease ends at ";
         assert!(refused.starts_with(told), "{refused}");
     }
 }

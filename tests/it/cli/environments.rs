@@ -194,7 +194,7 @@ async fn an_environment_takes_the_place_of_another() {
         format!("{toml}[environments.prod]\ntakes-over = 'default'\n"),
     );
     // What git lets go of at the same time goes, and what was set on the server stays.
-    repo.write(file, declared);
+    repo.write(file, &declared);
     let plan = call("plan --env prod").run().expect_code(0);
     insta::assert_snapshot!(plan.stdout, @r#"
     p
@@ -205,7 +205,22 @@ async fn an_environment_takes_the_place_of_another() {
 
     Plan for prod: 0 to create, 1 to update, 0 unchanged, 0 to remove.
     "#);
+    // A deploy of the other one may be under way.
+    let lock = |environment: &str| storage.path().join(".flowyard/lock").join(environment);
+    let theirs = r#"{"holder": "kari at laptop", "expires": "2999-01-01T00:00:00Z"}"#;
+    let put = || {
+        let lock = lock("default");
+        std::fs::create_dir_all(lock.parent().expect("a folder")).expect("made");
+        std::fs::write(lock, theirs).expect("written");
+    };
+    put();
+    let run = call("deploy --env prod").run().expect_code(4);
+    insta::assert_snapshot!(run.stderr, @"error: another deploy of the environment `default` is running: kari at laptop; its lease ends at 2999-01-01T00:00:00Z unless it is renewed");
+    assert!(!lock("prod").exists(), "it is given back");
+    std::fs::remove_file(lock("default")).expect("deleted");
+
     call("deploy --env prod").run().expect_code(0);
+    assert!(!lock("default").exists() && !lock("prod").exists());
     let now = api.deployments().await["hello/taken-over"].clone();
     assert_eq!(now["id"], before["id"]);
     assert_eq!(
@@ -222,6 +237,11 @@ async fn an_environment_takes_the_place_of_another() {
         "{}",
         run.snapshot()
     );
+
+    // What it does from now on is none of our business.
+    put();
+    repo.write(file, format!("{declared}description: ours\n"));
+    call("deploy --env prod").run().expect_code(0);
 
     let run = call("plan").run().expect_code(3);
     assert!(

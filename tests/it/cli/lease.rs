@@ -135,7 +135,7 @@ fn the_second_of_two_deploys_is_told_who_is_first() {
     exit: 4
     ----- stdout -----
     ----- stderr -----
-    error: another deploy of this environment is running: someone at this machine, process [PID] begun at [TIME]; its lease ends at [TIME] unless it is renewed
+    error: another deploy of the environment `default` is running: someone at this machine, process [PID] begun at [TIME]; its lease ends at [TIME] unless it is renewed
     ");
     // Looking is no deploying.
     local(&repo, "plan").expect_code(0);
@@ -158,7 +158,7 @@ fn many_deploys_at_once_end_well() {
     for run in runs.iter().filter(|run| run.code != Some(0)) {
         assert_eq!(run.code, Some(4), "{}", run.snapshot());
         assert!(
-            run.stderr.contains("another deploy of this environment"),
+            run.stderr.contains("another deploy of the environment"),
             "{}",
             run.stderr
         );
