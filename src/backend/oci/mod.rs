@@ -80,6 +80,20 @@ pub trait Repository: Send + Sync {
     /// must have that digest and length.
     async fn put_blob(&self, digest: &Digest, length: u64, content: Content) -> Result<()>;
 
+    /// As [`put_blob`](Self::put_blob), for a small blob that is hardly ever there: it is sent without asking for it first,
+    /// and one that is there is written over with itself.
+    async fn put_new_blob(&self, digest: &Digest, content: Bytes) -> Result<()> {
+        let length = content.len() as u64;
+        self.put_blob(digest, length, Content::Bytes(content)).await
+    }
+
+    /// Announces that about so many blobs will be written soon, so that their uploads begin while the blobs are still being
+    /// made. Nothing depends on it: a failure is told where a blob is written.
+    async fn expect(&self, _blobs: usize) {}
+
+    /// Takes back what was [expected](Self::expect) and has not come.
+    async fn expect_no_more(&self) {}
+
     /// Takes over a blob from another repository of the same registry without its bytes passing through here; `false`
     /// where that cannot be done, and the caller copies. `from` is its name there, `library/python`.
     async fn mount(&self, digest: &Digest, from: &str) -> Result<bool>;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use futures::stream::BoxStream;
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Response, StatusCode};
 use serde_json::Value;
 use url::Url;
@@ -16,7 +16,8 @@ use super::auth::Access;
 use super::body::Body;
 use super::fault::{Fault, Refusal};
 use super::host::{Attempt, Call, Host, piece};
-use super::{Manifest, Repository, Version, download, upload};
+use super::upload::{self, Session};
+use super::{Manifest, Repository, Version, download};
 use crate::backend::{Content, Error, Kind, Result};
 use crate::model::Digest;
 
@@ -40,7 +41,9 @@ pub struct Registry {
     /// Within the registry.
     pub(super) name: String,
     /// Uploads that the registry began where it would not mount; the blob goes there when it comes.
-    sessions: Arc<Mutex<HashMap<Digest, Url>>>,
+    sessions: Arc<Mutex<HashMap<Digest, Session>>>,
+    /// Uploads that began before their blobs were made, for whichever comes. Locked while they begin.
+    pub(super) ahead: Arc<tokio::sync::Mutex<Vec<Session>>>,
 }
 
 #[async_trait]
@@ -113,7 +116,19 @@ impl Repository for Registry {
             let message = format!("send a blob of {length} bytes: it has {given}");
             return Err(self.host.error(Kind::Other, &message));
         }
-        upload::blob(self, digest, &content).await
+        upload::blob(self, digest, &content, true).await
+    }
+
+    async fn put_new_blob(&self, digest: &Digest, content: Bytes) -> Result<()> {
+        upload::blob(self, digest, &Content::Bytes(content), false).await
+    }
+
+    async fn expect(&self, blobs: usize) {
+        upload::begin_ahead(self, blobs).await;
+    }
+
+    async fn expect_no_more(&self) {
+        upload::cancel_ahead(self).await;
     }
 
     async fn mount(&self, digest: &Digest, from: &str) -> Result<bool> {
@@ -138,9 +153,8 @@ impl Repository for Registry {
                 match response.status() {
                     StatusCode::CREATED => Ok(true),
                     StatusCode::ACCEPTED => {
-                        if let Some(location) = response.headers().get(LOCATION) {
-                            let url = self.host.resolve(&call.url, location)?;
-                            self.sessions().insert(*digest, url);
+                        if let Some(session) = Session::of(&self.host, &call.url, &response)? {
+                            self.sessions().insert(*digest, session);
                         }
                         Ok(false)
                     }
@@ -190,6 +204,7 @@ impl Registry {
             host,
             name: name.to_owned(),
             sessions: Arc::default(),
+            ahead: Arc::default(),
         }
     }
 
@@ -220,7 +235,7 @@ impl Registry {
         format!("{}{between}{version}", self.name)
     }
 
-    pub(super) fn sessions(&self) -> std::sync::MutexGuard<'_, HashMap<Digest, Url>> {
+    pub(super) fn sessions(&self) -> std::sync::MutexGuard<'_, HashMap<Digest, Session>> {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
+use futures::future::join_all;
 use reqwest::header::{CONTENT_RANGE, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION};
 use reqwest::{Method, Response, StatusCode};
 use url::Url;
@@ -14,7 +15,7 @@ use url::Url;
 use super::auth::Access;
 use super::body::Body;
 use super::fault::{Fault, Refusal};
-use super::host::{Attempt, Call};
+use super::host::{Attempt, Call, Host};
 use super::registry::Registry;
 use crate::backend::transfer::{Pieces, share};
 use crate::backend::{Content, Kind, Result};
@@ -34,8 +35,13 @@ const LEAST: HeaderName = HeaderName::from_static("oci-chunk-min-length");
 
 const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
 
-/// Writes a blob unless it is there.
-pub(super) async fn blob(registry: &Registry, digest: &Digest, content: &Content) -> Result<()> {
+/// Writes a blob, and `asks` before whether it is there.
+pub(super) async fn blob(
+    registry: &Registry,
+    digest: &Digest,
+    content: &Content,
+    asks: bool,
+) -> Result<()> {
     let what = format!(
         "uploading blob sha256:{} to {}",
         digest.short(),
@@ -46,11 +52,75 @@ pub(super) async fn blob(registry: &Registry, digest: &Digest, content: &Content
         digest,
         content,
         access: Access::push(&registry.name),
+        asks,
         begun: Mutex::new(registry.sessions().remove(digest)),
         tries: AtomicUsize::new(0),
-        least: AtomicUsize::new(0),
     };
     registry.host.persist(&what, || upload.attempt()).await
+}
+
+/// Begins uploads for blobs that are still being made.
+pub(super) async fn begin_ahead(registry: &Registry, count: usize) {
+    let access = Access::push(&registry.name);
+    let mut ahead = registry.ahead.lock().await;
+    let begun = (0..count).map(|_| begin(registry, &access));
+    for session in join_all(begun).await {
+        match session {
+            Ok(session) => ahead.push(session),
+            Err(fault) => tracing::debug!(?fault, "no upload ahead"),
+        }
+    }
+}
+
+/// Ends the uploads that no blob came for, so that the registry need not keep them until they are old.
+pub(super) async fn cancel_ahead(registry: &Registry) {
+    let access = Access::push(&registry.name);
+    let left = std::mem::take(&mut *registry.ahead.lock().await);
+    let cancelled = left.into_iter().map(|session| async {
+        let call = Call::new(Method::DELETE, session.at, &access);
+        if let Err(fault) = registry.host.ask(&call).await {
+            tracing::debug!(?fault, "an upload is not cancelled");
+        }
+    });
+    join_all(cancelled).await;
+}
+
+/// Begins an upload.
+async fn begin(registry: &Registry, access: &Access) -> Attempt<Session> {
+    let url = registry.url("blobs/uploads/");
+    let call = Call::new(Method::POST, url, access);
+    let response = registry.host.ask(&call).await?;
+    if response.status() != StatusCode::ACCEPTED {
+        return Err(Fault::Refused(Refusal::read(response).await));
+    }
+    let session = Session::of(&registry.host, &call.url, &response)?;
+    session.ok_or_else(|| {
+        let message = "it began an upload without saying where";
+        registry.host.error(Kind::Other, message).into()
+    })
+}
+
+/// An upload that has begun.
+pub(super) struct Session {
+    /// Where it goes on.
+    at: Url,
+    /// The smallest chunk that the registry takes, in bytes.
+    least: usize,
+}
+
+impl Session {
+    /// The upload that an answer to a request to `from` tells of; `None` where it does not say where.
+    pub(super) fn of(host: &Host, from: &Url, response: &Response) -> Attempt<Option<Self>> {
+        let least = response.headers().get(LEAST);
+        let least = least.and_then(|value| value.to_str().ok()?.parse().ok());
+        let Some(location) = response.headers().get(LOCATION) else {
+            return Ok(None);
+        };
+        Ok(Some(Self {
+            at: host.resolve(from, location)?,
+            least: least.unwrap_or(0),
+        }))
+    }
 }
 
 struct Upload<'a> {
@@ -58,11 +128,11 @@ struct Upload<'a> {
     digest: &'a Digest,
     content: &'a Content,
     access: Access,
+    /// Whether the first try asks for it.
+    asks: bool,
     /// A session that began elsewhere; for the first try.
-    begun: Mutex<Option<Url>>,
+    begun: Mutex<Option<Session>>,
     tries: AtomicUsize,
-    /// The smallest chunk that the registry takes.
-    least: AtomicUsize,
 }
 
 impl Upload<'_> {
@@ -77,8 +147,15 @@ impl Upload<'_> {
         let mut session = match begun {
             Some(session) => session,
             // Also after a try whose answer was lost.
-            None if self.registry.look(self.digest, &self.access).await? => return Ok(()),
-            None => self.begin().await?,
+            None if (self.asks || tried > 0)
+                && self.registry.look(self.digest, &self.access).await? =>
+            {
+                return Ok(());
+            }
+            None => match self.registry.ahead.lock().await.pop() {
+                Some(session) => session,
+                None => begin(self.registry, &self.access).await?,
+            },
         };
         let mut forgotten = false;
         let mut size = self.registry.host.largest();
@@ -91,7 +168,7 @@ impl Upload<'_> {
                 other => return other,
             };
             if refusal.code == StatusCode::PAYLOAD_TOO_LARGE
-                && let Some(smaller) = self.smaller(size)
+                && let Some(smaller) = smaller(size, session.least)
             {
                 tracing::debug!(
                     registry = self.registry.host.name(),
@@ -105,53 +182,23 @@ impl Upload<'_> {
             } else {
                 return Err(Fault::Refused(refusal));
             }
-            session = self.begin().await?;
+            session = begin(self.registry, &self.access).await?;
         }
     }
 
-    /// The next smaller size of chunks; `None` where there is none, or the registry takes no such.
-    fn smaller(&self, size: Option<usize>) -> Option<usize> {
-        let least = self.least.load(Ordering::Relaxed);
-        CHUNKS
-            .into_iter()
-            .map(|next| next.max(least))
-            .find(|next| size.is_none_or(|size| *next < size) && *next <= LARGEST_CHUNK)
-    }
-
-    /// Begins an upload and gives where it goes.
-    async fn begin(&self) -> Attempt<Url> {
-        let url = self.registry.url("blobs/uploads/");
-        let call = Call::new(Method::POST, url, &self.access);
-        let response = self.registry.host.ask(&call).await?;
-        if response.status() != StatusCode::ACCEPTED {
-            return Err(Fault::Refused(Refusal::read(response).await));
-        }
-        let least = response.headers().get(LEAST);
-        let least = least.and_then(|value| value.to_str().ok()?.parse().ok());
-        self.least.store(least.unwrap_or(0), Ordering::Relaxed);
-        match response.headers().get(LOCATION) {
-            Some(location) => self.registry.host.resolve(&call.url, location),
-            None => {
-                let message = "it began an upload without saying where";
-                Err(self.registry.host.error(Kind::Other, message).into())
-            }
-        }
-    }
-
-    async fn send(&self, session: &Url, size: Option<usize>) -> Attempt<()> {
-        let least = self.least.load(Ordering::Relaxed);
-        match size.map(|size| size.max(least)) {
+    async fn send(&self, session: &Session, size: Option<usize>) -> Attempt<()> {
+        match size.map(|size| size.max(session.least)) {
             Some(size) if length(self.content) > size as u64 && size <= LARGEST_CHUNK => {
-                let session = self.chunks(session, size).await?;
-                self.close(&session, Body::Empty).await
+                let at = self.chunks(&session.at, size).await?;
+                self.close(&at, Body::Empty).await
             }
-            _ => self.close(session, Body::Content(self.content)).await,
+            _ => self.close(&session.at, Body::Content(self.content)).await,
         }
     }
 
     /// Ends an upload, with all of the content or after its chunks.
-    async fn close(&self, session: &Url, body: Body<'_>) -> Attempt<()> {
-        let mut url = session.clone();
+    async fn close(&self, at: &Url, body: Body<'_>) -> Attempt<()> {
+        let mut url = at.clone();
         url.query_pairs_mut()
             .append_pair("digest", &format!("sha256:{}", self.digest));
         let call = Call::new(Method::PUT, url, &self.access)
@@ -201,6 +248,14 @@ impl Upload<'_> {
             None => Ok(from.clone()),
         }
     }
+}
+
+/// The next smaller size of chunks, none smaller than `least`; `None` where there is none, or the registry takes no such.
+fn smaller(size: Option<usize>, least: usize) -> Option<usize> {
+    CHUNKS
+        .into_iter()
+        .map(|next| next.max(least))
+        .find(|next| size.is_none_or(|size| *next < size) && *next <= LARGEST_CHUNK)
 }
 
 /// Content that is taken in pieces.

@@ -63,6 +63,72 @@ async fn a_blob_costs_three_requests_and_one_that_is_there_one() {
 }
 
 #[tokio::test]
+async fn uploads_begin_before_their_blobs_are_made() {
+    let proxy = Proxy::start(Registry::shared().port());
+    let repository = at(&anonymous(), proxy.port(), "counted/ahead");
+    let put_new = async |text: &'static str| {
+        let digest = Digest::of(text.as_bytes());
+        let put = repository.put_new_blob(&digest, text.into()).await;
+        put.expect("a push");
+        assert_eq!(read(&repository, &digest).await.expect("there"), text);
+        let mut seen = seen(&proxy.take());
+        assert_eq!(seen.pop().as_deref(), Some("GET blob 200"));
+        seen
+    };
+    repository.expect(2).await;
+    assert_eq!(seen(&proxy.take()), ["POST upload 202", "POST upload 202"]);
+    assert_eq!(put_new("one").await, ["PUT upload 201"]);
+    put(&repository, "two").await;
+    assert_eq!(seen(&proxy.take()), ["HEAD blob 404", "PUT upload 201"]);
+    assert_eq!(
+        put_new("three").await,
+        ["POST upload 202", "PUT upload 201"],
+        "none is left"
+    );
+    assert_eq!(
+        put_new("three").await,
+        ["POST upload 202", "PUT upload 201"],
+        "it is not asked for"
+    );
+
+    // What is not needed is taken back, once.
+    repository.expect(1).await;
+    repository.expect_no_more().await;
+    repository.expect_no_more().await;
+    assert_eq!(
+        seen(&proxy.take()),
+        ["POST upload 202", "DELETE upload 204"]
+    );
+
+    // One that could not begin, one that the registry has forgotten, and one that breaks: the blob comes all the same.
+    let unavailable = Fault::Answer(StatusCode::SERVICE_UNAVAILABLE);
+    proxy.disturb(1, Method::POST, 0, unavailable);
+    repository.expect(1).await;
+    assert_eq!(
+        put_new("four").await,
+        ["POST upload 503", "POST upload 202", "PUT upload 201"]
+    );
+    repository.expect(1).await;
+    proxy.disturb(1, Method::PUT, 0, Fault::Answer(StatusCode::NOT_FOUND));
+    assert_eq!(
+        put_new("five").await,
+        [
+            "POST upload 202",
+            "PUT upload 404",
+            "POST upload 202",
+            "PUT upload 201"
+        ]
+    );
+    repository.expect(1).await;
+    proxy.disturb(1, Method::PUT, 0, Fault::Lose(StatusCode::BAD_GATEWAY));
+    assert_eq!(
+        put_new("six").await,
+        ["POST upload 202", "PUT upload 201", "HEAD blob 200"],
+        "its answer was lost"
+    );
+}
+
+#[tokio::test]
 async fn a_tag_is_looked_at_after_it_was_written() {
     let proxy = Proxy::start(Registry::shared().port());
     let repository = at(&anonymous(), proxy.port(), "counted/tag");

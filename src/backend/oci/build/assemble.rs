@@ -14,7 +14,7 @@ use crate::backend::oci::document::{
     CONFIG, Compression, Descriptor, IMAGE, Image, Platform, manifest, packing,
 };
 use crate::backend::oci::{Manifest, Repository};
-use crate::backend::{BuildLog, Content, Error, Files, Kind, Result};
+use crate::backend::{BuildLog, Error, Files, Kind, Result};
 use crate::model::{CodeTree, Digest, FileMode, Layers, Pinned};
 
 /// The label that holds the digest of the inputs, which is the image's tag too.
@@ -121,7 +121,8 @@ impl Oci {
 
     pub(super) async fn put_config(&self, work: &Work<'_>, bytes: Vec<u8>) -> Result<Descriptor> {
         let descriptor = Descriptor::new(CONFIG, Digest::of(&bytes), bytes.len() as u64);
-        let origin = Origin::Content(Content::Bytes(bytes.into()));
+        // It names the inputs, and an image of the same inputs is not made again.
+        let origin = Origin::New(bytes.into());
         self.bring(work, &descriptor, &origin).await?;
         Ok(descriptor)
     }

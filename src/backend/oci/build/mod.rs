@@ -202,13 +202,22 @@ impl Images for Oci {
                 self.image(&work).await
             });
         }
-        let made = try_join_all(making).await?;
-        let [one] = &made[..] else {
-            return self
-                .put_index(image, &identity, &target, &platforms, made)
-                .await;
+        // A configuration for each of them, and their code: packages are known more often than not.
+        let blobs = platforms.len() + usize::from(layers.code.is_some());
+        let stored = async {
+            let made = try_join_all(making).await?;
+            match &made[..] {
+                [one] => put_tags(image, &identity, &target, one).await,
+                _ => {
+                    self.put_index(image, &identity, &target, &platforms, made)
+                        .await
+                }
+            }
         };
-        put_tags(image, &identity, &target, one).await
+        let repository = &target.repository;
+        let ((), stored) = tokio::join!(repository.expect(blobs), stored);
+        repository.expect_no_more().await;
+        stored
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::io::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use bytes::Bytes;
 use futures::StreamExt as _;
 use tokio::sync::{OnceCell, Semaphore};
 
@@ -22,6 +23,8 @@ const AT_ONCE: usize = 6;
 pub(super) enum Origin {
     /// From here.
     Content(Content),
+    /// From here, and nobody can have sent it but a run that was cut short.
+    New(Bytes),
     /// From another repository.
     Repository(Arc<dyn Repository>, Reference),
     /// Nowhere: it is in the target already, or it has to be made.
@@ -122,7 +125,8 @@ impl Transfers {
             _ => None,
         };
         // Writing a blob asks first; taking one over is a write itself.
-        if !matches!((origin, holder), (Origin::Content(_), None)) && to.has(digest).await? {
+        let from_here = matches!(origin, Origin::Content(_) | Origin::New(_));
+        if !(from_here && holder.is_none()) && to.has(digest).await? {
             return Ok(());
         }
         for from in holder.into_iter().chain(beside) {
@@ -133,6 +137,7 @@ impl Transfers {
         match origin {
             Origin::Unknown => return Err(Missing::Unknown),
             Origin::Content(content) => to.put_blob(digest, blob.size, content.clone()).await?,
+            Origin::New(bytes) => to.put_new_blob(digest, bytes.clone()).await?,
             Origin::Repository(from, _) => copy(&**from, &**to, blob, cache).await?,
         }
         Ok(())
