@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use super::pattern;
 
 /// `TARGETPLATFORM`, `TARGETOS`, `TARGETARCH` and `TARGETVARIANT` of a platform such as `linux/arm/v7`.
-pub(super) fn of_platform(platform: &str) -> BTreeMap<String, String> {
+pub(super) fn of_platform(platform: &str) -> Known {
     let mut parts = platform.splitn(3, '/');
     let mut part = || parts.next().unwrap_or_default();
     let (system, architecture) = (part(), part());
@@ -28,7 +28,7 @@ pub(super) fn of_platform(platform: &str) -> BTreeMap<String, String> {
         ("TARGETARCH", architecture),
         ("TARGETVARIANT", variant),
     ]
-    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .map(|(name, value)| (name.to_owned(), Some(value.to_owned())))
     .into()
 }
 
@@ -47,53 +47,65 @@ pub(super) struct Filled {
     pub(super) lacks: bool,
 }
 
+/// The arguments by their names; `None` for one whose value cannot be read.
+pub(super) type Known = BTreeMap<String, Option<String>>;
+
+/// The longest text, in bytes: no name of an image is as long. Arguments that are made of each other double at each line.
+const LONGEST: usize = 512;
+
+/// How deep braces may stand in each other.
+const DEEPEST: usize = 8;
+
 /// A text with `$NAME` and `${NAME}` replaced, and the [forms](https://docs.docker.com/reference/dockerfile/#environment-replacement)
-/// in braces: `:-`, `:+` and `:?` (also without the colon), `#`, `##`, `%`, `%%`, `/` and `//`. `None` where a brace is not
-/// closed, or holds something else.
-pub(super) fn put(text: &str, known: &BTreeMap<String, String>) -> Option<Filled> {
-    Filler { rest: text, known }.filled(false)
+/// in braces: `:-`, `:+` and `:?` (also without the colon), `#`, `##`, `%` and `%%`. `None` where a brace is not closed or
+/// holds something else, where it is too long or too deep to be an image's name, and where it names what cannot be read.
+pub(super) fn put(text: &str, known: &Known) -> Option<Filled> {
+    Filler { rest: text, known }.filled(0)
 }
 
 /// What comes between a name and the word that belongs to it; longer ones before their beginnings.
-const FORMS: &[&str] = &[
-    ":-", ":+", ":?", "-", "+", "?", "##", "#", "%%", "%", "//", "/",
-];
+const FORMS: &[&str] = &[":-", ":+", ":?", "-", "+", "?", "##", "#", "%%", "%"];
 
 struct Filler<'a> {
     rest: &'a str,
-    known: &'a BTreeMap<String, String>,
+    known: &'a Known,
 }
 
 impl Filler<'_> {
-    /// Up to the end, or past the brace that closes.
-    fn filled(&mut self, in_braces: bool) -> Option<Filled> {
+    /// Up to the end, or in braces past the one that closes.
+    fn filled(&mut self, depth: usize) -> Option<Filled> {
         let (mut text, mut lacks) = (String::new(), false);
-        while let Some(at) = self
-            .rest
-            .find(|one| one == '$' || (in_braces && one == '}'))
-        {
+        let stops = |one| one == '$' || (depth > 0 && one == '}');
+        while let Some(at) = self.rest.find(stops) {
             let (before, after) = self.rest.split_at(at);
             text += before;
             self.rest = &after[1..];
             if after.starts_with('}') {
                 return Some(Filled { text, lacks });
             }
-            let variable = self.variable()?;
+            let variable = self.variable(depth)?;
             text += &variable.text;
             lacks |= variable.lacks;
+            if text.len() > LONGEST {
+                return None;
+            }
         }
         text += std::mem::take(&mut self.rest);
-        (!in_braces).then_some(Filled { text, lacks })
+        (depth == 0 && text.len() <= LONGEST).then_some(Filled { text, lacks })
     }
 
     /// What stands for a name, behind its `$`.
-    fn variable(&mut self) -> Option<Filled> {
+    fn variable(&mut self, depth: usize) -> Option<Filled> {
         let braces = self.rest.strip_prefix('{');
         let inner = braces.unwrap_or(self.rest);
         let ends = |one: char| !one.is_ascii_alphanumeric() && one != '_';
         let (name, behind) = inner.split_at(inner.find(ends).unwrap_or(inner.len()));
         self.rest = behind;
-        let value = self.known.get(name).map(String::as_str);
+        let value = match self.known.get(name) {
+            Some(None) => return None,
+            Some(value) => value.as_deref(),
+            None => None,
+        };
         let or_lacks = |text: Option<String>| Filled {
             lacks: text.is_none(),
             text: text.unwrap_or_default(),
@@ -108,7 +120,7 @@ impl Filler<'_> {
         }
         let form = FORMS.iter().find(|form| self.rest.starts_with(**form))?;
         self.rest = &self.rest[form.len()..];
-        let word = self.filled(true)?;
+        let word = (depth < DEEPEST).then(|| self.filled(depth + 1))??;
         // With a colon, an empty one counts as none.
         let value = value.filter(|value| !(form.starts_with(':') && value.is_empty()));
         Some(match (form.trim_start_matches(':'), value) {
@@ -116,8 +128,9 @@ impl Filler<'_> {
             ("-" | "?", Some(value)) => or_lacks(Some(value.to_owned())),
             ("+", None) => or_lacks(Some(String::new())),
             (_, None) => or_lacks(None),
+            (_, Some(value)) if value.len() > LONGEST => return None,
             (form, Some(value)) => Filled {
-                text: pattern::cut(form, value, &word.text)?,
+                text: pattern::cut(form, value, &word.text).to_owned(),
                 ..word
             },
         })
@@ -130,11 +143,9 @@ mod tests {
 
     #[test]
     fn arguments_are_put_in_as_a_build_does() {
-        let known = BTreeMap::from([
-            ("A".to_owned(), "x".to_owned()),
-            ("E".to_owned(), String::new()),
-            ("V".to_owned(), "3.12.7".to_owned()),
-        ]);
+        let known = [("A", "x"), ("E", ""), ("V", "3.12.7")];
+        let known = known.map(|(name, value)| (name.to_owned(), Some(value.to_owned())));
+        let known = Known::from_iter(known.into_iter().chain([("U".to_owned(), None)]));
         for (text, expected) in [
             ("a$A-b", "ax-b"),
             ("${A}b", "xb"),
@@ -145,7 +156,6 @@ mod tests {
             // What is not used may be anything.
             ("${A:-$Z}", "x"),
             ("${V%.*}-${V%%.*}-${V#*.}-${V##*.}", "3.12-3-12.7-7"),
-            ("${V/./-}-${V//./-}", "3-12.7-3-12-7"),
         ] {
             let filled = put(text, &known).expect(text);
             assert_eq!(
@@ -167,7 +177,18 @@ mod tests {
                 "{text}"
             );
         }
-        for text in ["${A", "${A!x}", "${A:-${Z}", "${A:x}"] {
+        let deep = format!("{}{}", "${Z:-".repeat(100_000), "}".repeat(100_000));
+        let long = "$V".repeat(100);
+        for text in [
+            "${A",
+            "${A!x}",
+            "${A:-${Z}",
+            "${A:x}",
+            "${A/x/y}",
+            "${A:-$U}",
+            &deep,
+            &long,
+        ] {
             assert_eq!(put(text, &known), None, "{text}");
         }
     }
@@ -176,7 +197,7 @@ mod tests {
     fn platforms_have_their_parts() {
         let told = |platform| {
             let values = of_platform(platform);
-            let value = |name| values[name].clone();
+            let value = |name| values[name].clone().expect("a value");
             [
                 value("TARGETPLATFORM"),
                 value("TARGETOS"),

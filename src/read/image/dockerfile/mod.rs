@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use crate::model::NamedBase;
+use arguments::Known;
 use text::{Instruction, flags, instructions, unquoted};
 
 /// What a Dockerfile needs.
@@ -83,7 +84,7 @@ struct Reader<'a> {
     text: &'a str,
     arguments: &'a BTreeMap<String, String>,
     /// What a `FROM` may name: the arguments before the first one, and those that a builder has by itself.
-    known: BTreeMap<String, String>,
+    known: Known,
     stages: BTreeSet<String>,
     /// How many `FROM` there were.
     count: usize,
@@ -95,7 +96,7 @@ impl<'a> Reader<'a> {
         let mut known = arguments::of_platform(platform);
         for (name, value) in &mut known {
             if let Some(given) = arguments.get(name) {
-                value.clone_from(given);
+                *value = Some(given.clone());
             }
         }
         Self {
@@ -133,7 +134,7 @@ impl<'a> Reader<'a> {
             self.fault(line, format!("`{name}` before the first `FROM`"));
         }
         match name.as_str() {
-            "ARG" if self.count == 0 => self.argument(rest, line),
+            "ARG" if self.count == 0 => self.argument(rest),
             "FROM" => self.from(instruction),
             "COPY" | "ADD" => self.copy(instruction, rest),
             "RUN" => {
@@ -150,28 +151,26 @@ impl<'a> Reader<'a> {
         self.needs.faults.push((line, message));
     }
 
-    fn argument(&mut self, rest: &str, line: u32) {
+    fn argument(&mut self, rest: &str) {
         for one in rest.split_whitespace() {
             let (name, default) = match one.split_once('=') {
                 Some((name, default)) => (name, Some(default)),
                 None => (one, None),
             };
-            // For what has no value nothing is put in here.
-            let filled = default.map(|text| arguments::put(unquoted(text), &self.known));
-            if filled == Some(None) {
-                let message = format!("the argument `{one}` has a `${{…}}` that cannot be read");
-                self.fault(line, message);
-            }
-            let default = filled.flatten().map(|filled| filled.text);
-            match self.arguments.get(name).cloned().or(default) {
-                Some(value) => {
-                    self.known.insert(name.to_owned(), value);
+            let value = match (self.arguments.get(name), default) {
+                (Some(given), _) => Some(given.clone()),
+                // For what has no value nothing is put in here.
+                (None, Some(default)) => {
+                    arguments::put(unquoted(default), &self.known).map(|filled| filled.text)
                 }
                 // That of the platform stays.
-                None => {
-                    self.known.entry(name.to_owned()).or_default();
+                (None, None) => {
+                    let known = self.known.entry(name.to_owned());
+                    known.or_insert_with(|| Some(String::new()));
+                    continue;
                 }
-            }
+            };
+            self.known.insert(name.to_owned(), value);
         }
     }
 
@@ -207,7 +206,7 @@ impl<'a> Reader<'a> {
             let message = if arguments::is_of_builder(written) {
                 format!("the image `{written}` depends on the machine that builds it")
             } else if filled.is_none() {
-                format!("the image `{written}` has a `${{…}}` that cannot be read")
+                format!("the image `{written}` cannot be read")
             } else {
                 format!("the image `{written}` names an argument without a value")
             };
@@ -323,6 +322,37 @@ mod tests {
             ["python:3.12-slim", "tools:1", "ghcr.io/base", "nginx:1"]
         );
         assert!(needs.sources.is_empty() && !needs.everything);
+    }
+
+    #[test]
+    fn arguments_are_made_of_each_other() {
+        let bases = |text: &str| {
+            let needs = read(text);
+            needs
+                .bases
+                .into_iter()
+                .chain(needs.faults.into_iter().map(|fault| fault.1))
+                .collect::<Vec<_>>()
+        };
+        let text =
+            "ARG PY=3.12.7\nARG MINOR=${PY%.*}\nARG TAG=${MINOR:-3}$NONE-slim\nFROM python:$TAG\n";
+        assert_eq!(bases(text), ["python:3.12-slim"]);
+        // What cannot be read is told where it is needed, also what is longer than any name.
+        let told = "the image `python:$A` cannot be read";
+        assert_eq!(bases("ARG A=${B!c}\nFROM python:$A\n"), [told]);
+        let doubled: String = (0..64)
+            .map(|at| format!("ARG A{}=$A{at}$A{at}\n", at + 1))
+            .collect();
+        let text = format!("ARG A0=xxxx\n{doubled}ARG A=$A64\nFROM python:$A\n");
+        assert_eq!(bases(&text), [told]);
+        // Nobody needs it.
+        let long = "x".repeat(10_000);
+        assert_eq!(
+            bases(&format!("ARG CERTIFICATE={long}\nFROM python\n")),
+            ["python"]
+        );
+        let braces = "the image `python:${A` cannot be read";
+        assert_eq!(bases("FROM python:${A\n"), [braces]);
     }
 
     /// What the text is with every name that can be pinned in brackets.
