@@ -135,6 +135,11 @@ def change(folder: pathlib.Path, step: str, number: int) -> None:
         (folder / "requirements.txt").write_text(text)
 
 
+def at_rest() -> None:
+    """Lets the disk take what the one before left in memory, which would hold up whoever comes next."""
+    os.sync()
+
+
 class Ours:
     """`flowyard deploy` with the builder `oci`, and code in the image."""
 
@@ -282,6 +287,7 @@ def builds(programs, options) -> None:
                     for client in turned(clients, number + again):
                         for folder in client.projects:
                             change(folder, step, 10 * number + again)
+                        at_rest()
                         wall, peak = client.take(step)
                         taken.setdefault(client.name, {}).setdefault(step, []).append(wall)
                         print(f"{number} {step} {client.name}: {wall:.2f} s", file=sys.stderr)
@@ -345,6 +351,7 @@ def many(programs, options) -> None:
                 for step in ("cold", "code", "nothing"):
                     for folder in ours.projects:
                         change(folder, step, number)
+                    at_rest()
                     taken[count].setdefault(step, []).append(ours.take(step)[0])
     print("### Projects with the same packages and different code\n")
     steps = ("cold", "code", "nothing")
