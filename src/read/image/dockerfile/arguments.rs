@@ -81,7 +81,7 @@ impl Filler<'_> {
             text += before;
             self.rest = &after[1..];
             if after.starts_with('}') {
-                return Some(Filled { text, lacks });
+                return (text.len() <= LONGEST).then_some(Filled { text, lacks });
             }
             let variable = self.variable(depth)?;
             text += &variable.text;
@@ -178,7 +178,7 @@ mod tests {
             );
         }
         let deep = format!("{}{}", "${Z:-".repeat(100_000), "}".repeat(100_000));
-        let long = "$V".repeat(100);
+        let (long, pattern) = ("$V".repeat(100), format!("${{V%{}}}", "*".repeat(600)));
         for text in [
             "${A",
             "${A!x}",
@@ -188,6 +188,7 @@ mod tests {
             "${A:-$U}",
             &deep,
             &long,
+            &pattern,
         ] {
             assert_eq!(put(text, &known), None, "{text}");
         }
