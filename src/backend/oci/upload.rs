@@ -152,10 +152,7 @@ impl Upload<'_> {
             {
                 return Ok(());
             }
-            None => match self.registry.ahead.lock().await.pop() {
-                Some(session) => session,
-                None => begin(self.registry, &self.access).await?,
-            },
+            None => self.session().await?,
         };
         let mut forgotten = false;
         let mut size = self.registry.host.largest();
@@ -183,6 +180,16 @@ impl Upload<'_> {
                 return Err(Fault::Refused(refusal));
             }
             session = begin(self.registry, &self.access).await?;
+        }
+    }
+
+    /// An upload that has begun ahead, else a new one.
+    async fn session(&self) -> Attempt<Session> {
+        // The lock must not be held while another one begins.
+        let ahead = self.registry.ahead.lock().await.pop();
+        match ahead {
+            Some(session) => Ok(session),
+            None => begin(self.registry, &self.access).await,
         }
     }
 
