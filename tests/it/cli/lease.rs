@@ -55,9 +55,25 @@ fn stopped(repo: &Repo, deploy: Flowyard) -> Running {
     let mut running = deploy.start();
     let lock = lock(repo, "default");
     wait_until(&mut running, || lock.exists());
-    running.signal("STOP");
+    stop(repo, &mut running);
     assert!(lock.exists() && !running.has_ended(), "stopped in time");
     running
+}
+
+/// Stops a deploy, but not in its turn to write below a lock of the store, which would keep all others waiting.
+pub(super) fn stop(repo: &Repo, running: &mut Running) {
+    let turn = kept(repo).join("storage/.flowyard/staging/lock");
+    let start = Instant::now();
+    while !running.has_ended() {
+        running.signal("STOP");
+        // Its threads stop one by one.
+        thread::sleep(Duration::from_millis(10));
+        if fs::File::open(&turn).is_ok_and(|turn| turn.try_lock().is_ok()) {
+            return;
+        }
+        running.signal("CONT");
+        assert!(start.elapsed() < Duration::from_secs(60), "always its turn");
+    }
 }
 
 /// Looks again and again, until it is so or the process has ended.

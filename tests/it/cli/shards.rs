@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use super::lease::stop;
 use super::{changes, expect_untouched, flowyard, kept, local, project, written};
 use crate::support::{Repo, Running};
 
@@ -317,7 +318,7 @@ fn shards_share_the_lease_and_keep_all_others_out() {
     let mut first = start(&repo, 1, 3);
     let lock = lock(&repo);
     wait_until(&mut first, || lock.exists());
-    first.signal("STOP");
+    stop(&repo, &mut first);
     assert!(lock.exists() && !first.has_ended(), "stopped in time");
     for line in [
         "deploy",
