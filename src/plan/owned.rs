@@ -1,7 +1,7 @@
 //! What is ours of what is registered.
 
 use super::Options;
-use crate::model::{Live, Owner, RepoPath};
+use crate::model::{Desired, Live, Owner, RepoPath};
 
 impl Options {
     /// Our mark on what a project declares.
@@ -20,14 +20,19 @@ impl Options {
             && (owner.environment == self.environment || Some(&owner.environment) == other)
     }
 
-    /// The environment whose place ours takes, if something that is registered still bears its mark.
-    pub fn takes_from(&self, live: &Live) -> Option<&str> {
+    /// The environment whose place ours takes, if something that is declared still bears its mark.
+    pub fn takes_from(&self, desired: &Desired, live: &Live) -> Option<&str> {
         let other = self.takes_over.as_deref()?;
         let theirs =
             |owner: &Owner| owner.environment == other && owner.repository == self.repository;
-        let mut deployments = live.deployments.values();
-        deployments
-            .any(|one| one.owner.as_ref().is_some_and(theirs))
+        let projects = desired.projects.iter();
+        let mut declared = projects.flat_map(|project| &project.deployments);
+        declared
+            .any(|one| {
+                let live = live.deployments.get(&one.id);
+                live.and_then(|live| live.owner.as_ref())
+                    .is_some_and(theirs)
+            })
             .then_some(other)
     }
 
@@ -45,8 +50,8 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::model::DeploymentId;
     use crate::model::LiveDeployment;
-    use crate::model::{DeploymentId, Desired};
     use crate::plan::Orphan;
     use crate::plan::orphans::orphans;
     use crate::plan::tests::{declares, deployed, options};
@@ -89,5 +94,24 @@ mod tests {
         let (live, _) = deployed(&desired);
         let ours = |root: &str| orphans(&Desired::default(), &live, &at(root)).0.len();
         assert_eq!([ours(""), ours("p"), ours("q")], [1, 1, 0]);
+    }
+
+    #[test]
+    fn only_what_is_declared_is_taken_from_another_environment() {
+        // As `prod` has it; a later environment takes its place.
+        let desired = declares(&[]);
+        let (live, _) = deployed(&desired);
+        let later = |takes_over: Option<&str>| Options {
+            environment: "later".to_owned(),
+            takes_over: takes_over.map(str::to_owned),
+            ..options()
+        };
+        let prod = later(Some("prod"));
+        assert_eq!(prod.takes_from(&desired, &live), Some("prod"));
+        // What is left over there, and what is not there at all.
+        assert_eq!(prod.takes_from(&Desired::default(), &live), None);
+        assert_eq!(prod.takes_from(&desired, &Live::default()), None);
+        assert_eq!(later(Some("dev")).takes_from(&desired, &live), None);
+        assert_eq!(later(None).takes_from(&desired, &live), None);
     }
 }

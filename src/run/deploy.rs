@@ -127,8 +127,8 @@ async fn carry_out(
         begun,
         jobs: usize::from(options.jobs),
     };
-    let other = plan_options.takes_from(&now.observed.live);
-    let writing = Writing::begin(run, &backends, out.shard, share, other).await?;
+    let other = plan_options.takes_from(&now.desired, &now.observed.live);
+    let writing = Writing::begin(run, &backends, out.shard, share, other, begun).await?;
     let done = job.write(&mut now, other.is_some(), &writing.stop).await;
     writing.end(begun || done.is_ok()).await;
     let outcomes = done?;

@@ -43,7 +43,7 @@ async fn remove(run: &Run, options: &cli::Destroy, page: &Page<'_>) -> Result<()
     }
     allow(run, options, &plan)?;
     // Also where nothing is there: a deploy that has just begun would leave it behind.
-    let writing = Writing::begin(run, &backends, None, None, None).await?;
+    let writing = Writing::begin(run, &backends, None, None, None, false).await?;
     let done = carry_out(run, options, &backends, &writing.stop).await;
     writing.end(true).await;
     let (plan, outcomes) = done?;

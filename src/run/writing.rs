@@ -24,13 +24,14 @@ pub(super) struct Writing {
 
 impl Writing {
     /// Takes the lease of the environment, and that of the `other` one that deployments are taken from; a `shard` holds them
-    /// together with the others of its plan.
+    /// together with the others of its plan, and has `begun` if it was there before.
     pub(super) async fn begin(
         run: &Run,
         backends: &Backends,
         shard: Option<Shard>,
         share: Option<Share>,
         other: Option<&str>,
+        begun: bool,
     ) -> Result<Self, Failure> {
         if run.global.local {
             backend::folder::prepare(&run.path().join(LOCAL))
@@ -49,7 +50,7 @@ impl Writing {
             match Lease::acquire(store.clone(), environment, &holder, share, stop).await {
                 Ok(lease) => writing.leases.push(lease),
                 Err(error) => {
-                    writing.end(false).await;
+                    writing.end(begun).await;
                     return Err(Failure::Unreachable(error));
                 }
             }

@@ -89,10 +89,10 @@ pub trait Repository: Send + Sync {
 
     /// Announces that about so many blobs will be written soon, so that their uploads begin while the blobs are still being
     /// made. Nothing depends on it: a failure is told where a blob is written.
+    ///
+    /// One that does not come leaves an upload to the registry, which ends it when it is old, as one that was refused a mount:
+    /// to cancel it needs the right to delete, for which a token would have to be asked.
     async fn expect(&self, _blobs: usize) {}
-
-    /// Takes back what was [expected](Self::expect) and has not come.
-    async fn expect_no_more(&self) {}
 
     /// Takes over a blob from another repository of the same registry without its bytes passing through here; `false`
     /// where that cannot be done, and the caller copies. `from` is its name there, `library/python`.

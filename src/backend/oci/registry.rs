@@ -127,10 +127,6 @@ impl Repository for Registry {
         upload::begin_ahead(self, blobs).await;
     }
 
-    async fn expect_no_more(&self) {
-        upload::cancel_ahead(self).await;
-    }
-
     async fn mount(&self, digest: &Digest, from: &str) -> Result<bool> {
         if from == self.name {
             return self.has(digest).await;

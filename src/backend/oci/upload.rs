@@ -5,6 +5,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::join_all;
@@ -32,6 +33,9 @@ const WHOLE_TRIES: usize = 2;
 
 /// The smallest chunk that a registry takes, which it says when an upload begins.
 const LEAST: HeaderName = HeaderName::from_static("oci-chunk-min-length");
+
+/// How long is waited for an upload to begin ahead: blobs wait for that too.
+const AHEAD: Duration = Duration::from_secs(5);
 
 const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
 
@@ -63,26 +67,14 @@ pub(super) async fn blob(
 pub(super) async fn begin_ahead(registry: &Registry, count: usize) {
     let access = Access::push(&registry.name);
     let mut ahead = registry.ahead.lock().await;
-    let begun = (0..count).map(|_| begin(registry, &access));
+    let begun = (0..count).map(|_| tokio::time::timeout(AHEAD, begin(registry, &access)));
     for session in join_all(begun).await {
         match session {
-            Ok(session) => ahead.push(session),
-            Err(fault) => tracing::debug!(?fault, "no upload ahead"),
+            Ok(Ok(session)) => ahead.push(session),
+            Ok(Err(fault)) => tracing::debug!(?fault, "no upload ahead"),
+            Err(_) => tracing::debug!("an upload ahead takes too long"),
         }
     }
-}
-
-/// Ends the uploads that no blob came for, so that the registry need not keep them until they are old.
-pub(super) async fn cancel_ahead(registry: &Registry) {
-    let access = Access::push(&registry.name);
-    let left = std::mem::take(&mut *registry.ahead.lock().await);
-    let cancelled = left.into_iter().map(|session| async {
-        let call = Call::new(Method::DELETE, session.at, &access);
-        if let Err(fault) = registry.host.ask(&call).await {
-            tracing::debug!(?fault, "an upload is not cancelled");
-        }
-    });
-    join_all(cancelled).await;
 }
 
 /// Begins an upload.

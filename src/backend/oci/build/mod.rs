@@ -214,9 +214,7 @@ impl Images for Oci {
                 }
             }
         };
-        let repository = &target.repository;
-        let ((), stored) = tokio::join!(repository.expect(blobs), stored);
-        repository.expect_no_more().await;
+        let ((), stored) = tokio::join!(target.repository.expect(blobs), stored);
         stored
     }
 }

@@ -124,7 +124,7 @@ impl Transfers {
             }
             _ => None,
         };
-        // Writing a blob asks first; taking one over is a write itself.
+        // Writing a blob asks first where it may be there; taking one over is a write itself.
         let from_here = matches!(origin, Origin::Content(_) | Origin::New(_));
         if !(from_here && holder.is_none()) && to.has(digest).await? {
             return Ok(());

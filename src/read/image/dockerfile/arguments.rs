@@ -53,6 +53,10 @@ pub(super) type Known = BTreeMap<String, Option<String>>;
 /// The longest text, in bytes: no name of an image is as long. Arguments that are made of each other double at each line.
 const LONGEST: usize = 512;
 
+/// The longest value that something is cut from, and the longest pattern of that, in bytes: both are gone through for each
+/// other, as often as the file wants it.
+const LONGEST_CUT: (usize, usize) = (128, 32);
+
 /// How deep braces may stand in each other.
 const DEEPEST: usize = 8;
 
@@ -128,7 +132,9 @@ impl Filler<'_> {
             ("-" | "?", Some(value)) => or_lacks(Some(value.to_owned())),
             ("+", None) => or_lacks(Some(String::new())),
             (_, None) => or_lacks(None),
-            (_, Some(value)) if value.len() > LONGEST => return None,
+            (_, Some(value)) if value.len() > LONGEST_CUT.0 || word.text.len() > LONGEST_CUT.1 => {
+                return None;
+            }
             (form, Some(value)) => Filled {
                 text: pattern::cut(form, value, &word.text).to_owned(),
                 ..word

@@ -159,10 +159,10 @@ impl<'a> Reader<'a> {
             };
             let value = match (self.arguments.get(name), default) {
                 (Some(given), _) => Some(given.clone()),
-                // For what has no value nothing is put in here.
-                (None, Some(default)) => {
-                    arguments::put(unquoted(default), &self.known).map(|filled| filled.text)
-                }
+                // For what has no value nothing is put in here, but the builder may have one.
+                (None, Some(default)) => arguments::put(unquoted(default), &self.known)
+                    .filter(|filled| !(filled.lacks && arguments::is_of_builder(default)))
+                    .map(|filled| filled.text),
                 // That of the platform stays.
                 (None, None) => {
                     let known = self.known.entry(name.to_owned());

@@ -46,6 +46,8 @@ fn arguments_are_made_of_each_other() {
         .collect();
     let text = format!("ARG A0=xxxx\n{doubled}ARG A=$A64\nFROM python:$A\n");
     assert_eq!(bases(&text), [told]);
+    let text = "ARG A=$BUILDARCH\nFROM python${A:+-$A}\n";
+    assert_eq!(bases(text), ["the image `python${A:+-$A}` cannot be read"]);
     // Nobody needs it.
     let long = "x".repeat(10_000);
     assert_eq!(
